@@ -1,0 +1,49 @@
+//go:build unix
+
+package atomicfile
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// SyncDir makes the names in a folder durable. A folder that has gone is no error.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot sync folder %s: %w", dir, err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("cannot sync folder %s: %w", dir, err)
+	}
+	return nil
+}
+
+// Lock is an advisory lock on a file; it ends with the process that holds it.
+type Lock struct{ f *os.File }
+
+// TryLock takes the lock at path, making the file when it is missing.
+// It does not wait: ErrLocked says that somebody else holds it (flock(2)).
+func TryLock(path string) (*Lock, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock %s: %w", path, err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if err == unix.EWOULDBLOCK {
+			return nil, ErrLocked
+		}
+		return nil, fmt.Errorf("cannot lock %s: %w", path, err)
+	}
+	return &Lock{f}, nil
+}
+
+// Unlock gives the lock back. The file stays.
+func (l *Lock) Unlock() error { return l.f.Close() }

@@ -1,0 +1,421 @@
+// Package config holds the settings of a Foyer: what they are, what they mean,
+// where they come from, and how they are read and checked.
+//
+// Four sources, later ones win: defaults, the settings file (TOML), the
+// environment, flags. The file is strict: an unknown key or a value of the wrong
+// kind is an error that names file, line and key and says what is allowed. The
+// table [kinto] takes the reference server's own setting names and is also read
+// from KINTO_<NAME> (dots and dashes become underscores), so that a host who
+// moves finds what they know.
+//
+// Used by cmd, server, supervisor and installer. A Settings value is read-only
+// once loaded and safe for concurrent use.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/foyer-server/foyer/internal/hint"
+)
+
+// Where an installed Foyer keeps things (docs/layout.md).
+const (
+	SystemFile = "/etc/foyer/foyer.toml" // settings
+	SystemData = "/var/lib/foyer"        // the person's data, owned by user foyer
+	SystemRun  = "/run/foyer"            // sockets, gone at reboot
+	SystemOpt  = "/opt/foyer"            // versions/<v>/foyer, current -> versions/<v>; root only
+	SystemUser = "foyer"                 // user and group
+)
+
+// Settings are the settings of one Foyer. Every field is documented in Keys.
+type Settings struct {
+	Name      string   `toml:"name"`
+	Language  string   `toml:"language"`
+	Data      string   `toml:"data"`
+	HTTPPort  int      `toml:"http_port"`
+	HTTPSPort int      `toml:"https_port"`
+	Addresses []string `toml:"addresses"`
+	Limits    Limits   `toml:"limits"`
+	Kinto     Kinto    `toml:"-"`
+
+	sources map[string]string // key → file:line, environment variable or flag; absent = default
+}
+
+// Limits bound what one request may cost.
+type Limits struct {
+	Body          int `toml:"body"`           // bytes
+	Header        int `toml:"header"`         // bytes
+	HeaderSeconds int `toml:"header_seconds"` // seconds
+	IdleSeconds   int `toml:"idle_seconds"`   // seconds
+	BodySeconds   int `toml:"body_seconds"`   // seconds
+	Connections   int `toml:"connections"`
+}
+
+// Key documents one setting.
+type Key struct {
+	Name    string // as in the file, dotted: "limits.body"
+	Default string // as it would be written in the file
+	Means   hint.Text
+	check   func(*Settings) error
+}
+
+// Default returns the settings of a Foyer nobody has configured.
+func Default() *Settings {
+	return &Settings{
+		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443,
+		Limits:  Limits{Body: 8 << 20, Header: 64 << 10, HeaderSeconds: 10, BodySeconds: 60, IdleSeconds: 120, Connections: 4096},
+		Kinto:   newKinto(),
+		sources: map[string]string{},
+	}
+}
+
+// Load reads the settings: defaults, then the file at path (a missing file is no
+// error), then the environment as os.Environ gives it. Errors are *hint.Error
+// with code "settings-malformed" or "settings-unreadable" and exit code 2.
+func Load(path string, environ []string) (*Settings, error) {
+	s := Default()
+	if path != "" {
+		data, err := os.ReadFile(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, hint.New("settings-unreadable",
+				hint.T("The settings in %s cannot be read.", "Les réglages dans %s sont illisibles.", path), hint.Text{},
+				hint.T("Check that the file may be read by this user.", "Vérifiez que cet utilisateur peut lire le fichier.")).Because(err).Exits(hint.ExitUsage)
+		default:
+			if err := s.readFile(path, data); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := s.readEnv(environ); err != nil {
+		return nil, err
+	}
+	return s, s.Validate()
+}
+
+func (s *Settings) readFile(path string, data []byte) error {
+	data = Normalise(data)
+	var doc struct {
+		Settings
+		Kinto map[string]any `toml:"kinto"`
+	}
+	doc.Settings = *s
+	if err := DecodeTOML(path, data, &doc, keyNames()); err != nil {
+		return err
+	}
+	kinto := s.Kinto
+	*s = doc.Settings
+	s.Kinto = kinto
+	flat := map[string]any{}
+	if err := toml.Unmarshal(data, &flat); err != nil {
+		return Malformed(path, 0, "", err.Error())
+	}
+	for name := range flatten("", flat) {
+		if !strings.HasPrefix(name, "kinto.") {
+			s.sources[name] = fmt.Sprintf("%s:%d", path, lineOf(data, name))
+		}
+	}
+	for name, v := range flatten("", doc.Kinto) {
+		line := lineOf(data, "kinto."+name)
+		text, err := kintoText(v)
+		if err != nil {
+			return Malformed(path, line, "kinto."+name, err.Error())
+		}
+		if err := s.Kinto.set(name, text, fmt.Sprintf("%s:%d", path, line)); err != nil {
+			return Malformed(path, line, "kinto."+name, err.Error())
+		}
+	}
+	return nil
+}
+
+// readEnv reads FOYER_<KEY> and KINTO_<NAME>. An unknown FOYER_ or KINTO_
+// variable is none of ours and is left alone.
+func (s *Settings) readEnv(environ []string) error {
+	for _, kv := range environ {
+		name, value, _ := strings.Cut(kv, "=")
+		if rest, ok := strings.CutPrefix(name, "KINTO_"); ok {
+			if err := s.Kinto.setEnv(rest, value, name); err != nil {
+				return Malformed(name, 0, name, err.Error())
+			}
+			continue
+		}
+		rest, ok := strings.CutPrefix(name, "FOYER_")
+		if !ok {
+			continue
+		}
+		for _, k := range Keys {
+			if EnvName(k.Name) == "FOYER_"+rest {
+				if err := s.Set(k.Name, value, name); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// EnvName is the environment variable of a setting: "limits.body" → FOYER_LIMITS_BODY.
+func EnvName(key string) string {
+	return "FOYER_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
+}
+
+// Set sets one key from text; source says where the text came from ("--name", "FOYER_NAME").
+func (s *Settings) Set(key, text, source string) error {
+	if name, ok := strings.CutPrefix(key, "kinto."); ok {
+		if err := s.Kinto.set(name, text, source); err != nil {
+			return Malformed(source, 0, key, err.Error())
+		}
+		return nil
+	}
+	p := s.field(key)
+	switch p := p.(type) {
+	case *string:
+		*p = text
+	case *int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return Malformed(source, 0, key, "a whole number is needed")
+		}
+		*p = n
+	case *[]string:
+		*p = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+	default:
+		return Malformed(source, 0, key, "there is no such setting")
+	}
+	s.sources[key] = source
+	return nil
+}
+
+// Get returns a setting as text and where it came from ("" = default).
+func (s *Settings) Get(key string) (text, source string) {
+	if name, ok := strings.CutPrefix(key, "kinto."); ok {
+		return s.Kinto.String(name), s.Kinto.source(name)
+	}
+	switch p := s.field(key).(type) {
+	case *string:
+		text = *p
+	case *int:
+		text = strconv.Itoa(*p)
+	case *[]string:
+		text = strings.Join(*p, " ")
+	}
+	return text, s.sources[key]
+}
+
+func (s *Settings) field(key string) any {
+	return map[string]any{
+		"name": &s.Name, "language": &s.Language, "data": &s.Data, "http_port": &s.HTTPPort, "https_port": &s.HTTPSPort,
+		"addresses": &s.Addresses, "limits.body": &s.Limits.Body, "limits.header": &s.Limits.Header,
+		"limits.header_seconds": &s.Limits.HeaderSeconds, "limits.body_seconds": &s.Limits.BodySeconds,
+		"limits.idle_seconds": &s.Limits.IdleSeconds, "limits.connections": &s.Limits.Connections,
+	}[key]
+}
+
+// Keys documents every setting outside [kinto], in the order of the file.
+// KintoKeys documents those inside.
+var Keys = []Key{
+	{"name", "foyer", hint.T("Name of this server: it answers to NAME.local at home.", "Nom de ce serveur : il répond à NOM.local à la maison."), func(s *Settings) error {
+		if !nameRE.MatchString(s.Name) {
+			return errors.New("letters, digits and dashes, 1 to 63 of them, beginning and ending with a letter or digit")
+		}
+		return nil
+	}},
+	{"language", "", hint.T("Language of messages: en or fr. Empty: chosen for each person.", "Langue des messages : en ou fr. Vide : choisie pour chaque personne."), func(s *Settings) error {
+		if _, ok := hint.ParseLang(s.Language); s.Language != "" && !ok {
+			return errors.New("en, fr, or empty")
+		}
+		return nil
+	}},
+	{"data", SystemData, hint.T("Folder that holds the data.", "Dossier où vivent les données."), func(s *Settings) error {
+		if !filepath.IsAbs(s.Data) || filepath.Clean(s.Data) == "/" {
+			return errors.New("a folder as an absolute path, e.g. /var/lib/foyer")
+		}
+		return nil
+	}},
+	{"http_port", "80", hint.T("Port for plain HTTP: it only redirects to HTTPS and teaches how to trust this server.", "Port HTTP : il redirige vers HTTPS et explique comment faire confiance à ce serveur."), port(func(s *Settings) int { return s.HTTPPort })},
+	{"https_port", "443", hint.T("Port for HTTPS.", "Port HTTPS."), port(func(s *Settings) int { return s.HTTPSPort })},
+	{"addresses", "", hint.T("Further names and private addresses this server may be called by.", "Autres noms et adresses privées sous lesquels on peut appeler ce serveur."), func(s *Settings) error {
+		for _, a := range s.Addresses {
+			if _, err := netip.ParseAddr(a); err != nil && !hostRE.MatchString(a) {
+				return fmt.Errorf("names and addresses like cloud.example or 192.168.1.20, not %q", a)
+			}
+		}
+		return nil
+	}},
+	{"limits.body", "8388608", hint.T("Largest request body, in bytes.", "Plus grand corps de requête, en octets."), between("limits.body", 1<<10, 1<<30, func(s *Settings) int { return s.Limits.Body })},
+	{"limits.header", "65536", hint.T("Largest request head, in bytes.", "Plus grand en-tête de requête, en octets."), between("limits.header", 4<<10, 1<<20, func(s *Settings) int { return s.Limits.Header })},
+	{"limits.header_seconds", "10", hint.T("Seconds a client may take to send the request head.", "Secondes accordées pour envoyer l'en-tête."), between("limits.header_seconds", 1, 3600, func(s *Settings) int { return s.Limits.HeaderSeconds })},
+	{"limits.body_seconds", "60", hint.T("Seconds a client may take to send a request body.", "Secondes accordées pour envoyer le corps."), between("limits.body_seconds", 1, 3600, func(s *Settings) int { return s.Limits.BodySeconds })},
+	{"limits.idle_seconds", "120", hint.T("Seconds an idle connection is kept.", "Secondes de maintien d'une connexion inactive."), between("limits.idle_seconds", 1, 3600, func(s *Settings) int { return s.Limits.IdleSeconds })},
+	{"limits.connections", "4096", hint.T("Connections served at once; further ones wait.", "Connexions servies à la fois ; les suivantes attendent."), between("limits.connections", 8, 1<<20, func(s *Settings) int { return s.Limits.Connections })},
+}
+
+var (
+	nameRE = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
+	hostRE = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
+)
+
+func port(get func(*Settings) int) func(*Settings) error {
+	return func(s *Settings) error {
+		if n := get(s); n < 1 || n > 65535 {
+			return errors.New("a port from 1 to 65535")
+		}
+		return nil
+	}
+}
+
+func between(name string, low, high int, get func(*Settings) int) func(*Settings) error {
+	return func(s *Settings) error {
+		if n := get(s); n < low || n > high {
+			return fmt.Errorf("a whole number from %d to %d", low, high)
+		}
+		return nil
+	}
+}
+
+// Validate checks every setting; the error names the first that is wrong, where
+// it was set, and what is allowed.
+func (s *Settings) Validate() error {
+	for _, k := range Keys {
+		if err := k.check(s); err != nil {
+			return Malformed(s.sources[k.Name], 0, k.Name, err.Error())
+		}
+	}
+	if s.HTTPPort == s.HTTPSPort {
+		return Malformed(s.sources["https_port"], 0, "https_port", "another port than http_port")
+	}
+	return nil
+}
+
+// Malformed is the error for a settings or answers file: where (a file, an
+// environment variable or a flag; line 0 = not known), which key, what is allowed.
+func Malformed(where string, line int, key, allowed string) *hint.Error {
+	if line > 0 {
+		where = fmt.Sprintf("%s:%d", where, line)
+	}
+	if where == "" {
+		where = key
+	}
+	what := hint.T("%s: the key %q is not right: %s.", "%s : la clé %q ne convient pas : %s.", where, key, allowed)
+	if key == "" {
+		what = hint.T("%s: this is not right: %s.", "%s : ceci ne convient pas : %s.", where, allowed)
+	}
+	return hint.New("settings-malformed", what, hint.T("Nothing was changed.", "Rien n'a été changé."),
+		hint.T("Correct it; `foyer settings` lists every key and its meaning.", "Corrigez-la ; `foyer settings` liste chaque clé et son sens.")).Exits(hint.ExitUsage)
+}
+
+// Normalise makes a text file as people save it readable as TOML: a byte-order
+// mark and CRLF line ends, as Notepad leaves them, are taken away.
+func Normalise(data []byte) []byte {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	return bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
+}
+
+// DecodeTOML decodes data strictly into doc. Errors name where, line and key, and
+// for an unknown key the known one that is spelt most like it.
+func DecodeTOML(where string, data []byte, doc any, known []string) error {
+	dec := toml.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(doc)
+	if err == nil {
+		return nil
+	}
+	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
+		e := &strict.Errors[0]
+		line, _ := e.Position()
+		key := strings.Join(e.Key(), ".")
+		return Malformed(where, line, key, "there is no such key"+DidYouMean(key, known))
+	}
+	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, _ := e.Position()
+		return Malformed(where, line, strings.Join(e.Key(), "."), strings.TrimPrefix(e.Error(), "toml: "))
+	}
+	return Malformed(where, 0, "", err.Error())
+}
+
+// DidYouMean returns `, did you mean "x"?` without the final mark, or nothing.
+func DidYouMean(key string, known []string) string {
+	best, near := "", 4
+	for _, k := range known {
+		if d := distance(key, k); d < near {
+			best, near = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; %q is one", best)
+}
+
+// distance is the Levenshtein distance.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diag, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diag+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+func keyNames() []string {
+	var out []string
+	for _, k := range Keys {
+		out = append(out, k.Name)
+	}
+	return out
+}
+
+// flatten turns nested tables into dotted names.
+func flatten(prefix string, table map[string]any) map[string]any {
+	out := map[string]any{}
+	for k, v := range table {
+		if sub, ok := v.(map[string]any); ok {
+			for name, v := range flatten(prefix+k+".", sub) {
+				out[name] = v
+			}
+			continue
+		}
+		out[prefix+k] = v
+	}
+	return out
+}
+
+// lineOf finds the line on which a dotted key is set, for messages; 0 when it
+// cannot be told (an inline table, a quoted key).
+func lineOf(data []byte, key string) int {
+	table := ""
+	for i, line := range strings.Split(string(data), "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			table = strings.Trim(line, "[] ") + "."
+			continue
+		}
+		name, _, ok := strings.Cut(line, "=")
+		if ok && table+strings.ReplaceAll(strings.TrimSpace(name), `"`, "") == key {
+			return i + 1
+		}
+	}
+	return 0
+}

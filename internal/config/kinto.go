@@ -1,0 +1,216 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/foyer-server/foyer/internal/hint"
+)
+
+// Kinto holds the settings of the table [kinto], by the reference server's own
+// names. Values are text; a list is words separated by white space, as in the
+// reference's ini file.
+type Kinto struct {
+	values  map[string]string
+	sources map[string]string
+}
+
+// KintoKind is how the text of a [kinto] setting is read.
+type KintoKind int
+
+// The kinds of [kinto] settings.
+const (
+	KintoString KintoKind = iota
+	KintoBool
+	KintoInt
+	KintoList
+)
+
+// KintoKey documents one setting of the table [kinto].
+type KintoKey struct {
+	Name    string // "paginate_by"; a "*" stands for one or more words (a pattern)
+	Kind    KintoKind
+	Default string
+	Means   hint.Text
+}
+
+// KintoKeys documents every [kinto] setting that has an effect.
+var KintoKeys = []KintoKey{
+	{"multiauth.policies", KintoList, "account", hint.T("How callers may say who they are, first match wins.", "Comment les appelants s'identifient, le premier qui convient l'emporte.")},
+	{"explicit_permissions", KintoBool, "true", hint.T("Whoever writes an object is added to its writers.", "Qui écrit un objet est ajouté à ses rédacteurs.")},
+	{"readonly", KintoBool, "false", hint.T("Refuse every write.", "Refuser toute écriture.")},
+	{"retry_after_seconds", KintoInt, "3", hint.T("Seconds a client should wait after an error that passes.", "Secondes d'attente conseillées après une erreur passagère.")},
+	{"bucket_create_principals", KintoList, "system.Authenticated", hint.T("Who may create buckets.", "Qui peut créer des buckets.")},
+	{"*_*_principals", KintoList, "", hint.T("RESOURCE_PERMISSION_principals: who holds a permission on every bucket, collection, group, record or account.", "RESSOURCE_PERMISSION_principals : qui détient une permission sur chaque bucket, collection, groupe, enregistrement ou compte.")},
+}
+
+func newKinto() Kinto { return Kinto{map[string]string{}, map[string]string{}} }
+
+// NewKinto returns [kinto] settings with the given values over the defaults; it
+// is for tests and panics on an unknown name.
+func NewKinto(values map[string]string) Kinto {
+	k := newKinto()
+	for name, text := range values {
+		if err := k.set(name, text, "given"); err != nil {
+			panic(name + ": " + err.Error())
+		}
+	}
+	return k
+}
+
+// kintoKey finds the documentation of a name, through patterns if need be.
+func kintoKey(name string) *KintoKey {
+	for i, k := range KintoKeys {
+		if k.Name == name {
+			return &KintoKeys[i]
+		}
+	}
+	for i, k := range KintoKeys {
+		if strings.Contains(k.Name, "*") && matches(k.Name, name) {
+			return &KintoKeys[i]
+		}
+	}
+	return nil
+}
+
+// matches reports whether name fits pattern, in which each * is one or more characters.
+func matches(pattern, name string) bool {
+	before, after, ok := strings.Cut(pattern, "*")
+	if !ok {
+		return pattern == name
+	}
+	rest, ok := strings.CutPrefix(name, before)
+	if !ok {
+		return false
+	}
+	for i := 1; i <= len(rest); i++ {
+		if matches(after, rest[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func (k Kinto) set(name, text, source string) error {
+	key := kintoKey(name)
+	if key == nil {
+		var known []string
+		for _, k := range KintoKeys {
+			known = append(known, k.Name)
+		}
+		return errors.New("there is no such key" + DidYouMean(name, known))
+	}
+	switch key.Kind {
+	case KintoBool:
+		if _, err := parseBool(text); err != nil {
+			return err
+		}
+	case KintoInt:
+		if _, err := strconv.Atoi(text); err != nil && text != "" {
+			return errors.New("a whole number is needed")
+		}
+	}
+	k.values[name], k.sources[name] = text, source
+	return nil
+}
+
+// setEnv sets the key whose name in capitals, with underscores, is rest. A name
+// nothing is known of is left alone.
+func (k Kinto) setEnv(rest, text, source string) error {
+	for _, key := range KintoKeys {
+		if envForm(key.Name) == rest {
+			return k.set(key.Name, text, source)
+		}
+	}
+	if name := strings.ToLower(rest); kintoKey(name) != nil {
+		return k.set(name, text, source)
+	}
+	return nil
+}
+
+func envForm(name string) string {
+	return strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(name))
+}
+
+// String returns a setting as text: what was set, else its documented default.
+func (k Kinto) String(name string) string {
+	if v, ok := k.values[name]; ok {
+		return v
+	}
+	if key := kintoKey(name); key != nil {
+		return key.Default
+	}
+	return ""
+}
+
+func (k Kinto) source(name string) string { return k.sources[name] }
+
+// Names lists the settings that were set, sorted.
+func (k Kinto) Names() []string {
+	var out []string
+	for n := range k.values {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Bool returns a yes-or-no setting.
+func (k Kinto) Bool(name string) bool {
+	b, _ := parseBool(k.String(name)) // checked when it was set
+	return b
+}
+
+// Int returns a number setting, or none when it is empty.
+func (k Kinto) Int(name string, none int) int {
+	n, err := strconv.Atoi(k.String(name))
+	if err != nil {
+		return none
+	}
+	return n
+}
+
+// List returns the words of a list setting.
+func (k Kinto) List(name string) []string { return strings.Fields(k.String(name)) }
+
+func parseBool(text string) (bool, error) {
+	switch strings.ToLower(strings.TrimSpace(text)) {
+	case "true", "t", "yes", "y", "on", "1":
+		return true, nil
+	case "false", "f", "no", "n", "off", "0", "":
+		return false, nil
+	}
+	return false, errors.New("true or false")
+}
+
+// kintoText turns a TOML value into the text the reference's ini file would hold.
+func kintoText(v any) (string, error) {
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case bool:
+		return strconv.FormatBool(v), nil
+	case int64:
+		return strconv.FormatInt(v, 10), nil
+	case float64:
+		if v == math.Trunc(v) {
+			return strconv.FormatFloat(v, 'f', 0, 64), nil
+		}
+		return strconv.FormatFloat(v, 'g', -1, 64), nil
+	case []any:
+		var words []string
+		for _, e := range v {
+			w, err := kintoText(e)
+			if err != nil {
+				return "", err
+			}
+			words = append(words, w)
+		}
+		return strings.Join(words, " "), nil
+	}
+	return "", fmt.Errorf("text, a number, true, false or a list is needed, not %T", v)
+}

@@ -1,0 +1,152 @@
+// Package hint holds what Foyer says to a person: sentences in every language
+// Foyer speaks, and errors a person can act on.
+//
+// A sentence is a Text, written in all its languages side by side where it
+// belongs, so that none can be forgotten. An Error carries a documented code
+// (docs/codes.md), says what it means, what Foyer did, and the one thing to do;
+// the cause stays wrapped for the log and is not shown.
+//
+// The package knows nobody above it and everybody may use it.
+package hint
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Lang is a language Foyer speaks.
+type Lang string
+
+// The languages Foyer speaks. English is used when none is known.
+const (
+	EN Lang = "en"
+	FR Lang = "fr"
+)
+
+// Langs lists every language Foyer speaks.
+var Langs = []Lang{EN, FR}
+
+// Text is one thing said to a person, in each language. The zero Text says nothing.
+type Text struct {
+	EN string `json:"en"`
+	FR string `json:"fr"`
+}
+
+// T makes a Text. When args are given, each language is a fmt.Sprintf format
+// over the same args; a Text among the args is put in that language.
+func T(en, fr string, args ...any) Text {
+	if len(args) == 0 {
+		return Text{en, fr}
+	}
+	return Text{fmt.Sprintf(en, inLang(args, EN)...), fmt.Sprintf(fr, inLang(args, FR)...)}
+}
+
+func inLang(args []any, l Lang) []any {
+	out := make([]any, len(args))
+	for i, a := range args {
+		if t, ok := a.(Text); ok {
+			a = t.In(l)
+		}
+		out[i] = a
+	}
+	return out
+}
+
+// In returns the sentence in l, or in English when l is unknown.
+func (t Text) In(l Lang) string {
+	if l == FR {
+		return t.FR
+	}
+	return t.EN
+}
+
+// IsZero reports whether t says nothing.
+func (t Text) IsZero() bool { return t == Text{} }
+
+// Exit codes of the foyer command, the same for every subcommand (docs/codes.md).
+const (
+	ExitOK       = 0 // done, or nothing to do
+	ExitFailed   = 1 // it failed
+	ExitUsage    = 2 // wrong use, malformed or missing settings or answers
+	ExitProblems = 3 // doctor found problems
+	ExitNeedRoot = 4 // root is needed
+)
+
+// Error is an error a person can act on.
+type Error struct {
+	Code string // stable and documented in docs/codes.md, e.g. "port-taken"
+	Exit int    // exit code of the command; 0 stands for ExitFailed
+	What Text   // what it means
+	Did  Text   // what Foyer did about it; may be zero
+	Do   Text   // the one thing to do; may be zero
+	Err  error  // the cause, for the log; may be nil
+}
+
+// New returns an Error; did and do may be zero.
+func New(code string, what, did, do Text) *Error {
+	return &Error{Code: code, What: what, Did: did, Do: do}
+}
+
+// Because returns a copy of e with err as its cause.
+func (e *Error) Because(err error) *Error {
+	c := *e
+	c.Err = err
+	return &c
+}
+
+// Exits returns a copy of e with the given exit code.
+func (e *Error) Exits(code int) *Error {
+	c := *e
+	c.Exit = code
+	return &c
+}
+
+// Error is the English sentence with the cause, for logs.
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return e.Code + ": " + e.What.EN + " (" + e.Err.Error() + ")"
+	}
+	return e.Code + ": " + e.What.EN
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Lines returns what a person reads, one sentence a line, without the cause.
+func (e *Error) Lines(l Lang) []string {
+	var out []string
+	for _, t := range []Text{e.What, e.Did, e.Do} {
+		if !t.IsZero() {
+			out = append(out, t.In(l))
+		}
+	}
+	return out
+}
+
+// Find returns the outermost Error in err's chain, or nil.
+func Find(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return nil
+}
+
+// Describe returns what a person reads about any error, in l.
+// An error without a hint is shown as it is.
+func Describe(err error, l Lang) string {
+	if e := Find(err); e != nil {
+		return strings.Join(e.Lines(l), "\n")
+	}
+	return err.Error()
+}
+
+// ExitCode is the exit code of a command that ended with err.
+func ExitCode(err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	if e := Find(err); e != nil && e.Exit != 0 {
+		return e.Exit
+	}
+	return ExitFailed
+}
