@@ -1,0 +1,246 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os/exec"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/host"
+)
+
+type state string
+
+// The states of the server, as the status protocol spells them.
+const (
+	stateStarting   state = "starting"   // started, has not answered yet
+	stateHealthy    state = "healthy"    // answered the last look
+	stateUnwell     state = "unwell"     // answered before, did not now
+	stateRestarting state = "restarting" // ended; the next one is started after a pause
+	stateCrashLoop  state = "crash-loop" // ended again and again
+)
+
+// child is the server process as the supervisor sees it.
+type child struct {
+	state    state
+	pid      int // 0 = none
+	since    time.Time
+	restarts int
+	lastEnd  string
+	kill     func(why string) // ends this process at once; nil = none
+}
+
+// facts is what the server says of itself on its private socket (server.Health).
+type facts struct {
+	OK                 bool                `json:"ok"`
+	Version            string              `json:"version"`
+	Claimed            bool                `json:"claimed"`
+	Storage            string              `json:"storage"`
+	Fingerprint        string              `json:"fingerprint"`
+	Words              map[string][]string `json:"words"`
+	CertificateExpires time.Time           `json:"certificate_expires"`
+}
+
+// keep starts the server, and again each time it ends, until ctx ends.
+func (s *Supervisor) keep(ctx context.Context) {
+	quick := 0 // deaths in a row of servers that were not steady
+	for {
+		started := time.Now()
+		why := s.runServer(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(started) >= s.cfg.Timing.Steady {
+			quick = 0
+		}
+		wait := s.cfg.Timing.Pauses[min(quick, len(s.cfg.Timing.Pauses)-1)]
+		wait = wait/2 + rand.N(wait) // half to one and a half
+		quick++
+		s.mu.Lock()
+		s.child = child{state: stateRestarting, since: s.child.since, restarts: s.child.restarts + 1, lastEnd: why}
+		if quick >= crashLoop {
+			s.child.state = stateCrashLoop
+		}
+		s.mu.Unlock()
+		s.cfg.Log.Warn("the server ended", "why", why, "starting_again_in", wait.String(), "in_a_row", quick)
+		if quick == crashLoop {
+			s.cfg.Log.Error("the server is in a crash loop; it is started again and again, more and more slowly")
+		}
+		s.notify("STATUS=The server ended (" + why + "); starting it again")
+		if !pause(ctx, wait) {
+			return
+		}
+	}
+}
+
+// runServer runs one server until it ends and returns why it did. When ctx ends
+// the server is told to finish, and killed if it does not.
+func (s *Supervisor) runServer(ctx context.Context) (why string) {
+	cmd := s.cfg.Serve()
+	done, err := host.Pass(cmd, append([]host.Listener{s.local}, s.cfg.Listeners...))
+	if err != nil {
+		return err.Error()
+	}
+	cmd.Stdout, cmd.Stderr = s.cfg.Journal, s.cfg.Journal
+	lifeline, err := cmd.StdinPipe() // its end tells the server to end
+	if err != nil {
+		done()
+		return err.Error()
+	}
+	err = cmd.Start()
+	done()
+	if err != nil {
+		return err.Error()
+	}
+	killed := make(chan string, 1)
+	s.mu.Lock()
+	crashed := s.child.state == stateCrashLoop
+	s.child.pid, s.child.since = cmd.Process.Pid, time.Now()
+	if !crashed {
+		s.child.state = stateStarting
+	}
+	s.child.kill = func(why string) {
+		select {
+		case killed <- why:
+		default: // somebody else has killed it already
+		}
+	}
+	s.mu.Unlock()
+	s.cfg.Log.Info("server started", "pid", cmd.Process.Pid)
+
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		return endedBy(err)
+	case why := <-killed:
+		cmd.Process.Kill() //nolint:errcheck // it may have ended by itself meanwhile
+		<-ended
+		return why
+	case <-ctx.Done():
+	}
+	lifeline.Close()
+	timer := time.NewTimer(s.cfg.Timing.Drain)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+		s.cfg.Log.Warn("the server does not finish; it is ended", "after", s.cfg.Timing.Drain.String())
+		cmd.Process.Kill() //nolint:errcheck // as above
+		<-ended
+	}
+	return "Foyer was stopped"
+}
+
+func endedBy(err error) string {
+	if err == nil {
+		return "it ended by itself"
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.String() // "exit status 3", "signal: killed"
+	}
+	return err.Error()
+}
+
+// watch looks at the server until ctx ends: records how it is, tells the service
+// manager, and has a server that hangs killed.
+func (s *Supervisor) watch(ctx context.Context) {
+	ready, missed, reported := false, 0, time.Time{}
+	for {
+		f, err := s.probe.ask(ctx)
+		if ctx.Err() != nil {
+			s.notify("STOPPING=1")
+			return
+		}
+		s.mu.Lock()
+		c := s.child
+		if err == nil {
+			s.facts, missed = f, 0
+			if c.pid != 0 {
+				s.child.state = stateHealthy
+			}
+		} else {
+			if f.Storage != "" {
+				s.facts.Storage = f.Storage
+			}
+			switch c.state {
+			case stateHealthy, stateUnwell:
+				missed++
+				s.child.state = stateUnwell
+			case stateStarting, stateCrashLoop:
+				if c.pid != 0 && time.Since(c.since) > s.cfg.Timing.Grace {
+					missed = misses
+				}
+			}
+		}
+		s.mu.Unlock()
+
+		switch {
+		case err == nil && !ready:
+			ready = true
+			s.notify("READY=1\nSTATUS=Serving")
+		case err == nil && c.state != stateHealthy:
+			s.notify("STATUS=Serving")
+			s.cfg.Log.Info("server healthy", "pid", c.pid)
+		case err != nil && missed >= misses && c.kill != nil:
+			s.cfg.Log.Warn("the server does not answer; it is replaced", "pid", c.pid, "err", err)
+			c.kill(fmt.Sprintf("it did not answer (%v)", err))
+			missed = 0
+		}
+		// The loop that watches has come round: it is this loop's liveness that the
+		// service manager's watchdog stands for, the server's is handled above.
+		if time.Since(reported) > time.Second {
+			s.notify("WATCHDOG=1")
+			reported = time.Now()
+		}
+		wait := s.cfg.Timing.Probe
+		if err != nil && c.state != stateHealthy && c.state != stateUnwell {
+			wait = s.cfg.Timing.Starting
+		}
+		if !pause(ctx, wait) {
+			s.notify("STOPPING=1")
+			return
+		}
+	}
+}
+
+// prober asks the server how it is over its private socket.
+type prober struct {
+	client http.Client
+}
+
+func newProber(socket string, timeout time.Duration) *prober {
+	return &prober{http.Client{Timeout: timeout, Transport: &http.Transport{
+		DisableKeepAlives: true, // each look is a new client, as a visitor would be
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socket)
+		},
+	}}}
+}
+
+func (p *prober) ask(ctx context.Context) (facts, error) {
+	var f facts
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://local/health", nil)
+	if err != nil {
+		return f, err
+	}
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return f, err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&f); err != nil {
+		return f, fmt.Errorf("the server's answer makes no sense: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK || !f.OK {
+		return f, fmt.Errorf("it is not well: %s", f.Storage)
+	}
+	return f, nil
+}

@@ -1,0 +1,275 @@
+// Package control is the supervisor's door for people on the machine: a unix
+// socket through which the command line, the terminal screens and, later, the web
+// pages ask how things are and ask for things to be done.
+//
+// The protocol is HTTP with JSON over RUN/control.sock (docs/control.md).
+//
+// Threat model: everybody on the machine may connect; only root and the user the
+// supervisor runs as are answered. Who connects is told by the kernel
+// (SO_PEERCRED, unix(7)), not by what they say. Nothing secret is sent but a new
+// claim code, to whom asked for one.
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/supervisor/health"
+)
+
+// Status is everything `foyer status` shows.
+type Status struct {
+	Version   string    `json:"version"`
+	Light     Light     `json:"light"`
+	Sentence  hint.Text `json:"sentence"` // how things are, in one sentence
+	Started   time.Time `json:"started"`  // when the supervisor was started
+	Addresses []string  `json:"addresses"`
+	Claimed   bool      `json:"claimed"`
+
+	Server      Server      `json:"server"`
+	Certificate Certificate `json:"certificate"`
+	Data        Data        `json:"data"`
+
+	Checks []health.Result `json:"checks"`
+}
+
+// Light is the traffic light.
+type Light string
+
+// The lights: all is well; something will hurt; something hurts now.
+const (
+	Green  Light = "green"
+	Yellow Light = "yellow"
+	Red    Light = "red"
+)
+
+// Server is the state of `foyer serve`.
+type Server struct {
+	State     string    `json:"state"` // starting, healthy, unwell, restarting, crash-loop
+	PID       int       `json:"pid"`   // 0 while there is none
+	Restarts  int       `json:"restarts"`
+	Since     time.Time `json:"since"`                // when this process was started
+	LastEnd   string    `json:"last_end,omitempty"`   // why the one before ended
+	LastLines []string  `json:"last_lines,omitempty"` // the end of what it logged, while it is not healthy
+}
+
+// Certificate is what the server serves to say who it is.
+type Certificate struct {
+	Expires     time.Time           `json:"expires,omitzero"`
+	Fingerprint string              `json:"fingerprint,omitempty"` // of the root to trust, SHA-256
+	Words       map[string][]string `json:"words,omitempty"`       // the same in words, by language
+}
+
+// Data is where the data lives.
+type Data struct {
+	Path  string `json:"path"`
+	Free  uint64 `json:"free_bytes"`
+	Total uint64 `json:"total_bytes"`
+}
+
+// Appliance is what stands behind the door.
+type Appliance interface {
+	Status(ctx context.Context) Status
+	NewClaim(ctx context.Context) (code string, expires time.Time, err error) // hint "claim-done" when there is an owner
+	Log(lines int) []string                                                   // the newest lines of supervisor and server
+}
+
+// Claim is the answer to a request for a new claim code.
+type Claim struct {
+	Code    string    `json:"code"`
+	Expires time.Time `json:"expires"`
+}
+
+// SocketPath is the socket in run folder dir.
+func SocketPath(dir string) string { return filepath.Join(dir, "control.sock") }
+
+// Serve answers on l until ctx ends; it closes l. It answers root and the user
+// this process runs as, nobody else.
+func Serve(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, a.Status(r.Context()))
+	})
+	mux.HandleFunc("POST /claim", func(w http.ResponseWriter, r *http.Request) {
+		code, expires, err := a.NewClaim(r.Context())
+		if err != nil {
+			refuse(w, http.StatusConflict, err)
+			return
+		}
+		answer(w, Claim{code, expires})
+	})
+	mux.HandleFunc("GET /log", func(w http.ResponseWriter, r *http.Request) {
+		n, err := strconv.Atoi(r.URL.Query().Get("lines"))
+		if err != nil || n < 1 || n > 10000 {
+			n = 100
+		}
+		answer(w, a.Log(n))
+	})
+	srv := &http.Server{
+		Handler:           onlyFriends(mux, log),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		MaxHeaderBytes:    8 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, peerKey{}, c)
+		},
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		<-ctx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if srv.Shutdown(drain) != nil {
+			srv.Close()
+		}
+	}()
+	err := srv.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) {
+		<-ended
+		return nil
+	}
+	return fmt.Errorf("cannot serve the control socket: %w", err)
+}
+
+type peerKey struct{}
+
+func onlyFriends(next http.Handler, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _ := r.Context().Value(peerKey{}).(net.Conn)
+		uid, err := peerUID(conn)
+		if err != nil || (uid != 0 && uid != os.Geteuid()) {
+			log.Warn("control socket: stranger refused", "uid", uid, "err", err)
+			refuse(w, http.StatusForbidden, hint.New("need-root",
+				hint.T("Only the administrator of this machine may ask Foyer this.", "Seul l'administrateur de cette machine peut demander cela à Foyer."), hint.Text{},
+				hint.T("Put sudo in front of the command.", "Mettez sudo devant la commande.")))
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// problem is the body of an answer that is not 200.
+type problem struct {
+	Code string    `json:"code"`
+	What hint.Text `json:"what"`
+	Did  hint.Text `json:"did"`
+	Do   hint.Text `json:"do"`
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(v) //nolint:errcheck // the asker has gone: nobody is left to tell
+}
+
+func refuse(w http.ResponseWriter, status int, err error) {
+	p := problem{Code: "failed", What: hint.T("It did not work: %s.", "Cela n'a pas marché : %s.", err.Error())}
+	if e := hint.Find(err); e != nil {
+		p = problem{e.Code, e.What, e.Did, e.Do}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(p) //nolint:errcheck // as above
+}
+
+// Client asks the supervisor. The zero value is not usable: see Dial.
+type Client struct {
+	socket string
+	http   *http.Client
+}
+
+// Dial returns a client of the supervisor whose run folder is dir. It does not
+// connect yet. The methods return hint "not-running" when nobody answers there
+// and "need-root" when the asker may not ask.
+func Dial(dir string) *Client {
+	socket := SocketPath(dir)
+	return &Client{socket, &http.Client{
+		Timeout: 15 * time.Second,
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				var d net.Dialer
+				return d.DialContext(ctx, "unix", socket)
+			},
+		},
+	}}
+}
+
+// Socket is the path of the control socket.
+func (c *Client) Socket() string { return c.socket }
+
+// Status asks how things are.
+func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	return s, c.ask(ctx, http.MethodGet, "/status", &s)
+}
+
+// NewClaim asks for a new claim code; the one before stops working.
+func (c *Client) NewClaim(ctx context.Context) (cl Claim, err error) {
+	return cl, c.ask(ctx, http.MethodPost, "/claim", &cl)
+}
+
+// Log asks for the newest log lines, oldest first.
+func (c *Client) Log(ctx context.Context, lines int) (out []string, err error) {
+	return out, c.ask(ctx, http.MethodGet, "/log?lines="+strconv.Itoa(lines), &out)
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return notAnswering(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
+	if err != nil {
+		return fmt.Errorf("cannot read the supervisor's answer: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		var p problem
+		if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
+			return fmt.Errorf("the supervisor answered %s: %s", resp.Status, bytes.TrimSpace(body))
+		}
+		e := hint.New(p.Code, p.What, p.Did, p.Do)
+		if p.Code == "need-root" {
+			e = e.Exits(hint.ExitNeedRoot)
+		}
+		return e
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("cannot read the supervisor's answer: %w", err)
+	}
+	return nil
+}
+
+func notAnswering(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return hint.New("need-root",
+			hint.T("Only the administrator of this machine may ask Foyer this.", "Seul l'administrateur de cette machine peut demander cela à Foyer."), hint.Text{},
+			hint.T("Put sudo in front of the command.", "Mettez sudo devant la commande.")).Because(err).Exits(hint.ExitNeedRoot)
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return hint.New("not-running",
+			hint.T("Foyer is not running on this machine.", "Foyer ne tourne pas sur cette machine."), hint.Text{},
+			hint.T("Start it with `sudo systemctl start foyer`, or install it with `sudo foyer install`.", "Démarrez-le par `sudo systemctl start foyer`, ou installez-le par `sudo foyer install`.")).Because(err)
+	}
+	return fmt.Errorf("cannot ask the supervisor: %w", err)
+}

@@ -1,0 +1,111 @@
+package health
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/hint"
+)
+
+// Disk checks that the disk holding the data has room. free reports bytes.
+func Disk(free func() (free, total uint64, err error)) Check {
+	return Check{
+		Code: "disk", Title: hint.T("Disk space", "Place sur le disque"), Every: time.Minute,
+		Run: func(context.Context) Finding {
+			left, total, err := free()
+			switch {
+			case err != nil:
+				return Finding{
+					Severity: Error, What: hint.T("The disk that holds the data does not answer.", "Le disque des données ne répond pas."),
+					Do: hint.T("Check that it is plugged in.", "Vérifiez qu'il est branché."),
+				}
+			case left < 64<<20:
+				return Finding{
+					Severity: Error, What: hint.T("The disk is full: new things cannot be stored.", "Le disque est plein : plus rien ne peut être enregistré."),
+					Did: hint.T("Foyer goes on reading and deleting.", "Foyer continue à lire et à effacer."),
+					Do:  hint.T("Free some room, or plug in a bigger disk.", "Libérez de la place, ou branchez un disque plus grand."),
+				}
+			case left < 512<<20 || left < total/50:
+				return Finding{
+					Severity: Warning, What: hint.T("The disk is nearly full: %s left.", "Le disque est presque plein : il reste %s.", Size(left)),
+					Do: hint.T("Free some room soon, or plug in a bigger disk.", "Libérez bientôt de la place, ou branchez un disque plus grand."),
+				}
+			}
+			return Finding{What: hint.T("%s free.", "%s libres.", Size(left))}
+		},
+	}
+}
+
+// Clock checks that the machine does not believe to live before this version of
+// Foyer was built.
+func Clock(built time.Time) Check {
+	return Check{
+		Code: "clock", Title: hint.T("Clock", "Horloge"), Every: time.Minute,
+		Run: func(context.Context) Finding {
+			if now := time.Now(); now.Before(built) {
+				return Finding{
+					Severity: Warning, What: hint.T("This machine thinks it is %s; secure addresses cannot work yet.", "Cette machine se croit en %s ; les adresses sûres ne peuvent pas encore fonctionner.", now.Format("2006")),
+					Did: hint.T("Foyer serves what it has and waits for the right time.", "Foyer sert ce qu'il a et attend l'heure juste."),
+					Do:  hint.T("Connect the machine to the network, or set its clock.", "Reliez la machine au réseau, ou réglez son horloge."),
+				}
+			}
+			return Finding{}
+		},
+	}
+}
+
+// Certificate checks when the certificate that is served ends; expires returns
+// the zero time when none is served.
+func Certificate(expires func() time.Time) Check {
+	return Check{
+		Code: "certificate", Title: hint.T("Certificate", "Certificat"), DependsOn: []string{"server"},
+		Run: func(context.Context) Finding {
+			end := expires()
+			left := time.Until(end)
+			switch {
+			case end.IsZero():
+				return Finding{}
+			case left < 0:
+				return Finding{
+					Severity: Error, What: hint.T("The certificate has expired: apps refuse to connect.", "Le certificat a expiré : les applications refusent de se connecter."),
+					Do: hint.T("Restart Foyer: sudo systemctl restart foyer.", "Redémarrez Foyer : sudo systemctl restart foyer."),
+				}
+			case left < 7*24*time.Hour:
+				return Finding{
+					Severity: Warning, What: hint.T("The certificate ends in %d days and was not renewed.", "Le certificat expire dans %d jours et n'a pas été renouvelé.", int(left.Hours()/24)),
+					Did: hint.T("Foyer keeps trying.", "Foyer continue d'essayer."),
+				}
+			}
+			return Finding{What: hint.T("Good for %d days; renewed by itself.", "Valable %d jours ; renouvelé tout seul.", int(left.Hours()/24))}
+		},
+	}
+}
+
+// Claimed tells that the server waits for its first owner.
+func Claimed(claimed func() bool) Check {
+	return Check{
+		Code: "unclaimed", Title: hint.T("Owner", "Propriétaire"), DependsOn: []string{"server"},
+		Run: func(context.Context) Finding {
+			if claimed() {
+				return Finding{}
+			}
+			return Finding{
+				Severity: Info, What: hint.T("This server waits for its first owner.", "Ce serveur attend son premier propriétaire."),
+				Did: hint.T("Until then it serves nothing.", "D'ici là, il ne sert rien."),
+				Do:  hint.T("Open its address and type the claim code; `sudo foyer claim` makes a new one.", "Ouvrez son adresse et tapez le code ; `sudo foyer claim` en donne un nouveau."),
+			}
+		},
+	}
+}
+
+// Size is a number of bytes as people write it.
+func Size(n uint64) string {
+	switch {
+	case n >= 10<<30:
+		return fmt.Sprintf("%d GB", n>>30)
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GB", float64(n)/(1<<30))
+	}
+	return fmt.Sprintf("%d MB", n>>20)
+}

@@ -1,0 +1,330 @@
+// Package supervisor keeps a Foyer alive with nobody watching.
+//
+// It owns the listeners and lends them to its child, `foyer serve`, so that they
+// stay open whatever happens to the server: clients wait instead of being
+// refused. It asks the server every few seconds whether it is well, over a socket
+// only the two share; a server that dies is started again after a jittered pause,
+// one that hangs is killed and replaced, one that keeps dying is reported and
+// tried again for ever, never given up in silence. The service manager hears
+// READY=1 once the server has answered and WATCHDOG=1 for each look at it.
+//
+// Supervisor and server share no memory: the server's end is this side's pipe
+// being closed, so that it never outlives its supervisor.
+//
+// Used by `foyer supervise` (as user foyer, under the service manager) and by
+// `foyer try` (in the foreground).
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/claim"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/supervisor/health"
+)
+
+// Config says what to keep alive and whom to tell. All fields are needed unless
+// said otherwise.
+type Config struct {
+	// Serve makes a fresh command for `foyer serve`. Its standard input, standard
+	// error and inherited files are the supervisor's to set.
+	Serve func() *exec.Cmd
+	// Listeners are lent to the server; the supervisor closes them when it ends.
+	Listeners []host.Listener
+	RunDir    string // holds control.sock and local.sock; must exist
+	DataDir   string // holds the data; claim offers are left there
+	Version   string
+	Built     time.Time                // of this version; the clock is not believed to be earlier
+	Addresses func() []string          // under which people reach this Foyer; asked often
+	Checks    []health.Check           // of other rooms, run besides the supervisor's own; may be empty
+	Journal   *Journal                 // takes the server's log lines
+	Log       *slog.Logger             // the supervisor's own log
+	Notify    func(state string) error // tells the service manager (sd_notify(3)); never nil
+	Timing    Timing                   // zero fields have defaults
+}
+
+// Timing sets how patient the supervisor is. The defaults are for real machines;
+// tests hurry.
+type Timing struct {
+	Probe        time.Duration   // between two looks at a healthy server; 2 s
+	ProbeTimeout time.Duration   // for an answer; 3 s
+	Starting     time.Duration   // between two looks at a server that has not answered yet; 50 ms
+	Grace        time.Duration   // a new server may take so long to answer first; 2 min
+	Drain        time.Duration   // a server that is told to end may take so long; 15 s
+	Steady       time.Duration   // a server that lived so long has recovered; 1 min
+	Checks       time.Duration   // between two rounds of checks; 2 s
+	Pauses       []time.Duration // before the 1st, 2nd, … start in a row; the last one repeats
+}
+
+// misses is how many looks in a row must fail before a server is replaced.
+const misses = 2
+
+// crashLoop is how many quick deaths in a row are called a crash loop.
+const crashLoop = 5
+
+func (t Timing) orDefaults() Timing {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&t.Probe, 2*time.Second)
+	set(&t.ProbeTimeout, 3*time.Second)
+	set(&t.Starting, 50*time.Millisecond)
+	set(&t.Grace, 2*time.Minute)
+	set(&t.Drain, 15*time.Second)
+	set(&t.Steady, time.Minute)
+	set(&t.Checks, 2*time.Second)
+	if t.Pauses == nil {
+		t.Pauses = []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second}
+	}
+	return t
+}
+
+// Supervisor keeps one server alive. Use New, then Run once.
+type Supervisor struct {
+	cfg     Config
+	started time.Time
+	board   *health.Board
+	local   host.Listener // the server's private listener
+	probe   *prober
+
+	mu    sync.Mutex // guards child and facts
+	child child
+	facts facts // what the server last said of itself
+}
+
+// New returns a supervisor that does nothing yet.
+func New(cfg Config) *Supervisor {
+	cfg.Timing = cfg.Timing.orDefaults()
+	s := &Supervisor{cfg: cfg, started: time.Now(), child: child{state: stateStarting}}
+	s.board = health.NewBoard(cfg.Log, append([]health.Check{
+		s.serverCheck(),
+		health.Disk(func() (uint64, uint64, error) { return atomicfile.FreeSpace(cfg.DataDir) }),
+		health.Clock(cfg.Built),
+		health.Certificate(func() time.Time { return s.said().CertificateExpires }),
+		health.Claimed(func() bool { return s.said().Claimed }),
+	}, cfg.Checks...)...)
+	return s
+}
+
+// Run keeps the server alive until ctx ends, then ends it in good order: the
+// server finishes the requests it has begun. It returns an error when it cannot
+// begin (somebody else runs in the same RunDir, a socket cannot be made); once it
+// has begun, only the end of ctx ends it.
+func (s *Supervisor) Run(ctx context.Context) error {
+	defer host.Close(s.cfg.Listeners)
+	lock, err := atomicfile.TryLock(filepath.Join(s.cfg.RunDir, "supervisor.lock"))
+	if errors.Is(err, atomicfile.ErrLocked) {
+		return hint.New("already-running",
+			hint.T("Foyer is already running here.", "Foyer tourne déjà ici."), hint.Text{},
+			hint.T("`foyer status` shows how it is.", "`foyer status` montre comment il va.")).Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock() //nolint:errcheck // the lock ends with the process anyway
+	s.local, err = host.Listen(host.Local, "unix", filepath.Join(s.cfg.RunDir, "local.sock"))
+	if err != nil {
+		return fmt.Errorf("cannot make the server's private socket: %w", err)
+	}
+	defer s.local.Close()
+	door, err := host.Listen("control", "unix", control.SocketPath(s.cfg.RunDir))
+	if err != nil {
+		return fmt.Errorf("cannot make the control socket: %w", err)
+	}
+	if err := os.Chmod(door.Addr().String(), 0o666); err != nil { // who may ask is decided by peer credentials
+		door.Close()
+		return fmt.Errorf("cannot open the control socket: %w", err)
+	}
+	s.probe = newProber(s.local.Addr().String(), s.cfg.Timing.ProbeTimeout)
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return control.Serve(ctx, door, s, s.cfg.Log) })
+	g.Go(func() error { s.keep(ctx); return nil })
+	g.Go(func() error { s.watch(ctx); return nil })
+	g.Go(func() error { s.look(ctx); return nil })
+	err = g.Wait()
+	os.Remove(door.Addr().String())
+	os.Remove(s.local.Addr().String())
+	return err
+}
+
+// look runs the checks that are due, for as long as ctx lasts.
+func (s *Supervisor) look(ctx context.Context) {
+	for pause(ctx, s.cfg.Timing.Checks) {
+		s.board.Round(ctx)
+	}
+}
+
+// pause waits for d and reports whether ctx still lasts.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+func (s *Supervisor) notify(state string) {
+	if err := s.cfg.Notify(state); err != nil {
+		s.cfg.Log.Warn("the service manager does not listen", "err", err)
+	}
+}
+
+func (s *Supervisor) said() facts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.facts
+}
+
+func (s *Supervisor) serverCheck() health.Check {
+	return health.Check{Code: "server", Title: hint.T("Server", "Serveur"), Run: func(context.Context) health.Finding {
+		s.mu.Lock()
+		c, f := s.child, s.facts
+		s.mu.Unlock()
+		switch {
+		case c.state == stateCrashLoop:
+			return health.Finding{
+				Severity: health.Error, What: hint.T("The server stops as soon as it is started.", "Le serveur s'arrête dès qu'il démarre."),
+				Did: hint.T("Foyer keeps starting it: %d times so far.", "Foyer continue de le relancer : %d fois jusqu'ici.", c.restarts),
+				Do:  hint.T("`sudo foyer logs` shows why.", "`sudo foyer logs` montre pourquoi."),
+			}
+		case c.state == stateUnwell && f.Storage != "":
+			return health.Finding{
+				Severity: health.Error, What: hint.T("The server cannot reach its data.", "Le serveur n'accède plus à ses données."),
+				Did: hint.T("Foyer starts it anew.", "Foyer le relance."), Do: hint.T("Check the disk; `sudo foyer logs` shows more.", "Vérifiez le disque ; `sudo foyer logs` en dit plus."),
+			}
+		case c.state == stateHealthy:
+			return health.Finding{What: hint.T("The server answers.", "Le serveur répond.")}
+		case c.state == stateStarting && time.Since(c.since) < 15*time.Second:
+			return health.Finding{Severity: health.Info, What: hint.T("The server is starting.", "Le serveur démarre.")}
+		}
+		return health.Finding{
+			Severity: health.Error, What: hint.T("The server does not answer.", "Le serveur ne répond pas."),
+			Did: hint.T("Foyer starts it anew; visitors wait meanwhile.", "Foyer le relance ; les visiteurs patientent."),
+		}
+	}}
+}
+
+// Status implements control.Appliance.
+func (s *Supervisor) Status(ctx context.Context) control.Status {
+	s.board.Round(ctx)
+	s.mu.Lock()
+	c, f := s.child, s.facts
+	s.mu.Unlock()
+	st := control.Status{
+		Version: s.cfg.Version, Started: s.started, Addresses: s.cfg.Addresses(), Claimed: f.Claimed,
+		Light: control.Green, Sentence: hint.T("All is well.", "Tout va bien."),
+		Server:      control.Server{State: string(c.state), PID: c.pid, Restarts: c.restarts, Since: c.since, LastEnd: c.lastEnd},
+		Certificate: control.Certificate{Expires: f.CertificateExpires, Fingerprint: f.Fingerprint, Words: f.Words},
+		Data:        control.Data{Path: s.cfg.DataDir},
+		Checks:      s.board.Results(),
+	}
+	if c.state != stateHealthy {
+		st.Server.LastLines = s.cfg.Journal.Tail(20)
+	}
+	if free, total, err := atomicfile.FreeSpace(s.cfg.DataDir); err == nil {
+		st.Data.Free, st.Data.Total = free, total
+	}
+	if worst, ok := health.Worst(st.Checks); ok {
+		st.Sentence = worst.What
+		switch worst.Severity {
+		case health.Warning:
+			st.Light = control.Yellow
+		case health.Error:
+			st.Light = control.Red
+		}
+	}
+	return st
+}
+
+// NewClaim implements control.Appliance.
+func (s *Supervisor) NewClaim(context.Context) (code string, expires time.Time, err error) {
+	if s.said().Claimed {
+		return "", time.Time{}, hint.New("claim-done",
+			hint.T("This server has an owner already.", "Ce serveur a déjà un propriétaire."), hint.Text{},
+			hint.T("Ask the owner for an invitation.", "Demandez une invitation au propriétaire."))
+	}
+	code, offer, err := claim.NewCode(time.Now())
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	if err := claim.Leave(s.cfg.DataDir, offer, -1, -1); err != nil {
+		return "", time.Time{}, err
+	}
+	s.cfg.Log.Info("new claim code made", "expires", offer.Expires)
+	return code, offer.Expires, nil
+}
+
+// Log implements control.Appliance.
+func (s *Supervisor) Log(lines int) []string { return s.cfg.Journal.Tail(lines) }
+
+var _ control.Appliance = (*Supervisor)(nil)
+
+// Journal keeps the newest log lines in memory and passes every byte on. It is
+// safe for concurrent use; a line that is not ended yet is kept back.
+type Journal struct {
+	mu    sync.Mutex
+	out   io.Writer
+	lines []string // a ring once it is full
+	next  int
+	part  []byte
+}
+
+// journalLines is how many lines a Journal keeps, and journalLine how long a
+// kept one may be.
+const (
+	journalLines = 1000
+	journalLine  = 4 << 10
+)
+
+// NewJournal returns a Journal that passes what it is given to out.
+func NewJournal(out io.Writer) *Journal { return &Journal{out: out} }
+
+// Write implements io.Writer.
+func (j *Journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, b := range p {
+		if b != '\n' {
+			if len(j.part) < journalLine {
+				j.part = append(j.part, b)
+			}
+			continue
+		}
+		if len(j.lines) < journalLines {
+			j.lines = append(j.lines, string(j.part))
+		} else {
+			j.lines[j.next] = string(j.part)
+			j.next = (j.next + 1) % journalLines
+		}
+		j.part = j.part[:0]
+	}
+	return j.out.Write(p)
+}
+
+// Tail returns the newest n lines, oldest first.
+func (j *Journal) Tail(n int) []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	all := append(append([]string{}, j.lines[j.next:]...), j.lines[:j.next]...)
+	return all[max(0, len(all)-n):]
+}

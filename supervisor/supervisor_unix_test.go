@@ -1,0 +1,292 @@
+//go:build unix
+
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/claim"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/supervisor/control"
+)
+
+// TestMain lets the test binary be the server: a real process with real sockets
+// whose behaviour the environment chooses.
+func TestMain(m *testing.M) {
+	if how := os.Getenv("FOYER_TEST_SERVER"); how != "" {
+		os.Exit(fakeServer(how))
+	}
+	os.Exit(m.Run())
+}
+
+func fakeServer(how string) int {
+	if how == "dies" {
+		os.Stderr.WriteString("cannot open data.db: it is in pieces\n")
+		return 3
+	}
+	ls, err := host.Inherited(nil)
+	if err != nil {
+		return 10
+	}
+	ok := how != "sick"
+	for _, l := range ls {
+		mux := http.NewServeMux()
+		if l.Name == host.Local {
+			mux.HandleFunc("/health", func(w http.ResponseWriter, r *http.Request) {
+				if !ok {
+					w.WriteHeader(http.StatusServiceUnavailable)
+				}
+				json.NewEncoder(w).Encode(map[string]any{"ok": ok, "storage": map[bool]string{false: "disk I/O error"}[ok], "claimed": how == "claimed"})
+			})
+		}
+		mux.HandleFunc("/pid", func(w http.ResponseWriter, r *http.Request) { json.NewEncoder(w).Encode(os.Getpid()) })
+		go http.Serve(l, mux)
+	}
+	io.Copy(io.Discard, os.Stdin) // the supervisor's end
+	os.Stderr.WriteString("finished in good order\n")
+	return 0
+}
+
+type rig struct {
+	*control.Client
+	web     string
+	data    string
+	journal *Journal
+	log     *syncBuffer
+	told    *syncBuffer // what the service manager heard
+	stop    func()
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func start(t *testing.T, how string) *rig {
+	t.Helper()
+	run, err := os.MkdirTemp("", "foyer") // a unix socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(run) })
+	web, err := host.Listen(host.HTTP, "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{web: "http://" + web.Addr().String(), data: t.TempDir(), log: &syncBuffer{}, told: &syncBuffer{}}
+	r.journal = NewJournal(io.Discard)
+	s := New(Config{
+		Serve: func() *exec.Cmd {
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), "FOYER_TEST_SERVER="+how)
+			return cmd
+		},
+		Listeners: []host.Listener{web}, RunDir: run, DataDir: r.data, Version: "1.0.0",
+		Addresses: func() []string { return []string{r.web} }, Journal: r.journal,
+		Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		Notify: func(state string) error {
+			_, err := io.WriteString(r.told, state+"\n")
+			return err
+		},
+		Timing: Timing{
+			Probe: 30 * time.Millisecond, ProbeTimeout: 200 * time.Millisecond, Starting: 10 * time.Millisecond, Grace: 300 * time.Millisecond,
+			Steady: time.Minute, Checks: 20 * time.Millisecond, Pauses: []time.Duration{5 * time.Millisecond},
+		},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	var once sync.Once
+	r.stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		})
+	}
+	t.Cleanup(r.stop)
+	r.Client = control.Dial(run)
+	return r
+}
+
+// until asks for the status until it is as wanted.
+func (r *rig) until(t *testing.T, want string, ok func(control.Status) bool) control.Status {
+	t.Helper()
+	var last control.Status
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		s, err := r.Status(t.Context())
+		if err == nil && ok(s) {
+			return s
+		}
+		last = s
+		<-time.After(5 * time.Millisecond) // another process is waited for
+	}
+	t.Fatalf("never %s; last status %+v\nlog:\n%s", want, last, r.log)
+	return last
+}
+
+func healthy(s control.Status) bool { return s.Server.State == "healthy" && s.Light == control.Green }
+
+func (r *rig) pid(t *testing.T) int {
+	t.Helper()
+	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(r.web + "/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var pid int
+	if err := json.NewDecoder(resp.Body).Decode(&pid); err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+func TestKilledServerIsStartedAgainAndNobodyIsRefused(t *testing.T) {
+	r := start(t, "ok")
+	r.until(t, "healthy", healthy)
+	first := r.pid(t)
+	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for syscall.Kill(first, 0) == nil { // until it has gone
+		<-time.After(time.Millisecond)
+	}
+	if second := r.pid(t); second == first { // asked at once: waits in the socket
+		t.Errorf("still pid %d", second)
+	}
+	s := r.until(t, "healthy again", healthy)
+	if s.Server.Restarts != 1 || s.Server.LastEnd != "signal: killed" {
+		t.Errorf("server %+v", s.Server)
+	}
+	if got := r.told.String(); strings.Count(got, "READY=1") != 1 || !strings.Contains(got, "WATCHDOG=1") {
+		t.Errorf("the service manager heard %q", got)
+	}
+}
+
+func TestHungServerIsReplaced(t *testing.T) {
+	r := start(t, "ok")
+	r.until(t, "healthy", healthy)
+	first := r.pid(t)
+	if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s := r.until(t, "replaced", func(s control.Status) bool { return healthy(s) && s.Server.Restarts == 1 })
+	if second := r.pid(t); second == first {
+		t.Errorf("still pid %d", second)
+	}
+	if !strings.Contains(s.Server.LastEnd, "did not answer") {
+		t.Errorf("server %+v", s.Server)
+	}
+}
+
+func TestServerThatNeverAnswersIsReplacedAfterItsGrace(t *testing.T) {
+	r := start(t, "sick")
+	s := r.until(t, "replaced", func(s control.Status) bool { return s.Server.Restarts > 0 })
+	if !strings.Contains(s.Server.LastEnd, "disk I/O error") {
+		t.Errorf("server %+v", s.Server)
+	}
+	if strings.Contains(r.told.String(), "READY=1") {
+		t.Error("the service manager was told READY though the server never was well")
+	}
+}
+
+func TestCrashLoopIsReportedAndNeverGivenUp(t *testing.T) {
+	r := start(t, "dies")
+	s := r.until(t, "called a crash loop", func(s control.Status) bool {
+		return s.Server.State == "crash-loop" && s.Light == control.Red && strings.Contains(s.Sentence.EN, "stops as soon")
+	})
+	if len(s.Server.LastLines) == 0 || !strings.Contains(s.Server.LastLines[0], "in pieces") {
+		t.Errorf("last lines %q", s.Server.LastLines)
+	}
+	before := s.Server.Restarts
+	r.until(t, "tried again", func(s control.Status) bool { return s.Server.Restarts > before+2 })
+}
+
+func TestEndIsInGoodOrder(t *testing.T) {
+	r := start(t, "ok")
+	r.until(t, "healthy", healthy)
+	r.stop()
+	if got := strings.Join(r.journal.Tail(5), "\n"); !strings.Contains(got, "finished in good order") {
+		t.Errorf("log of the server: %q", got)
+	}
+	if !strings.Contains(r.told.String(), "STOPPING=1") {
+		t.Errorf("the service manager heard %q", r.told)
+	}
+}
+
+func TestNewClaimCodeOnlyWithoutOwner(t *testing.T) {
+	r := start(t, "ok")
+	r.until(t, "healthy", healthy)
+	c, err := r.NewClaim(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := claim.Pending(r.data); err != nil || o == nil || !o.Matches(c.Code) {
+		t.Errorf("offer %v, %v", o, err)
+	}
+	owned := start(t, "claimed")
+	owned.until(t, "claimed", func(s control.Status) bool { return s.Claimed })
+	if _, err := owned.NewClaim(t.Context()); hint.Find(err) == nil || hint.Find(err).Code != "claim-done" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTwoSupervisorsDoNotShareARunFolder(t *testing.T) {
+	r := start(t, "ok")
+	r.until(t, "healthy", healthy)
+	dir := filepath.Dir(r.Client.Socket())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = New(Config{RunDir: dir, DataDir: r.data, Log: slog.New(slog.DiscardHandler), Listeners: []host.Listener{{Name: host.HTTP, Listener: l}}}).Run(t.Context())
+	if e := hint.Find(err); e == nil || e.Code != "already-running" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestJournalKeepsTheNewestLines(t *testing.T) {
+	var passed bytes.Buffer
+	j := NewJournal(&passed)
+	for i := range journalLines + 5 {
+		j.Write([]byte(strings.Repeat("x", i%3)))
+		j.Write([]byte{'a' + byte(i%26), '\n'})
+	}
+	got := j.Tail(journalLines + 100)
+	last := journalLines + 4
+	if len(got) != journalLines || got[len(got)-1] != strings.Repeat("x", last%3)+string(rune('a'+last%26)) {
+		t.Errorf("%d lines, last %q", len(got), got[len(got)-1])
+	}
+	if strings.Count(passed.String(), "\n") != journalLines+5 {
+		t.Error("lines were not passed on")
+	}
+}
