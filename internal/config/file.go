@@ -76,3 +76,10 @@ func quoteTOML(s string) string {
 	b.WriteByte('"')
 	return b.String()
 }
+
+// IsKintoKey reports whether a [kinto] setting is documented under its own name
+// rather than by a pattern.
+func IsKintoKey(name string) bool {
+	k := kintoKey(name)
+	return k != nil && k.Name == name
+}

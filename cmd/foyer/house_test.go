@@ -1,0 +1,221 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The rules of the house that a test can keep: imports as docs/architecture.md
+// draws them, a story at the head of each package, codes that are documented,
+// sentences that say the same in each language.
+
+const module = "github.com/foyer-server/foyer/"
+
+// readHouse parses every Go file of the product, tests left out, by folder.
+func readHouse(t *testing.T) (*token.FileSet, map[string][]*ast.File) {
+	t.Helper()
+	fset, house := token.NewFileSet(), map[string][]*ast.File{}
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && len(d.Name()) > 2 || d.Name() == "node_modules" || d.Name() == "testdata" || d.Name() == "build" || d.Name() == "packaging") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(fset, path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		dir, err := filepath.Rel("../..", filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		house[filepath.ToSlash(dir)] = append(house[filepath.ToSlash(dir)], f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fset, house
+}
+
+func TestImportsAreAsTheMapSays(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := map[string][]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| [^|]+ \\| ([^|]*) ?\\|$").FindAllStringSubmatch(string(doc), -1) {
+		allowed[row[1]] = strings.Fields(row[2])
+	}
+	_, house := readHouse(t)
+	for dir, files := range house {
+		may, ok := allowed[dir]
+		if !ok {
+			t.Errorf("%s is not on the map: add it to the table in docs/architecture.md, or move it to where the map says", dir)
+			continue
+		}
+		for _, f := range files {
+			for _, imp := range f.Imports {
+				path, _ := strconv.Unquote(imp.Path.Value)
+				room, ours := strings.CutPrefix(path, module)
+				if ours && !slices.Contains(may, room) && !slices.Contains(may, "everything") {
+					t.Errorf("%s imports %s: the map allows it %v. Imports go down; server/ and supervisor/ never meet; what crosses is carried by cmd/foyer (docs/architecture.md)", dir, room, may)
+				}
+			}
+		}
+	}
+	for dir := range allowed {
+		if _, ok := house[dir]; !ok && !strings.HasPrefix(dir, "packaging/") {
+			t.Errorf("%s is on the map and not in the tree", dir)
+		}
+	}
+}
+
+func TestEachPackageTellsItsStory(t *testing.T) {
+	_, house := readHouse(t)
+	for dir, files := range house {
+		lines := 0
+		for _, f := range files {
+			if f.Doc != nil {
+				lines = max(lines, strings.Count(f.Doc.Text(), "\n"))
+			}
+			for _, d := range f.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
+					t.Errorf("%s has an init()", dir)
+				}
+			}
+		}
+		if lines < 3 {
+			t.Errorf("%s: its package comment has %d lines; say what it hides, what it promises, who uses it", dir, lines)
+		}
+	}
+}
+
+// calls finds the calls of hint's functions and gives each to look.
+func calls(t *testing.T, name string, look func(pos token.Position, dir string, args []ast.Expr)) {
+	t.Helper()
+	fset, house := readHouse(t)
+	for dir, files := range house {
+		for _, f := range files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				switch fn := call.Fun.(type) {
+				case *ast.SelectorExpr:
+					if pkg, ok := fn.X.(*ast.Ident); ok && pkg.Name == "hint" && fn.Sel.Name == name {
+						look(fset.Position(call.Pos()), dir, call.Args)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
+func text(e ast.Expr) (string, bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		s, err := strconv.Unquote(e.Value)
+		return s, err == nil
+	case *ast.BinaryExpr:
+		a, ok1 := text(e.X)
+		b, ok2 := text(e.Y)
+		return a + b, ok1 && ok2
+	}
+	return "", false
+}
+
+func TestSentencesSayTheSameInEachLanguage(t *testing.T) {
+	verb := regexp.MustCompile(`%(\[\d+\])?[-+# 0]*[\d.]*([a-zA-Z%])`)
+	verbs := func(s string) string {
+		var out []string
+		for _, m := range verb.FindAllStringSubmatch(s, -1) {
+			if m[2] != "%" {
+				out = append(out, m[1]+m[2])
+			}
+		}
+		return strings.Join(out, " ")
+	}
+	n := 0
+	calls(t, "T", func(pos token.Position, _ string, args []ast.Expr) {
+		n++
+		en, ok1 := text(args[0])
+		fr, ok2 := text(args[1])
+		if !ok1 || !ok2 {
+			t.Errorf("%s: a sentence is written where it is said, in each language, as constant text", pos)
+			return
+		}
+		if strings.TrimSpace(fr) == "" || strings.TrimSpace(en) == "" {
+			t.Errorf("%s: a language says nothing: %q, %q", pos, en, fr)
+		}
+		if len(args) > 2 && verbs(en) != verbs(fr) {
+			t.Errorf("%s: English takes %q, French %q", pos, verbs(en), verbs(fr))
+		}
+	})
+	if n < 50 {
+		t.Errorf("only %d sentences found: does this test still look at the right thing?", n)
+	}
+}
+
+func TestCodesAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/codes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\|").FindAllStringSubmatch(string(doc), -1) {
+		documented[m[1]] = true
+	}
+	used := map[string]bool{}
+	calls(t, "New", func(pos token.Position, _ string, args []ast.Expr) {
+		code, ok := text(args[0])
+		if !ok {
+			return // passed on from elsewhere
+		}
+		used[code] = true
+		if !documented[code] {
+			t.Errorf("%s: code %q is not in docs/codes.md", pos, code)
+		}
+	})
+	_, house := readHouse(t)
+	for dir, files := range house { // health.Check{Code: "…"}
+		if !strings.HasPrefix(dir, "supervisor") && dir != "cmd/foyer" {
+			continue
+		}
+		for _, f := range files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				if kv, ok := n.(*ast.KeyValueExpr); ok {
+					if key, ok := kv.Key.(*ast.Ident); ok && key.Name == "Code" {
+						if code, ok := text(kv.Value); ok {
+							used[code] = true
+							if !documented[code] {
+								t.Errorf("%s: check %q is not in docs/codes.md", dir, code)
+							}
+						}
+					}
+				}
+				return true
+			})
+		}
+	}
+	for code := range documented {
+		if !used[code] {
+			t.Errorf("docs/codes.md documents %q, which nothing uses", code)
+		}
+	}
+}

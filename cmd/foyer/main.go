@@ -1,0 +1,227 @@
+// Command foyer is the whole of Foyer in one binary: the installer, the
+// supervisor, the server, and the commands by which people look after them.
+//
+// This package only wires: one file per subcommand, each reading its flags and
+// settings and calling one front door. How errors are shown and which exit code
+// they give is decided here once (docs/codes.md). Everybody may be named here;
+// nobody names this package.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/charmbracelet/x/term"
+	"github.com/spf13/cobra"
+
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+)
+
+// Set at link time: -X main.version=1.2.3 -X main.built=2026-11-01T00:00:00Z.
+var (
+	version = "0.0.0-dev"
+	built   = ""
+)
+
+// builtAt is when this version was made; the clock is not believed to be earlier.
+func builtAt() time.Time {
+	t, err := time.Parse(time.RFC3339, built)
+	if err != nil {
+		return time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return t
+}
+
+func main() {
+	// The first signal asks everything to end in good order, the second one kills.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop()
+	}()
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}
+	os.Exit(a.run(ctx, os.Args[1:]))
+}
+
+// app is one run of the command.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	environ  []string
+
+	lang     hint.Lang
+	json     bool   // one object on standard output, for scripts
+	plain    bool   // no screens, one line at a time
+	settings string // path of the settings file
+	runDir   string // where the supervisor's sockets are
+}
+
+func (a *app) getenv(name string) string {
+	for _, kv := range a.environ {
+		if k, v, _ := strings.Cut(kv, "="); k == name {
+			return v
+		}
+	}
+	return ""
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	a.lang, _ = hint.Locale(a.getenv)
+	for i, arg := range args { // before cobra: its help texts want the language
+		value, ok := strings.CutPrefix(arg, "--lang=")
+		if arg == "--lang" && i+1 < len(args) {
+			value, ok = args[i+1], true
+		}
+		if l, known := hint.ParseLang(value); ok && known {
+			a.lang = l
+		}
+	}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return hint.ExitOK
+	}
+	a.complain(err)
+	return hint.ExitCode(err)
+}
+
+// complain shows an error: what it means, what Foyer did, the one thing to do.
+// With --json it is one object, on standard output.
+func (a *app) complain(err error) {
+	e := hint.Find(err)
+	if a.json {
+		obj := map[string]any{"error": "failed", "message": err.Error(), "exit": hint.ExitCode(err)}
+		if e != nil {
+			obj["error"], obj["message"], obj["did"], obj["do"] = e.Code, e.What.In(a.lang), e.Did.In(a.lang), e.Do.In(a.lang)
+		}
+		a.printJSON(obj)
+		return
+	}
+	if errors.Is(err, errSaid) {
+		return
+	}
+	fmt.Fprintln(a.err, "foyer: "+hint.Describe(err, a.lang))
+	if e == nil || e.Code == "" {
+		return
+	}
+	fmt.Fprintf(a.err, "[%s]\n", e.Code)
+}
+
+// errSaid ends a command whose outcome was shown already; it only carries the exit code.
+var errSaid = errors.New("said already")
+
+func (a *app) printJSON(v any) {
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		fmt.Fprintln(a.err, "foyer:", err)
+	}
+}
+
+// say prints a sentence for people: on standard output, or on standard error
+// when standard output carries data.
+func (a *app) say(t hint.Text) {
+	w := a.out
+	if a.json {
+		w = a.err
+	}
+	fmt.Fprintln(w, t.In(a.lang))
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "foyer",
+		Short:         hint.T("Your own server at home: it installs, watches and repairs itself", "Votre serveur chez vous : il s'installe, se surveille et se répare lui-même").In(a.lang),
+		Version:       version,
+		Args:          usage(a, cobra.NoArgs),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !a.onTerminal() {
+				return cmd.Help()
+			}
+			if installed() {
+				return a.status(cmd.Context())
+			}
+			return a.install(cmd.Context(), installFlags{})
+		},
+	}
+	root.SetVersionTemplate("foyer {{.Version}}\n")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrongUse(err) })
+	f := root.PersistentFlags()
+	f.BoolVar(&a.json, "json", false, hint.T("answer with one JSON object", "répondre par un objet JSON").In(a.lang))
+	f.BoolVar(&a.plain, "plain", a.getenv("ACCESSIBLE") != "", hint.T("no screens: one line at a time", "sans écrans : une ligne à la fois").In(a.lang))
+	f.String("lang", string(a.lang), hint.T("language: en or fr", "langue : en ou fr").In(a.lang))
+	f.StringVar(&a.settings, "settings", config.SystemFile, hint.T("settings file", "fichier de réglages").In(a.lang))
+	f.StringVar(&a.runDir, "run", or(a.getenv("FOYER_RUN"), config.SystemRun), hint.T("folder of the running Foyer's sockets", "dossier des sockets du Foyer qui tourne").In(a.lang))
+	root.AddCommand(a.installCmd(), a.uninstallCmd(), a.statusCmd(), a.doctorCmd(), a.logsCmd(), a.claimCmd(), a.settingsCmd(), a.tryCmd(), a.superviseCmd(), a.serveCmd())
+	return root
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// usage makes cobra's complaint about arguments one of ours.
+func usage(_ *app, check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return wrongUse(err)
+		}
+		return nil
+	}
+}
+
+func wrongUse(err error) error {
+	return hint.New("usage", hint.T("This command is not written right: %s.", "Cette commande n'est pas bien écrite : %s.", err.Error()), hint.Text{},
+		hint.T("`foyer --help` shows how.", "`foyer --help` montre comment.")).Exits(hint.ExitUsage)
+}
+
+// onTerminal reports whether a person sits at both ends and wants screens.
+func (a *app) onTerminal() bool {
+	in, ok1 := a.in.(*os.File)
+	out, ok2 := a.out.(*os.File)
+	return ok1 && ok2 && !a.plain && !a.json && term.IsTerminal(in.Fd()) && term.IsTerminal(out.Fd()) &&
+		a.getenv("TERM") != "" && a.getenv("TERM") != "dumb"
+}
+
+// installed reports whether a Foyer is installed on this machine.
+func installed() bool {
+	_, err := os.Lstat(config.SystemOpt + "/current")
+	return err == nil
+}
+
+// logger is the log of a long-running command: to w, at level debug when
+// FOYER_LOG says so, without the time where the service manager's journal adds it.
+func (a *app) logger(w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{}
+	if a.getenv("FOYER_LOG") == "debug" {
+		opts.Level = slog.LevelDebug
+	}
+	if a.getenv("JOURNAL_STREAM") != "" {
+		opts.ReplaceAttr = func(groups []string, attr slog.Attr) slog.Attr {
+			if attr.Key == slog.TimeKey && len(groups) == 0 {
+				return slog.Attr{}
+			}
+			return attr
+		}
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

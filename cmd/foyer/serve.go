@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/server"
+)
+
+// serveCmd is the server itself. The supervisor starts it, lends it its listeners
+// and keeps its standard input open: when that ends, so does the server.
+func (a *app) serveCmd() *cobra.Command {
+	var plainHTTP bool
+	cmd := &cobra.Command{
+		Use: "serve", Hidden: true, Args: usage(a, cobra.NoArgs),
+		Short: hint.T("The server; started by the supervisor", "Le serveur ; lancé par le superviseur").In(a.lang),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := config.Load(a.settings, a.environ)
+			if err != nil {
+				return err
+			}
+			listeners, err := host.Inherited(nil)
+			if err != nil {
+				return err
+			}
+			if len(listeners) == 0 {
+				return hint.New("usage", hint.T("The server is started by its supervisor, not by hand.", "Le serveur est lancé par son superviseur, pas à la main."), hint.Text{},
+					hint.T("Use `foyer try` to run everything in the foreground.", "Utilisez `foyer try` pour tout lancer au premier plan.")).Exits(hint.ExitUsage)
+			}
+			ctx, cancel := context.WithCancel(cmd.Context())
+			defer cancel()
+			go func() { // ends with the process, when the supervisor lets go
+				io.Copy(io.Discard, a.in) //nolint:errcheck // an error is an end, too
+				cancel()
+			}()
+			return server.Run(ctx, server.Config{Settings: s, Listeners: listeners, PlainHTTP: plainHTTP, Version: version, Log: a.logger(a.err)})
+		},
+	}
+	cmd.Flags().BoolVar(&plainHTTP, "plain-http", false, "")
+	return cmd
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foyer-server/foyer/installer"
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/supervisor"
+	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/service"
+)
+
+// superviseCmd keeps the server alive, under the service manager.
+func (a *app) superviseCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "supervise", Hidden: true, Args: usage(a, cobra.NoArgs),
+		Short: hint.T("Keep the server alive; started by the service manager", "Garder le serveur en vie ; lancé par le gestionnaire de services").In(a.lang),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return service.Run(cmd.Context(), a.supervise)
+		},
+	}
+}
+
+func (a *app) supervise(ctx context.Context) error {
+	s, err := config.Load(a.settings, a.environ)
+	if err != nil {
+		return err
+	}
+	listeners, err := host.Inherited(host.ByPort(s.HTTPSPort))
+	if err != nil {
+		return err
+	}
+	if len(listeners) == 0 { // no service manager that holds sockets
+		if listeners, err = bind(s); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(a.runDir, 0o755); err != nil {
+		return fmt.Errorf("cannot make the folder for sockets: %w", err)
+	}
+	journal := supervisor.NewJournal(a.err)
+	sv, err := a.supervisorFor(s, listeners, journal, []string{"serve", "--settings", a.settings}, nil)
+	if err != nil {
+		return err
+	}
+	return sv.Run(ctx)
+}
+
+// supervisorFor wires a supervisor for settings s; args and env are for the
+// server's process.
+func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *supervisor.Journal, args, env []string) (*supervisor.Supervisor, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find this program's file: %w", err)
+	}
+	return supervisor.New(supervisor.Config{
+		Serve: func() *exec.Cmd {
+			cmd := exec.Command(exe, args...)
+			cmd.Env = append(os.Environ(), env...)
+			return cmd
+		},
+		Listeners: ls, RunDir: a.runDir, DataDir: s.Data, Version: version, Built: builtAt(),
+		Addresses: func() []string { return addresses(s) },
+		Checks:    []health.Check{publicCheck(s, ls)},
+		Journal:   journal, Log: a.logger(journal), Notify: service.Notify,
+	}), nil
+}
+
+// publicCheck looks at the server as a visitor would: through the public port,
+// trusting only the home CA.
+func publicCheck(s *config.Settings, ls []host.Listener) health.Check {
+	return health.Check{
+		Code: "door", Title: hint.T("Front door", "Porte d'entrée"), DependsOn: []string{"server"}, Every: 30 * time.Second,
+		Run: func(ctx context.Context) health.Finding {
+			for _, l := range ls {
+				if l.Name != host.HTTPS {
+					continue
+				}
+				_, port, err := net.SplitHostPort(l.Addr().String())
+				if err == nil {
+					err = installer.Visit(ctx, net.JoinHostPort("127.0.0.1", port), s.Name+".local", installer.RootCertificate(s.Data))
+				}
+				if err != nil {
+					return health.Finding{
+						Severity: health.Error, What: hint.T("The server is well, but visitors do not get through to it.", "Le serveur va bien, mais les visiteurs n'arrivent pas jusqu'à lui."),
+						Do: hint.T("`sudo foyer logs` shows why.", "`sudo foyer logs` montre pourquoi."),
+					}
+				}
+			}
+			return health.Finding{}
+		},
+	}
+}
+
+// bind opens the public ports where nobody handed them down.
+func bind(s *config.Settings) ([]host.Listener, error) {
+	var ls []host.Listener
+	for _, want := range []struct {
+		name string
+		port int
+	}{{host.HTTP, s.HTTPPort}, {host.HTTPS, s.HTTPSPort}} {
+		l, err := host.Listen(want.name, "tcp", net.JoinHostPort("", strconv.Itoa(want.port)))
+		if err != nil {
+			host.Close(ls)
+			return nil, host.PortTaken(want.port, err)
+		}
+		ls = append(ls, l)
+	}
+	return ls, nil
+}
+
+// addresses are those under which people reach a Foyer with settings s.
+func addresses(s *config.Settings) []string {
+	hosts := []string{s.Name + ".local"}
+	ips, err := host.Addresses()
+	if err == nil {
+		for _, ip := range ips {
+			if ip.Is4() {
+				hosts = append(hosts, ip.String())
+			}
+		}
+	}
+	hosts = append(hosts, s.Addresses...)
+	var out []string
+	for _, h := range hosts {
+		if s.HTTPSPort != 443 {
+			h = net.JoinHostPort(h, strconv.Itoa(s.HTTPSPort))
+		}
+		out = append(out, "https://"+h+"/")
+	}
+	return out
+}
+
+// runDirFor returns a folder for sockets whose path is short enough for them.
+func runDirFor(data string) (dir string, remove func(), err error) {
+	if dir := filepath.Join(data, "run"); len(dir) < 80 { // sun_path holds 108 bytes, unix(7)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return "", nil, fmt.Errorf("cannot make the folder for sockets: %w", err)
+		}
+		return dir, func() {}, nil
+	}
+	dir, err = os.MkdirTemp("", "foyer-run-")
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot make the folder for sockets: %w", err)
+	}
+	return dir, func() { os.RemoveAll(dir) }, nil
+}

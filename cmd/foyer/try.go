@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foyer-server/foyer/installer"
+	"github.com/foyer-server/foyer/internal/claim"
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/supervisor"
+)
+
+type tryFlags struct {
+	data, listen, owner, answers string
+	http                         bool
+}
+
+// tryCmd runs the whole of Foyer in the foreground: the same supervisor and
+// server as installed, without root, nothing installed.
+func (a *app) tryCmd() *cobra.Command {
+	var f tryFlags
+	cmd := &cobra.Command{
+		Use: "try", Args: usage(a, cobra.NoArgs),
+		Short: hint.T("Run everything in the foreground; nothing is installed", "Tout lancer au premier plan ; rien n'est installé").In(a.lang),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.try(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.data, "data", "", hint.T("folder for the data, kept afterwards (default: a temporary one, removed at the end)", "dossier des données, conservé ensuite (par défaut : un dossier temporaire, effacé à la fin)").In(a.lang))
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:8888", hint.T("address and port to answer on", "adresse et port d'écoute").In(a.lang))
+	flags.BoolVar(&f.http, "http", false, hint.T("plain HTTP, on this machine's loopback address only", "HTTP simple, sur la boucle locale seulement").In(a.lang))
+	flags.StringVar(&f.owner, "owner", "", hint.T("make this owner at once; the password comes from FOYER_OWNER_PASSWORD", "créer d'emblée ce propriétaire ; mot de passe dans FOYER_OWNER_PASSWORD").In(a.lang))
+	flags.StringVar(&f.answers, "answers", "", hint.T("answers file with owner and owner_password (-: standard input)", "fichier de réponses avec owner et owner_password (- : entrée standard)").In(a.lang))
+	return cmd
+}
+
+// trying is what `foyer try --json` prints, on one line, once it serves.
+type trying struct {
+	URL         string `json:"url"` // the Kinto API
+	Home        string `json:"home"`
+	Claim       string `json:"claim,omitempty"` // the code; absent when there is an owner
+	Owner       string `json:"owner,omitempty"`
+	Data        string `json:"data"`
+	Run         string `json:"run"`                        // for foyer status --run
+	Certificate string `json:"root_certificate,omitempty"` // file to trust; absent with --http
+}
+
+func (a *app) try(ctx context.Context, f tryFlags) (err error) {
+	addr, err := tryAddress(f)
+	if err != nil {
+		return err
+	}
+	owner, password, err := a.tryOwner(f)
+	if err != nil {
+		return err
+	}
+	data, err := filepath.Abs(f.data)
+	if err != nil {
+		return err
+	}
+	if f.data == "" {
+		if data, err = os.MkdirTemp("", "foyer-try-"); err != nil {
+			return fmt.Errorf("cannot make a temporary folder: %w", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
+	} else if err := os.MkdirAll(data, 0o700); err != nil {
+		return hint.New("target-readonly", hint.T("The folder %s cannot be used.", "Le dossier %s est inutilisable.", data), hint.Text{},
+			hint.T("Choose one you may write to: --data FOLDER.", "Choisissez-en un où vous pouvez écrire : --data DOSSIER.")).Because(err)
+	}
+
+	l, err := host.Listen(host.HTTPS, "tcp", addr)
+	if err != nil {
+		_, port, _ := net.SplitHostPort(addr)
+		n, _ := strconv.Atoi(port)
+		return host.PortTaken(n, err)
+	}
+	if f.http {
+		l.Name = host.HTTP
+	}
+	env := a.tryEnv(data, l.Addr().(*net.TCPAddr).Port)
+	s, err := config.Load("", append(slices.Clone(a.environ), env...))
+	if err != nil {
+		l.Close()
+		return err
+	}
+	runDir, remove, err := runDirFor(data)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	defer remove()
+	a.runDir = runDir
+	if owner != "" {
+		offer, err := claim.ForOwner(owner, password)
+		if err == nil {
+			err = claim.Leave(data, offer, -1, -1)
+		}
+		if err != nil {
+			l.Close()
+			return err
+		}
+	}
+	args := []string{"serve", "--settings", ""}
+	if f.http {
+		args = append(args, "--plain-http")
+	}
+	sv, err := a.supervisorFor(s, []host.Listener{l}, supervisor.NewJournal(a.err), args, env)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	os.Unsetenv("FOYER_OWNER_PASSWORD") // the server's process does not need it
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- sv.Run(ctx) }()
+	if err := a.announce(ctx, sv, f, l, data, owner, ended); err != nil {
+		cancel()
+		return errors.Join(err, <-ended)
+	}
+	return <-ended
+}
+
+// announce waits until the server answers and prints how to reach it. It returns
+// nil, too, when the supervisor ended meanwhile: its error is then still in ended.
+func (a *app) announce(ctx context.Context, sv *supervisor.Supervisor, f tryFlags, l host.Listener, data, owner string, ended chan error) error {
+	st := sv.Status(ctx)
+	for st.Server.State != "healthy" {
+		if st.Server.State == "crash-loop" {
+			return hint.New("server-fails", hint.T("The server does not start: %s", "Le serveur ne démarre pas : %s", strings.Join(tail(st.Server.LastLines, 3), "\n")),
+				hint.Text{}, hint.T("Mend that, then try again.", "Corrigez cela, puis réessayez."))
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			return nil
+		case <-time.After(10 * time.Millisecond):
+		}
+		st = sv.Status(ctx)
+	}
+	scheme := "https"
+	if f.http {
+		scheme = "http"
+	}
+	tcp := l.Addr().(*net.TCPAddr).AddrPort()
+	if tcp.Addr().IsUnspecified() { // every address: name one that works here
+		tcp = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), tcp.Port())
+	}
+	t := trying{Home: scheme + "://" + tcp.String() + "/", Data: data, Owner: owner, Run: a.runDir}
+	t.URL = t.Home + "v1/"
+	if !f.http {
+		t.Certificate = installer.RootCertificate(data)
+	}
+	if !st.Claimed {
+		code, _, err := sv.NewClaim(ctx)
+		if err != nil {
+			return err
+		}
+		t.Claim = code
+	}
+	if a.json {
+		a.printJSON(t)
+		return nil
+	}
+	a.say(hint.T("Foyer is running at %s (the Kinto API at %s).", "Foyer tourne à l'adresse %s (l'API Kinto : %s).", t.Home, t.URL))
+	if t.Claim != "" {
+		a.say(hint.T("Open %sclaim and type the code %s to become its owner.", "Ouvrez %sclaim et tapez le code %s pour en devenir propriétaire.", t.Home, t.Claim))
+	}
+	if t.Certificate != "" {
+		a.say(hint.T("Its certificate is signed by %s.", "Son certificat est signé par %s.", t.Certificate))
+	}
+	if f.data == "" {
+		a.say(hint.T("Nothing is installed; its data goes when you press Ctrl-C.", "Rien n'est installé ; ses données disparaissent quand vous faites Ctrl-C."))
+	} else {
+		a.say(hint.T("Nothing is installed; its data stays in %s. Ctrl-C ends it.", "Rien n'est installé ; ses données restent dans %s. Ctrl-C l'arrête.", data))
+	}
+	return nil
+}
+
+func tail(lines []string, n int) []string { return lines[max(0, len(lines)-n):] }
+
+// tryAddress checks --listen, and that plain HTTP stays on loopback.
+func tryAddress(f tryFlags) (string, error) {
+	hostPart, port, err := net.SplitHostPort(f.listen)
+	if err != nil {
+		return "", wrongUse(fmt.Errorf("--listen %s: ADDRESS:PORT is needed", f.listen))
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return "", wrongUse(fmt.Errorf("--listen %s: a port from 0 to 65535 is needed", f.listen))
+	}
+	if f.http {
+		ip, err := netip.ParseAddr(hostPart)
+		if hostPart != "localhost" && (err != nil || !ip.IsLoopback()) {
+			return "", hint.New("http-loopback-only",
+				hint.T("Without encryption Foyer only answers this machine itself, not %s.", "Sans chiffrement, Foyer ne répond qu'à cette machine, pas à %s.", f.listen), hint.Text{},
+				hint.T("Leave out --http, or listen on 127.0.0.1.", "Retirez --http, ou écoutez sur 127.0.0.1.")).Exits(hint.ExitUsage)
+		}
+	}
+	return f.listen, nil
+}
+
+// tryOwner finds the owner to make and their password.
+func (a *app) tryOwner(f tryFlags) (name, password string, err error) {
+	if f.owner == "" && f.answers == "" {
+		return "", "", nil
+	}
+	flags := map[string]string{}
+	if f.owner != "" {
+		flags["owner"] = f.owner
+	}
+	answers, err := installer.LoadAnswers(f.answers, a.in, a.environ, flags)
+	if err != nil {
+		return "", "", err
+	}
+	return answers.Owner, answers.OwnerPassword, nil
+}
+
+// tryEnv is what the server's process needs to know besides its inherited settings.
+func (a *app) tryEnv(data string, port int) []string {
+	other := port - 1
+	if other < 1 {
+		other = port + 1
+	}
+	return []string{"FOYER_DATA=" + data, "FOYER_HTTPS_PORT=" + strconv.Itoa(port), "FOYER_HTTP_PORT=" + strconv.Itoa(other)}
+}
