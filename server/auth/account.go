@@ -1,0 +1,157 @@
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/tidwall/gjson"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// accounts is the list an account is in: its own.
+func accounts(name string) kinto.List { return kinto.List{Parent: name, Kind: kinto.Account} }
+
+// checkAccount reports whether password is that of the account name.
+func (a *Auth) checkAccount(ctx context.Context, name, password string) (bool, error) {
+	if !kinto.Account.ValidID(name) {
+		return false, nil
+	}
+	hash := ""
+	err := a.store.Read(ctx, func(tx kinto.Reader) error {
+		o, err := tx.Get(accounts(name), name)
+		if o != nil {
+			hash = gjson.GetBytes(o.Data, "password").Str
+		}
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	return a.verifier.verify(ctx, name, password, hash)
+}
+
+// putAccount creates an account inside tx, or gives the existing one a new password.
+func putAccount(tx kinto.Tx, name, hash string) error {
+	l := accounts(name)
+	old, err := tx.Get(l, name)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(map[string]string{"password": hash})
+	if err != nil {
+		return err
+	}
+	o := &kinto.Object{ID: name, Data: data, Permissions: kinto.Permissions{"write": {"account:" + name}}.Encode()}
+	if o.Timestamp, err = tx.Tick(l, -1); err != nil {
+		return err
+	}
+	return tx.Put(l, o, old)
+}
+
+// verifier compares passwords with bcrypt hashes, and remembers for a while what
+// was right.
+type verifier struct {
+	key   []byte        // of the cache's keys; never leaves memory
+	dummy []byte        // hash compared with when there is no account
+	slots chan struct{} // one for each comparison at a time
+	line  chan struct{} // one for each comparison that runs or waits
+
+	mu    sync.Mutex
+	right map[[sha256.Size]byte]right
+}
+
+// right says that credentials matched a hash. When the account's hash is no
+// longer that one, the password was changed and this says nothing.
+type right struct {
+	hash  string
+	until time.Time
+}
+
+const (
+	rightFor   = 30 * time.Second // the reference's account_cache_ttl_seconds
+	rightMost  = 10_000
+	waitingFor = 64 // comparisons that may wait
+)
+
+func newVerifier() *verifier {
+	v := &verifier{key: make([]byte, 32), right: map[[sha256.Size]byte]right{}}
+	rand.Read(v.key)
+	dummy, err := bcrypt.GenerateFromPassword(v.key[:16], bcrypt.DefaultCost)
+	if err != nil {
+		panic("auth: bcrypt: " + err.Error())
+	}
+	v.dummy = dummy
+	v.slots = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
+	v.line = make(chan struct{}, waitingFor)
+	return v
+}
+
+// verify compares password with hash; an empty hash takes as long and is wrong.
+func (v *verifier) verify(ctx context.Context, name, password, hash string) (bool, error) {
+	mac := hmac.New(sha256.New, v.key)
+	fmt.Fprintf(mac, "%d:%s%s", len(name), name, password)
+	key := [sha256.Size]byte(mac.Sum(nil))
+	if v.remembers(key, hash) {
+		return true, nil
+	}
+	ok := false
+	err := v.slowly(ctx, func() {
+		// Somebody with the same credentials may have been in front of us.
+		if v.remembers(key, hash) {
+			ok = true
+			return
+		}
+		if hash == "" {
+			_ = bcrypt.CompareHashAndPassword(v.dummy, []byte(password)) // for the time it takes
+			return
+		}
+		ok = bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
+	})
+	if ok {
+		v.remember(key, hash)
+	}
+	return ok, err
+}
+
+// slowly runs one piece of hashing when its turn comes.
+func (v *verifier) slowly(ctx context.Context, hash func()) error {
+	select {
+	case v.line <- struct{}{}:
+		defer func() { <-v.line }()
+	default:
+		return fmt.Errorf("%w: too many passwords are being checked", kinto.ErrUnavailable)
+	}
+	select {
+	case v.slots <- struct{}{}:
+		defer func() { <-v.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	hash()
+	return nil
+}
+
+func (v *verifier) remembers(key [sha256.Size]byte, hash string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	r, ok := v.right[key]
+	return ok && hash != "" && r.hash == hash && time.Now().Before(r.until)
+}
+
+func (v *verifier) remember(key [sha256.Size]byte, hash string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.right) >= rightMost {
+		clear(v.right)
+	}
+	v.right[key] = right{hash, time.Now().Add(rightFor)}
+}

@@ -1,0 +1,155 @@
+// Package auth says who is calling, and who owns this server.
+//
+// It hides policies, passwords, the cache in front of bcrypt, and the claim by
+// which the first owner comes to be. Accounts are ordinary Kinto objects of kind
+// account in the store, each in a list of its own; the owner's name, the pending
+// claim and the secrets made here are facts in the store's meta. Used by the
+// doors: api asks Identify for every request, web and server ask Claim and Claimed.
+//
+// Threat model. Anybody on the network may try names, passwords and claim codes:
+// an unknown name takes as long as a wrong password, bcrypt runs on a part of the
+// machine only and turns callers away rather than queueing them without end, and
+// claim codes are counted before they are compared, durably. Who reads the
+// database finds bcrypt hashes, no passwords and no codes; with the policy
+// basicauth, though, the secret that turns credentials into ids lies there too.
+// Nothing here logs a name, a password, a code or a header.
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// Auth identifies callers. It is safe for concurrent use.
+type Auth struct {
+	store    kinto.Store
+	dir      string
+	log      *slog.Logger
+	policies []string
+	verifier *verifier
+	claimed  atomic.Bool // once true it stays
+
+	secretMu sync.Mutex
+	secret   []byte // userid_hmac_secret; nil until it is known
+}
+
+// New returns the Auth of a server. dataDir is where claim offers are left. A
+// policy this server does not have is logged and left out.
+func New(store kinto.Store, settings config.Kinto, dataDir string, log *slog.Logger) *Auth {
+	a := &Auth{store: store, dir: dataDir, log: log, verifier: newVerifier()}
+	for _, p := range settings.List("multiauth.policies") {
+		switch p {
+		case "account", "basicauth":
+			a.policies = append(a.policies, p)
+		default:
+			log.Error("there is no such way to authenticate; it is left out", "setting", "kinto.multiauth.policies", "policy", p)
+		}
+	}
+	if s := settings.String("userid_hmac_secret"); s != "" {
+		a.secret = []byte(s)
+	}
+	return a
+}
+
+// Policies lists the ways to authenticate that are on, in their order.
+func (a *Auth) Policies() []string { return a.policies }
+
+// Identify says who sends a request with this Authorization header. Missing and
+// wrong credentials make kinto.Anonymous, not an error; errors are those of the
+// store, or kinto.ErrUnavailable when too many logins are being checked.
+func (a *Auth) Identify(ctx context.Context, authorization string) (kinto.Caller, error) {
+	name, password, ok := basic(authorization)
+	if !ok {
+		return kinto.Anonymous(), nil
+	}
+	for _, p := range a.policies {
+		switch p {
+		case "account":
+			ok, err := a.checkAccount(ctx, name, password)
+			if err != nil {
+				return kinto.Caller{}, err
+			}
+			if ok {
+				return known("account:" + name), nil
+			}
+		case "basicauth":
+			secret, err := a.hmacSecret(ctx)
+			if err != nil {
+				return kinto.Caller{}, err
+			}
+			mac := hmac.New(sha256.New, secret)
+			mac.Write([]byte(name + ":" + password))
+			return known("basicauth:" + hex.EncodeToString(mac.Sum(nil))), nil
+		}
+	}
+	return kinto.Anonymous(), nil
+}
+
+func known(id string) kinto.Caller {
+	return kinto.Caller{ID: id, Principals: []string{id, kinto.Authenticated, kinto.Everyone}}
+}
+
+// basic reads HTTP Basic credentials (RFC 7617). An empty name is nobody.
+func basic(authorization string) (name, password string, ok bool) {
+	scheme, rest, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		return "", "", false
+	}
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(rest))
+	if err != nil {
+		return "", "", false
+	}
+	name, password, ok = strings.Cut(string(raw), ":")
+	return name, password, ok && name != ""
+}
+
+// The facts kept in the store's meta.
+const (
+	metaSecret  = "auth.userid_hmac_secret"
+	metaOwner   = "auth.owner"         // name of the owner's account
+	metaOffer   = "auth.claim.offer"   // claim.Offer as JSON
+	metaTaken   = "auth.claim.taken"   // id of the last offer taken
+	metaGuesses = "auth.claim.guesses" // guesses as JSON
+)
+
+// hmacSecret is the setting userid_hmac_secret, or one made once and kept: a new
+// one would make everybody somebody else.
+func (a *Auth) hmacSecret(ctx context.Context) ([]byte, error) {
+	a.secretMu.Lock()
+	defer a.secretMu.Unlock()
+	if a.secret != nil {
+		return a.secret, nil
+	}
+	var kept []byte
+	err := a.store.Read(ctx, func(tx kinto.Reader) (err error) {
+		kept, err = tx.Meta(metaSecret)
+		return err
+	})
+	if err == nil && kept == nil {
+		fresh := []byte(rand.Text())
+		err = a.store.Write(ctx, func(tx kinto.Tx) (err error) {
+			if kept, err = tx.Meta(metaSecret); err != nil || kept != nil {
+				return err
+			}
+			kept = fresh
+			return tx.SetMeta(metaSecret, fresh)
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot get the secret of user ids: %w", err)
+	}
+	a.secret = kept
+	return kept, nil
+}

@@ -1,0 +1,239 @@
+package kinto
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// MaxTimestamp is the greatest timestamp a client may give: JavaScript counts
+// no further, and a list's timestamp must be able to go on.
+const MaxTimestamp = 1<<53 - 1
+
+// Body is what a request wants an object to be.
+type Body struct {
+	HasData     bool
+	Data        []byte // checked and compact, without id and last_modified
+	ID          string // data.id
+	HasID       bool
+	Modified    int64       // data.last_modified when it is an integer; negative: none
+	Permissions Permissions // by name; an empty list clears it; nil or empty: nothing said
+}
+
+// NoBody is the body of a request without one.
+func NoBody() Body { return Body{Modified: -1} }
+
+// ParseBody reads a request body for an object of kind k. An empty one says
+// nothing. The error is an *InvalidError with every problem found; the Body
+// then still has the id if one could be read.
+func ParseBody(k Kind, text []byte) (Body, error) {
+	b := NoBody()
+	if len(bytes.TrimSpace(text)) == 0 {
+		return b, nil
+	}
+	doc, err := compact(text)
+	if err != nil {
+		return b, problems(Problem{Location: "body", Description: "Invalid JSON: " + err.Error()}, Problem{Location: "body", Description: "Required"})
+	}
+	if doc[0] != '{' {
+		if doc[0] == '[' {
+			return b, problems(notMapping("", doc))
+		}
+		return b, problems(Problem{Location: "body", Description: "Should be a JSON object or an array"}, Problem{Location: "body", Description: "Required"})
+	}
+	var bad []Problem
+	for _, f := range fields(doc) {
+		switch string(f.key) {
+		case "data":
+			bad = append(bad, b.data(f.raw)...)
+		case "permissions":
+			bad = append(bad, b.permissions(k, f.raw)...)
+		default:
+			bad = append(bad, Problem{Location: "body", Description: fmt.Sprintf(`Unrecognized keys in mapping: "{%s: %s}"`, pyQuote(f.key), python(f.raw))})
+		}
+	}
+	if len(bad) > 0 {
+		return b, problems(bad...)
+	}
+	return b, nil
+}
+
+// problems makes an InvalidError, sorted as the reference sorts.
+func problems(p ...Problem) *InvalidError {
+	slices.SortStableFunc(p, func(a, b Problem) int { return cmp.Compare(a.sortName(), b.sortName()) })
+	return &InvalidError{p}
+}
+
+func (p Problem) sortName() string {
+	if p.NoName {
+		return "None"
+	}
+	return p.Name
+}
+
+// Problems joins what is wrong into one error; nil when nothing is.
+func Problems(errs ...error) error {
+	var all []Problem
+	for _, err := range errs {
+		if e, ok := err.(*InvalidError); ok && e != nil {
+			all = append(all, e.Problems...)
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return problems(all...)
+}
+
+func (b *Body) data(raw []byte) []Problem {
+	if raw[0] != '{' {
+		return []Problem{notMapping("data", raw)}
+	}
+	b.HasData = true
+	all := fields(raw)
+	keep := all[:0]
+	var bad []Problem
+	for _, f := range all {
+		switch string(f.key) {
+		case "id":
+			b.HasID = true
+			if err := json.Unmarshal(f.raw, &b.ID); err != nil || f.raw[0] != '"' {
+				b.ID = ""
+				bad = append(bad, InvalidID().Problems...)
+			}
+		case "last_modified":
+			n, ok := integer(f.raw)
+			if ok && (n < 0 || n > MaxTimestamp) {
+				bad = append(bad, Problem{Location: "body", Name: "data.last_modified", Description: outOfRange(n)})
+			} else if ok {
+				b.Modified = n
+			}
+		default:
+			keep = append(keep, f)
+		}
+	}
+	b.Data = raw
+	if len(keep) < len(all) {
+		b.Data = join(keep)
+	}
+	return bad
+}
+
+func outOfRange(n int64) string {
+	if n < 0 {
+		return fmt.Sprintf("%d is less than minimum value 0", n)
+	}
+	return fmt.Sprintf("%d is greater than maximum value %d", n, int64(MaxTimestamp))
+}
+
+// integer reads a JSON integer. One too big for a timestamp is the greatest number.
+func integer(raw []byte) (int64, bool) {
+	if bytes.ContainsAny(raw, `.eE"tfn[{`) {
+		return 0, false
+	}
+	n, _ := strconv.ParseInt(string(raw), 10, 64) // clamps what is out of range
+	return n, true
+}
+
+func (b *Body) permissions(k Kind, raw []byte) []Problem {
+	if raw[0] != '{' {
+		return []Problem{notMapping("permissions", raw)}
+	}
+	b.Permissions = Permissions{}
+	var bad []Problem
+	for _, f := range fields(raw) {
+		name := string(f.key)
+		if !slices.Contains(k.Permissions(), name) {
+			bad = append(bad, Problem{Location: "body", Name: "permissions", Description: fmt.Sprintf(`"%s" is not one of %s`, name, strings.Join(k.Permissions(), ", "))})
+			continue
+		}
+		if string(f.raw) == "null" {
+			continue
+		}
+		if f.raw[0] != '[' {
+			bad = append(bad, Problem{Location: "body", Name: "permissions." + name, Description: fmt.Sprintf("%s is not iterable", pyText(f.raw))})
+			continue
+		}
+		var list []json.RawMessage
+		if err := json.Unmarshal(f.raw, &list); err != nil {
+			panic("kinto: a checked list is none: " + err.Error())
+		}
+		who := make([]string, len(list))
+		for i, e := range list {
+			if e[0] != '"' {
+				bad = append(bad, Problem{Location: "body", Name: fmt.Sprintf("permissions.%s.%d", name, i), Description: python(e) + " is not a string: {'': ''}"})
+				continue
+			}
+			who[i] = string(key(e))
+		}
+		b.Permissions[name] = who
+	}
+	return bad
+}
+
+func notMapping(name string, raw []byte) Problem {
+	return Problem{Location: "body", Name: name, Description: pyText(raw) + " is not a mapping type: Does not implement dict-like functionality."}
+}
+
+// pyText shows a value in double quotes, as the reference's messages do.
+func pyText(raw []byte) string {
+	if raw[0] == '"' {
+		return short(raw)
+	}
+	return `"` + python(raw) + `"`
+}
+
+// python shows a value the way the reference's messages do, cut to a length a
+// person reads.
+func python(raw []byte) string {
+	switch string(raw) {
+	case "true":
+		return "True"
+	case "false":
+		return "False"
+	case "null":
+		return "None"
+	}
+	if raw[0] == '"' {
+		return pyQuote(key(raw))
+	}
+	return short(raw)
+}
+
+func pyQuote(s []byte) string { return "'" + short(s) + "'" }
+
+func short(s []byte) string {
+	if len(s) > 200 {
+		return strings.ToValidUTF8(string(s[:200]), "") + "…"
+	}
+	return string(s)
+}
+
+// merge lays change over old: the shallow merge of a plain PATCH (protocol §7).
+func merge(old, change []byte) []byte {
+	if len(change) <= len("{}") {
+		return old
+	}
+	if len(old) <= len("{}") {
+		return change
+	}
+	out := fields(old)
+	at := make(map[string]int, len(out))
+	for i, f := range out {
+		at[string(f.key)] = i
+	}
+	for _, f := range fields(change) {
+		if i, ok := at[string(f.key)]; ok {
+			out[i] = f
+		} else {
+			out = append(out, f)
+		}
+	}
+	return join(out)
+}

@@ -1,0 +1,153 @@
+package kinto
+
+import (
+	"crypto/rand"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Kind is a kind of object, by the protocol's name.
+type Kind string
+
+// The kinds.
+const (
+	Bucket     Kind = "bucket"
+	Collection Kind = "collection"
+	Record     Kind = "record"
+	Account    Kind = "account" // kept here, reached through package auth
+)
+
+// kind is one row of the table of kinds: what tells kinds apart.
+type kind struct {
+	name        Kind
+	plural      string   // in URLs; empty: no URL of its own
+	parent      Kind     // empty: the root
+	permissions []string // that its objects can grant
+	id          func(string) bool
+	newID       func() string
+	lookup      bool // a missing parent is told before anything else (protocol §1, 2)
+}
+
+var kinds = []kind{
+	{name: Bucket, plural: "buckets", id: plainID, newID: shortID, permissions: []string{"collection:create", "group:create", "read", "write"}},
+	{name: Collection, plural: "collections", parent: Bucket, id: plainID, newID: shortID, permissions: []string{"read", "record:create", "write"}},
+	{name: Record, plural: "records", parent: Collection, id: plainID, newID: longID, permissions: []string{"read", "write"}, lookup: true},
+	{name: Account, id: accountID, newID: shortID, permissions: []string{"read", "write"}},
+}
+
+func (k Kind) row() *kind {
+	for i := range kinds {
+		if kinds[i].name == k {
+			return &kinds[i]
+		}
+	}
+	panic("kinto: no such kind: " + string(k))
+}
+
+// Permissions lists what objects of a kind can grant, sorted.
+func (k Kind) Permissions() []string { return k.row().permissions }
+
+// ValidID reports whether id can be the id of an object of this kind (protocol §5).
+func (k Kind) ValidID(id string) bool { return k.row().id(id) }
+
+// Locate reads the path of a list or an object, "/buckets/b/collections": its
+// list, and its id ("" for a list). It reports false for a path that is neither.
+// Ids are not checked.
+func Locate(path string) (l List, id string, ok bool) {
+	if !strings.HasPrefix(path, "/") {
+		return List{}, "", false
+	}
+	parent, above := 0, Kind("")
+	for {
+		// path[parent:] is "/plural" or "/plural/id" or "/plural/id/plural…"
+		rest := path[parent+1:]
+		plural, rest, more := strings.Cut(rest, "/")
+		k := byPlural(plural, above)
+		if k == nil {
+			return List{}, "", false
+		}
+		l = List{Parent: path[:parent], Kind: k.name}
+		if !more {
+			return l, "", true
+		}
+		id, _, more = strings.Cut(rest, "/")
+		if id == "" {
+			return List{}, "", false
+		}
+		if !more {
+			return l, id, true
+		}
+		above = k.name
+		parent += 1 + len(plural) + 1 + len(id)
+	}
+}
+
+func byPlural(plural string, parent Kind) *kind {
+	for i := range kinds {
+		if k := &kinds[i]; k.plural == plural && k.parent == parent && plural != "" {
+			return k
+		}
+	}
+	return nil
+}
+
+// URI is the path of the object id of the list, "/buckets/b".
+func (l List) URI(id string) string {
+	if l.Kind == Account {
+		return "/accounts/" + id
+	}
+	return l.Parent + "/" + l.Kind.row().plural + "/" + id
+}
+
+// parents calls each for the object above the list, then the one above that, up
+// to the root.
+func (l List) parents(each func(l List, id string) error) error {
+	if l.Kind == Account {
+		return nil
+	}
+	for l.Parent != "" {
+		up, id, ok := Locate(l.Parent)
+		if !ok {
+			panic("kinto: no such parent: " + l.Parent)
+		}
+		if err := each(up, id); err != nil {
+			return err
+		}
+		l = up
+	}
+	return nil
+}
+
+// plainID: ^[a-zA-Z0-9][a-zA-Z0-9_-]*$
+func plainID(s string) bool { return idOf(s, "_-") }
+
+// accountID: ^[a-zA-Z0-9][+.@a-zA-Z0-9_-]*$
+func accountID(s string) bool { return idOf(s, "_-+.@") }
+
+func idOf(s, signs string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && (i == 0 || strings.IndexByte(signs, c) < 0) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func longID() string { return uuid.NewString() }
+
+func shortID() string {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	raw := make([]byte, 8)
+	rand.Read(raw)
+	for i, b := range raw {
+		if i == 0 {
+			raw[i] = letters[int(b)%len(letters)]
+		} else {
+			raw[i] = (letters + "-_")[b%64]
+		}
+	}
+	return string(raw)
+}

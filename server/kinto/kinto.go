@@ -1,0 +1,136 @@
+// Package kinto holds the rules of the Kinto HTTP API v1: buckets, collections
+// and records, who may do what to them, timestamps, preconditions, tombstones.
+//
+// It hides how a request turns into reads and writes: a Service takes a Request,
+// checks it in the protocol's order inside one transaction, and returns an Answer
+// or an error of this package. Kinds of objects are rows of a table (kinds.go);
+// every kind goes through the same operations. It knows nothing of HTTP: package
+// api maps methods, headers and errors; package auth says who is calling;
+// package storage implements Store.
+//
+// Promises: a write that was answered survives a power cut (Store.Write); an
+// answer's objects and timestamp are of one moment; nothing is told to a caller
+// who holds no permission for it.
+//
+// The protocol as a whole: docs/kinto-protocol.md; § numbers in comments refer to it.
+package kinto
+
+import (
+	"context"
+
+	"github.com/foyer-server/foyer/internal/config"
+)
+
+// Service is the rules over a store. It is safe for concurrent use.
+type Service struct {
+	store    Store
+	explicit bool // whoever writes an object is added to its writers
+	readonly bool
+	granted  map[Kind]map[string][]string // principals that settings grant, by kind asked for and permission needed
+}
+
+// New returns the rules over store with the given settings.
+func New(store Store, settings config.Kinto) *Service {
+	return &Service{
+		store:    store,
+		explicit: settings.Bool("explicit_permissions"),
+		readonly: settings.Bool("readonly"),
+		granted:  grantedBySettings(settings),
+	}
+}
+
+// Caller is who makes a request.
+type Caller struct {
+	ID         string   // with its prefix, "account:jeannine"; empty: nobody is known
+	Principals []string // everything the caller may be granted as, system.Everyone included
+}
+
+// Principals every request, or every request of somebody known, has.
+const (
+	Everyone      = "system.Everyone"
+	Authenticated = "system.Authenticated"
+)
+
+// Anonymous is the caller nothing is known of.
+func Anonymous() Caller { return Caller{Principals: []string{Everyone}} }
+
+// Op is what a request wants done.
+type Op int
+
+// The operations, in the protocol's words.
+const (
+	Get    Op = iota // read an object, or a list
+	Count            // count a list
+	Create           // add an object to a list
+	Put              // replace or create an object
+	Patch            // change some attributes of an object
+	Delete           // delete an object, or the objects of a list
+)
+
+func (op Op) writes() bool { return op >= Create }
+
+// Request is one request for an object (ID set) or a list.
+type Request struct {
+	Op   Op
+	Who  Caller
+	List List
+	ID   string // empty: the list itself
+	Cond Cond
+	Body Body
+	// Query is for lists. Granted is the Service's to set.
+	Query Query
+	// Modified is the timestamp a deletion asks for; negative: none.
+	Modified int64
+	// Invalid is what is wrong with the request's form. It is returned only to
+	// callers who may make the request at all.
+	Invalid error
+}
+
+// Cond are the preconditions of a request. The zero Cond asks nothing.
+type Cond struct {
+	Match     Tag // If-Match
+	NoneMatch Tag // If-None-Match
+}
+
+// Tag is a timestamp in a precondition.
+type Tag struct {
+	Set       bool
+	Any       bool // "*"
+	Timestamp int64
+}
+
+// Answer is the outcome of a Request.
+type Answer struct {
+	Created   bool
+	Object    *Object  // for a request on an object, and Create; a tombstone after Delete
+	Objects   []Object // of a list
+	Total     int      // Count
+	Timestamp int64    // for ETag and Last-Modified
+	// Permissions is the object's map as JSON, as much as the caller may see.
+	Permissions []byte
+}
+
+// Do checks and does one request. Errors are those of this package; others are
+// internal ones of the store.
+func (s *Service) Do(ctx context.Context, r *Request) (a *Answer, err error) {
+	if !r.Op.writes() {
+		return s.read(ctx, r)
+	}
+	if s.readonly {
+		return nil, ErrReadOnly
+	}
+	if r.Invalid != nil || r.Who.ID == "" {
+		// Whoever may not write, or says nonsense, does not disturb those who write.
+		if err := s.store.Read(ctx, func(tx Reader) error { return s.check(tx, r) }); err != nil {
+			return nil, err
+		}
+	}
+	err = s.store.Write(ctx, func(tx Tx) error {
+		a, err = s.write(tx, r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}

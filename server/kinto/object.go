@@ -1,0 +1,119 @@
+package kinto
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/tidwall/gjson"
+)
+
+// Object is a bucket, collection, record, account or a tombstone. Its slices are
+// shared with whoever else has it and are not to be changed.
+type Object struct {
+	ID        string
+	Timestamp int64
+	Deleted   bool
+	// Data is the attributes as the JSON object the client sent, without id and
+	// last_modified, without insignificant white space and duplicate keys.
+	Data []byte
+	// Permissions is a JSON object of permission → sorted list of principals,
+	// without empty lists; nil for none.
+	Permissions []byte
+}
+
+// AppendJSON appends the object as clients see it.
+func (o *Object) AppendJSON(b []byte) []byte {
+	b = append(b, `{"id":"`...)
+	b = append(b, o.ID...) // ids need no escaping
+	b = append(b, `","last_modified":`...)
+	b = strconv.AppendInt(b, o.Timestamp, 10)
+	if o.Deleted {
+		return append(b, `,"deleted":true}`...)
+	}
+	if len(o.Data) <= len("{}") {
+		return append(b, '}')
+	}
+	b = append(b, ',')
+	return append(b, o.Data[1:]...)
+}
+
+// Permissions is who may do what with an object: permission → principals.
+type Permissions map[string][]string
+
+// Encode is the map as an Object keeps it.
+func (p Permissions) Encode() []byte {
+	clean := Permissions{}
+	for name, who := range p {
+		if len(who) > 0 {
+			clean[name] = slices.Compact(slices.Sorted(slices.Values(who)))
+		}
+	}
+	if len(clean) == 0 {
+		return nil
+	}
+	out, err := json.Marshal(clean) // map keys come sorted
+	if err != nil {
+		panic("kinto: permissions cannot be encoded: " + err.Error())
+	}
+	return out
+}
+
+// DecodePermissions reads what Encode wrote.
+func DecodePermissions(raw []byte) (Permissions, error) {
+	p := Permissions{}
+	if len(raw) == 0 {
+		return p, nil
+	}
+	return p, json.Unmarshal(raw, &p)
+}
+
+// grants reports whether raw, as Permissions.Encode writes it, gives permission
+// to one of who.
+func grants(raw []byte, permission string, who []string) bool {
+	found := false
+	if len(raw) == 0 {
+		return false
+	}
+	gjson.ParseBytes(raw).ForEach(func(name, list gjson.Result) bool {
+		if name.Str != permission {
+			return true
+		}
+		list.ForEach(func(_, p gjson.Result) bool {
+			found = slices.Contains(who, p.Str)
+			return !found
+		})
+		return false
+	})
+	return found
+}
+
+// permissions is what an object's permissions become by a request.
+func (s *Service) permissions(r *Request, old *Object) ([]byte, error) {
+	given := r.Body.Permissions
+	now := Permissions{}
+	if old != nil && (r.Op == Patch || len(given) == 0) {
+		writer := !s.explicit || grants(old.Permissions, "write", []string{r.Who.name()})
+		if len(given) == 0 && writer {
+			return old.Permissions, nil
+		}
+		var err error
+		if now, err = DecodePermissions(old.Permissions); err != nil {
+			return nil, err
+		}
+	}
+	maps.Copy(now, given)
+	if s.explicit {
+		now["write"] = append(slices.Clip(now["write"]), r.Who.name())
+	}
+	return now.Encode(), nil
+}
+
+// name is the principal a caller writes as.
+func (c Caller) name() string {
+	if c.ID == "" {
+		return Everyone
+	}
+	return c.ID
+}

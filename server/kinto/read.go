@@ -1,0 +1,241 @@
+package kinto
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// read does a Get or Count.
+func (s *Service) read(ctx context.Context, r *Request) (a *Answer, err error) {
+	look := func(tx Reader) error {
+		a, err = s.look(tx, r)
+		return err
+	}
+	err = s.store.Read(ctx, look)
+	if errors.Is(err, errNoTimestamp) {
+		// The first look at a list gives it its timestamp, which then stays (protocol §6).
+		err = s.store.Write(ctx, func(tx Tx) error {
+			if err := look(tx); !errors.Is(err, errNoTimestamp) {
+				return err
+			}
+			if _, err := tx.Touch(r.List); err != nil {
+				return err
+			}
+			return look(tx)
+		})
+		if errors.Is(err, ErrFull) || errors.Is(err, ErrUnavailable) {
+			// Reading goes on. A list nobody has written to has nothing in it, and
+			// whatever is written later is later than now.
+			a, err = &Answer{Timestamp: time.Now().UnixMilli()}, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// errNoTimestamp: the list never had a timestamp, and the caller may see it.
+var errNoTimestamp = errors.New("the list has no timestamp")
+
+func (s *Service) look(tx Reader, r *Request) (*Answer, error) {
+	if r.ID != "" {
+		return s.getObject(tx, r)
+	}
+	q, err := s.allowList(tx, r)
+	if err != nil {
+		return nil, err
+	}
+	ts, ok, err := tx.Timestamp(r.List)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, errNoTimestamp
+	}
+	if r.Cond.NoneMatch.Set && !r.Cond.NoneMatch.Any && r.Cond.NoneMatch.Timestamp == ts {
+		return nil, &NotModifiedError{ts}
+	}
+	if err := r.Cond.list(ts); err != nil {
+		return nil, err
+	}
+	a := &Answer{Timestamp: ts}
+	switch {
+	case q.Granted != nil && len(q.Granted.Permissions) == 0: // nothing to see
+	case r.Op == Count:
+		q.Tombstones = false
+		a.Total, err = tx.Count(r.List, q)
+	default:
+		a.Objects, err = tx.Select(r.List, q)
+	}
+	return a, err
+}
+
+// list checks preconditions on a list with timestamp ts.
+func (c Cond) list(ts int64) error {
+	if c.NoneMatch.Any || c.Match.Set && !c.Match.Any && c.Match.Timestamp != ts {
+		return &ModifiedError{Timestamp: ts}
+	}
+	return nil
+}
+
+// object checks preconditions on an object that exists, or does not (nil).
+func (c Cond) object(o *Object) error {
+	switch {
+	case o == nil && c.Match.Set:
+		return &ModifiedError{Timestamp: -1}
+	case o == nil:
+		return nil
+	case c.NoneMatch.Any, c.Match.Set && !c.Match.Any && c.Match.Timestamp != o.Timestamp:
+		return &ModifiedError{Existing: o, Timestamp: o.Timestamp}
+	}
+	return nil
+}
+
+func (s *Service) getObject(tx Reader, r *Request) (*Answer, error) {
+	sc, o, err := s.allowObject(tx, r)
+	if err != nil {
+		return nil, err
+	}
+	if o == nil {
+		return nil, s.notThere(&sc, r)
+	}
+	if r.Cond.NoneMatch.Set && !r.Cond.NoneMatch.Any && r.Cond.NoneMatch.Timestamp == o.Timestamp {
+		return nil, &NotModifiedError{o.Timestamp}
+	}
+	if err := r.Cond.object(o); err != nil {
+		return nil, err
+	}
+	return s.answer(r, o), nil
+}
+
+// notThere is the error for an object that does not exist, to a caller who may know.
+func (s *Service) notThere(sc *scope, r *Request) error {
+	if sc.missing != nil {
+		return sc.missing
+	}
+	return &NotFoundError{Kind: r.List.Kind, ID: r.ID}
+}
+
+// answer is an Answer about one object. Its permissions are shown to those in
+// its own list of writers only (protocol §4.5).
+func (s *Service) answer(r *Request, o *Object) *Answer {
+	a := &Answer{Object: o, Timestamp: o.Timestamp}
+	if len(o.Permissions) > 0 && grants(o.Permissions, "write", r.Who.Principals) {
+		a.Permissions = o.Permissions
+	}
+	return a
+}
+
+// check does everything of a write that can be done without writing, so that
+// callers who may not write learn it without waiting for those who may.
+func (s *Service) check(tx Reader, r *Request) error {
+	if r.ID == "" && r.Op == Delete {
+		_, err := s.allowList(tx, r)
+		return err
+	}
+	_, _, err := s.allowObject(tx, r)
+	return err
+}
+
+// allowObject decides whether the caller may do what r asks to the object, which
+// it returns when there is one; then whether the request makes sense.
+func (s *Service) allowObject(tx Reader, r *Request) (sc scope, o *Object, err error) {
+	sc, err = enter(tx, r.List)
+	if err != nil {
+		return sc, nil, err
+	}
+	k := r.List.Kind.row()
+	if r.Op.writes() && k.lookup && sc.missing != nil && sc.missing.Kind == k.parent {
+		return sc, nil, sc.missing
+	}
+	id := r.ID
+	if r.Op == Create {
+		if r.Body.HasID && !k.id(r.Body.ID) {
+			return sc, nil, InvalidID()
+		}
+		id = r.Body.ID
+	}
+	if id != "" && k.id(id) && sc.missing == nil {
+		if o, err = tx.Get(r.List, id); err != nil {
+			return sc, nil, err
+		}
+	}
+	if !s.may(r, &sc, o) {
+		return sc, nil, ErrForbidden
+	}
+	if sc.missing != nil {
+		return sc, nil, sc.missing
+	}
+	if r.Invalid != nil {
+		return sc, nil, r.Invalid
+	}
+	if r.Op != Create && !k.id(r.ID) {
+		return sc, nil, InvalidID()
+	}
+	return sc, o, nil
+}
+
+// may is protocol §4.3 for an object.
+func (s *Service) may(r *Request, sc *scope, o *Object) bool {
+	k := r.List.Kind
+	var n need
+	switch {
+	case r.Op == Get:
+		n = need{k, readAttributes}
+		if suffices[n] == nil {
+			n.permission = "read"
+		}
+	case r.Op == Create && o != nil:
+		n = need{k, "read"}
+	case (r.Op == Put || r.Op == Create) && (o == nil || r.Cond.NoneMatch.Any):
+		n = create(k)
+	default:
+		n = need{k, "write"}
+	}
+	if s.holds(r.Who, sc, o, n) {
+		return true
+	}
+	if o == nil && (r.Op == Patch || r.Op == Delete) && k.row().parent != "" {
+		// Whoever may read the parent may know that the object is missing.
+		return s.holds(r.Who, sc, nil, need{k.row().parent, "read"})
+	}
+	return false
+}
+
+// allowList decides whether the caller may read, or delete, in a list, and what
+// of it (protocol §4.3, lists and partial access).
+func (s *Service) allowList(tx Reader, r *Request) (Query, error) {
+	q := r.Query
+	q.Granted = nil
+	sc, err := enter(tx, r.List)
+	if err != nil {
+		return q, err
+	}
+	permission := "read"
+	if r.Op == Delete {
+		permission = "write"
+	}
+	k := r.List.Kind
+	if !s.holds(r.Who, &sc, nil, need{k, permission}) {
+		q.Granted = &Grant{Principals: r.Who.Principals, Permissions: own(k, permission)}
+		some := Everything()
+		some.Granted, some.Limit = q.Granted, 1
+		found, err := tx.Count(r.List, some)
+		if err != nil {
+			return q, err
+		}
+		if found == 0 {
+			if !s.holds(r.Who, &sc, nil, create(k)) {
+				return q, ErrForbidden
+			}
+			q.Granted = &Grant{}
+		}
+	}
+	if sc.missing != nil {
+		return q, sc.missing
+	}
+	return q, r.Invalid
+}
+

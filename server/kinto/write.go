@@ -1,0 +1,141 @@
+package kinto
+
+// write does a Create, Put, Patch or Delete inside a transaction.
+func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
+	if r.ID == "" && r.Op == Delete {
+		return s.deleteList(tx, r)
+	}
+	sc, old, err := s.allowObject(tx, r)
+	if err != nil {
+		return nil, err
+	}
+	if old == nil && (r.Op == Patch || r.Op == Delete) {
+		return nil, s.notThere(&sc, r)
+	}
+	if err := r.Cond.object(old); err != nil {
+		return nil, err
+	}
+	switch r.Op {
+	case Create:
+		if old != nil {
+			return s.answer(r, old), nil
+		}
+		id := r.Body.ID
+		if !r.Body.HasID {
+			id = r.List.Kind.row().newID()
+		}
+		return s.put(tx, r, id, nil)
+	case Put, Patch:
+		if r.Body.HasID && r.Body.ID != r.ID {
+			return nil, Invalid("body", "id", "Object id does not match existing object")
+		}
+		return s.put(tx, r, r.ID, old)
+	}
+	return s.delete(tx, r, old)
+}
+
+// put makes the object what the request says, over old or anew.
+func (s *Service) put(tx Tx, r *Request, id string, old *Object) (*Answer, error) {
+	o := &Object{ID: id, Data: r.Body.Data}
+	switch {
+	case old != nil && !r.Body.HasData:
+		o.Data = old.Data
+	case old != nil && r.Op == Patch:
+		o.Data = merge(old.Data, r.Body.Data)
+	case !r.Body.HasData:
+		o.Data = []byte("{}")
+	}
+	var err error
+	if o.Permissions, err = s.permissions(r, old); err != nil {
+		return nil, err
+	}
+	want := r.Body.Modified
+	if old != nil && want <= old.Timestamp {
+		want = -1
+	}
+	if o.Timestamp, err = tx.Tick(r.List, want); err != nil {
+		return nil, err
+	}
+	if err := tx.Put(r.List, o, old); err != nil {
+		return nil, err
+	}
+	a := s.answer(r, o)
+	a.Created = old == nil
+	return a, nil
+}
+
+func (s *Service) delete(tx Tx, r *Request, old *Object) (*Answer, error) {
+	want := r.Modified
+	if want <= old.Timestamp {
+		want = -1
+	}
+	o, err := bury(tx, r.List, old, want)
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{Object: o, Timestamp: o.Timestamp}, nil
+}
+
+// bury leaves a tombstone where an object was and forgets everything below it.
+func bury(tx Tx, l List, old *Object, want int64) (*Object, error) {
+	ts, err := tx.Tick(l, want)
+	if err != nil {
+		return nil, err
+	}
+	o := &Object{ID: old.ID, Timestamp: ts, Deleted: true}
+	if err := tx.Put(l, o, old); err != nil {
+		return nil, err
+	}
+	if l.Kind.holdsOthers() {
+		if err := tx.Purge(l.URI(old.ID)); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// holdsOthers reports whether objects of the kind have lists below them.
+func (k Kind) holdsOthers() bool {
+	for i := range kinds {
+		if kinds[i].parent == k {
+			return true
+		}
+	}
+	return false
+}
+
+// deleteList deletes what the request's query finds, each with its own timestamp.
+func (s *Service) deleteList(tx Tx, r *Request) (*Answer, error) {
+	q, err := s.allowList(tx, r)
+	if err != nil {
+		return nil, err
+	}
+	ts, err := tx.Touch(r.List)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Cond.list(ts); err != nil {
+		return nil, err
+	}
+	a := &Answer{Timestamp: ts}
+	if q.Granted != nil && len(q.Granted.Permissions) == 0 {
+		return a, nil
+	}
+	q.Tombstones = false
+	found, err := tx.Select(r.List, q)
+	if err != nil {
+		return nil, err
+	}
+	a.Objects = make([]Object, len(found))
+	for i := range found {
+		// The oldest first, so that the tombstones keep the order of the objects.
+		at := len(found) - 1 - i
+		o, err := bury(tx, r.List, &found[at], -1)
+		if err != nil {
+			return nil, err
+		}
+		a.Objects[at] = *o
+		a.Timestamp = o.Timestamp
+	}
+	return a, nil
+}

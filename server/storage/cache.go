@@ -1,0 +1,92 @@
+package storage
+
+import (
+	"sync"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// cache remembers what nearly every request reads and few change: which lists
+// there are and the objects above records. Whatever changes any of it empties it
+// all, after the commit and before the writer hears of it; so what the cache
+// holds is never older than the last answered write.
+type cache struct {
+	mu         sync.RWMutex
+	generation uint64
+	lists      map[kinto.List]int64
+	objects    map[objectKey]*kinto.Object
+}
+
+type objectKey struct {
+	list kinto.List
+	id   string
+}
+
+// Bounds of the cache: entries, and bytes of one object.
+const (
+	cacheEntries = 2048
+	cacheBytes   = 16 << 10
+)
+
+// structural reports whether objects of a kind are cached.
+func structural(k kinto.Kind) bool { return k != kinto.Record }
+
+func newCache() *cache {
+	return &cache{lists: map[kinto.List]int64{}, objects: map[objectKey]*kinto.Object{}}
+}
+
+// now is the generation to pass to the add functions: take it before the
+// snapshot begins from which what is added will come.
+func (c *cache) now() uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.generation
+}
+
+func (c *cache) list(l kinto.List) int64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.lists[l]
+}
+
+func (c *cache) object(l kinto.List, id string) *kinto.Object {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.objects[objectKey{l, id}]
+}
+
+func (c *cache) addList(l kinto.List, pk int64, generation uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if generation != c.generation {
+		return
+	}
+	if len(c.lists) >= cacheEntries {
+		clear(c.lists)
+	}
+	c.lists[l] = pk
+}
+
+func (c *cache) addObject(l kinto.List, o *kinto.Object, generation uint64) {
+	if len(o.Data)+len(o.Permissions) > cacheBytes {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if generation != c.generation {
+		return
+	}
+	if len(c.objects) >= cacheEntries {
+		clear(c.objects)
+	}
+	c.objects[objectKey{l, o.ID}] = o
+}
+
+// forget empties the cache after a change was committed.
+func (c *cache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.generation++
+	clear(c.lists)
+	clear(c.objects)
+}

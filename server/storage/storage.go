@@ -1,0 +1,235 @@
+// Package storage keeps what the rules of package kinto decide: objects, list
+// timestamps, grants, facts of the server.
+//
+// It hides the database. SQLite is spoken to through a thin layer of ours
+// (conn.go). All writes go through one goroutine which gathers what waits into
+// one transaction, a savepoint each, and answers after the commit was flushed to
+// disk (writer.go): an answered write survives a power cut. Reads run beside it
+// on their own connections, each call in one snapshot. Objects above records are
+// cached in memory (cache.go), so one process at a time may write a database.
+//
+// Timestamps are given out inside the transaction and are unique and strictly
+// increasing in each list, also when the clock goes back. A timestamp a client
+// chose in the past can belong to another object of the list already: that is
+// kinto.ErrConflict, as with the reference's production backend (protocol §6).
+//
+// The schema is in sql/*.sql, numbered, forward only; PRAGMA user_version is the
+// number of the last one. The conformance suite for every Store is storagetest.
+package storage
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+//go:embed sql/*.sql
+var migrations embed.FS
+
+//go:embed queries.sql
+var queries string
+
+// patience is how long a write may wait before Health complains.
+const patience = 10 * time.Second
+
+// SQLite is a kinto.Store in one file. It is safe for concurrent use.
+type SQLite struct {
+	cache   *cache
+	writer  *writer
+	readers chan *conn // those at rest
+	size    int
+	log     *slog.Logger
+}
+
+var _ kinto.Store = (*SQLite)(nil)
+
+// Open opens the database file at path, makes it if it is not there (for its
+// owner's eyes only), and brings its schema up to date. A database a newer Foyer
+// wrote is a *hint.Error with code database-newer. Close it.
+func Open(ctx context.Context, path string, log *slog.Logger) (db *SQLite, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cannot open database %s: %w", path, err)
+		}
+	}()
+	// Commits wait for fdatasync rather than fsync, and locks belong to our file
+	// handle rather than to the process: some other code that opens and closes
+	// the file does not drop them. Where a system lacks either, the old way is as safe.
+	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
+		return nil, err
+	}
+	if _, err := sqlite.OFDLocking(true); err != nil && !errors.Is(err, sqlite.ErrOFDLockingUnavailable) && !errors.Is(err, sqlite.ErrOFDLockingTooLate) {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // the -wal and -shm files take its mode
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	sql := statements(queries)
+	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE, sql)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareFile(c); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	db = &SQLite{cache: newCache(), size: max(4, 2*runtime.GOMAXPROCS(0)), log: log}
+	db.writer = newWriter(c, db.cache, log)
+	db.readers = make(chan *conn, db.size)
+	for range db.size {
+		r, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY, sql)
+		if err == nil {
+			err = r.exec("PRAGMA query_only = ON; PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF")
+		}
+		if err != nil {
+			return nil, errors.Join(err, db.closeReaders(len(db.readers)), c.close())
+		}
+		db.readers <- r
+	}
+	go db.writer.run()
+	return db, nil
+}
+
+// prepareFile sets the writer's connection up and migrates the schema.
+func prepareFile(c *conn) error {
+	if err := c.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8000; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 67108864"); err != nil {
+		return err
+	}
+	s, err := c.prepare("PRAGMA journal_mode")
+	if err != nil {
+		return err
+	}
+	defer s.finalize()
+	if _, err := s.one(); err != nil {
+		return err
+	}
+	if mode := string(s.raw(0)); mode != "wal" {
+		return fmt.Errorf("the journal mode is %q, not wal: the folder may be on a network file system", mode)
+	}
+	s.reset()
+	return migrate(c)
+}
+
+func migrate(c *conn) error {
+	s := c.do("version")
+	if _, err := s.one(); err != nil {
+		return err
+	}
+	have := int(s.number(0))
+	s.reset()
+	names, err := fs.Glob(migrations, "sql/*.sql")
+	if err != nil {
+		return err
+	}
+	slices.Sort(names)
+	if have > len(names) {
+		return hint.New("database-newer",
+			hint.T("This database was written by a newer Foyer.", "Cette base de données a été écrite par un Foyer plus récent."),
+			hint.T("It was left as it is.", "Elle a été laissée telle quelle."),
+			hint.T("Install the newer version again, or restore a backup made by this one.", "Réinstallez la version plus récente, ou restaurez une sauvegarde faite par celle-ci.")).
+			Because(fmt.Errorf("schema %d, known up to %d", have, len(names)))
+	}
+	for i, name := range names {
+		number, _, _ := strings.Cut(strings.TrimPrefix(name, "sql/"), "_")
+		if n, err := strconv.Atoi(number); err != nil || n != i+1 {
+			panic("storage: migrations are not numbered one after the other: " + name)
+		}
+		if i < have {
+			continue
+		}
+		text, err := migrations.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		script := fmt.Sprintf("BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %d;\nCOMMIT;", text, i+1)
+		if err := c.exec(script); err != nil {
+			if !c.autocommit() {
+				err = errors.Join(err, c.exec("ROLLBACK"))
+			}
+			return fmt.Errorf("cannot bring the schema to %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// Read implements kinto.Store. It waits while all connections are in use.
+func (db *SQLite) Read(ctx context.Context, fn func(kinto.Reader) error) (err error) {
+	var c *conn
+	select {
+	case c = <-db.readers:
+	default:
+		select {
+		case c = <-db.readers:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if c == nil {
+		return fmt.Errorf("%w: it is closed", kinto.ErrUnavailable)
+	}
+	v := &view{ctx: ctx, c: c, cache: db.cache, generation: db.cache.now()}
+	defer func() {
+		if e := v.close(); err == nil {
+			err = e
+		}
+		db.readers <- c
+	}()
+	return fn(v)
+}
+
+// Write implements kinto.Store.
+func (db *SQLite) Write(ctx context.Context, fn func(kinto.Tx) error) error {
+	return db.writer.write(ctx, fn)
+}
+
+// Health is nil when a read works and no write has waited for more than 10 s.
+func (db *SQLite) Health(ctx context.Context) error {
+	if at := db.writer.oldest(); !at.IsZero() && time.Since(at) > patience {
+		return fmt.Errorf("a write has waited for %s", time.Since(at).Round(time.Second))
+	}
+	return db.Read(ctx, func(r kinto.Reader) error {
+		v := r.(*view)
+		if err := v.open(); err != nil {
+			return err
+		}
+		return v.c.do("quick").run()
+	})
+}
+
+// Close finishes what is being written and read, and closes the file. Calls
+// after it fail. It is called once.
+func (db *SQLite) Close() error {
+	db.writer.close()
+	err := db.closeReaders(db.size)
+	close(db.readers)
+	return errors.Join(err, db.writer.c.close())
+}
+
+func (db *SQLite) closeReaders(n int) error {
+	var err error
+	for range n {
+		err = errors.Join(err, (<-db.readers).close())
+	}
+	return err
+}

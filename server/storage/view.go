@@ -1,0 +1,210 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"unsafe"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// view reads from one connection, in one snapshot. For a Tx it is the writer's.
+type view struct {
+	ctx        context.Context
+	c          *conn
+	cache      *cache
+	generation uint64
+	begun      bool // a transaction is open on c
+	own        bool // this transaction changed what the cache holds: leave the cache alone
+	arena      []byte
+}
+
+var _ kinto.Reader = (*view)(nil)
+
+// open begins the snapshot with the first thing read.
+func (v *view) open() error {
+	if v.begun {
+		return nil
+	}
+	if err := v.c.do("begin").run(); err != nil {
+		return err
+	}
+	v.begun = true
+	return nil
+}
+
+// close ends the snapshot.
+func (v *view) close() error {
+	if !v.begun {
+		return nil
+	}
+	v.begun = false
+	return v.c.do("commit").run()
+}
+
+// list returns the pk of a list; 0 when it never had a timestamp.
+func (v *view) list(l kinto.List) (int64, error) {
+	if !v.own {
+		if pk := v.cache.list(l); pk != 0 {
+			return pk, nil
+		}
+	}
+	pk, _, err := v.row(l)
+	return pk, err
+}
+
+// row returns the pk and timestamp of a list; 0 when it never had one.
+func (v *view) row(l kinto.List) (pk, ts int64, err error) {
+	if err := v.open(); err != nil {
+		return 0, 0, err
+	}
+	s := v.c.do("list").text(1, l.Parent).text(2, string(l.Kind))
+	found, err := s.one()
+	if !found {
+		return 0, 0, err
+	}
+	pk, ts = s.number(0), s.number(1)
+	s.reset()
+	if !v.own {
+		v.cache.addList(l, pk, v.generation)
+	}
+	return pk, ts, nil
+}
+
+// Get implements kinto.Reader.
+func (v *view) Get(l kinto.List, id string) (*kinto.Object, error) {
+	if structural(l.Kind) && !v.own {
+		if o := v.cache.object(l, id); o != nil {
+			return o, nil
+		}
+	}
+	pk, err := v.list(l)
+	if pk == 0 {
+		return nil, err
+	}
+	if err := v.open(); err != nil {
+		return nil, err
+	}
+	s := v.c.do("get").int(1, pk).text(2, id)
+	found, err := s.one()
+	if !found {
+		return nil, err
+	}
+	// One piece of memory for both texts.
+	data, permissions := s.raw(1), s.raw(2)
+	both := append(append(make([]byte, 0, len(data)+len(permissions)), data...), permissions...)
+	o := &kinto.Object{ID: id, Timestamp: s.number(0), Data: both[:len(data):len(data)], Permissions: both[len(data):]}
+	s.reset()
+	if structural(l.Kind) && !v.own {
+		v.cache.addObject(l, o, v.generation)
+	}
+	return o, nil
+}
+
+// Timestamp implements kinto.Reader.
+func (v *view) Timestamp(l kinto.List) (int64, bool, error) {
+	pk, ts, err := v.row(l)
+	return ts, pk != 0, err
+}
+
+// find binds the statement for a query; nil when the list is not there.
+func (v *view) find(name string, l kinto.List, q kinto.Query, limit int64) (*stmt, error) {
+	pk, err := v.list(l)
+	if pk == 0 {
+		return nil, err
+	}
+	if err := v.open(); err != nil {
+		return nil, err
+	}
+	before, tombstones := q.Before, int64(0)
+	if before < 0 {
+		before = math.MaxInt64
+	}
+	if q.Tombstones {
+		tombstones = 1
+	}
+	if q.Granted != nil {
+		name += "_granted"
+	}
+	s := v.c.do(name).int(1, pk).int(2, max(q.Since, -1)).int(3, before).int(4, tombstones).int(5, limit)
+	if q.Granted != nil {
+		s.text(6, list(q.Granted.Principals)).text(7, list(q.Granted.Permissions))
+	}
+	return s, nil
+}
+
+func list(words []string) string {
+	out, err := json.Marshal(words)
+	if err != nil {
+		panic("storage: words cannot be encoded: " + err.Error())
+	}
+	return string(out)
+}
+
+// Select implements kinto.Reader.
+func (v *view) Select(l kinto.List, q kinto.Query) ([]kinto.Object, error) {
+	limit := int64(-1)
+	if q.Limit > 0 {
+		limit = int64(q.Limit)
+	}
+	s, err := v.find("select", l, q, limit)
+	if s == nil {
+		return nil, err
+	}
+	var out []kinto.Object
+	for {
+		more, err := s.step()
+		if !more {
+			return out, err
+		}
+		id := v.copy(s.raw(0))
+		out = append(out, kinto.Object{
+			ID: unsafe.String(unsafe.SliceData(id), len(id)), Timestamp: s.number(1), Deleted: s.number(2) != 0,
+			Data: v.copy(s.raw(3)), Permissions: v.copy(s.raw(4)),
+		})
+		if len(out)%256 == 0 && v.ctx.Err() != nil {
+			s.reset()
+			return nil, v.ctx.Err()
+		}
+	}
+}
+
+// copy keeps b in memory shared by many rows; nobody changes it.
+func (v *view) copy(b []byte) []byte {
+	if len(b) > cap(v.arena)-len(v.arena) {
+		v.arena = make([]byte, 0, max(len(b), 16<<10))
+	}
+	at := len(v.arena)
+	v.arena = append(v.arena, b...)
+	return v.arena[at:len(v.arena):len(v.arena)]
+}
+
+// Count implements kinto.Reader.
+func (v *view) Count(l kinto.List, q kinto.Query) (int, error) {
+	s, err := v.find("count", l, q, -1)
+	if s == nil {
+		return 0, err
+	}
+	if _, err := s.one(); err != nil {
+		return 0, err
+	}
+	n := s.number(0)
+	s.reset()
+	return int(n), nil
+}
+
+// Meta implements kinto.Reader.
+func (v *view) Meta(name string) ([]byte, error) {
+	if err := v.open(); err != nil {
+		return nil, err
+	}
+	s := v.c.do("meta").text(1, name)
+	found, err := s.one()
+	if !found {
+		return nil, err
+	}
+	value := append([]byte{}, s.raw(0)...)
+	s.reset()
+	return value, nil
+}
