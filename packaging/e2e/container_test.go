@@ -49,6 +49,17 @@ func newMachine(t *testing.T) *machine {
 		t.Fatal(err)
 	}
 	m := &machine{t: t, name: fmt.Sprintf("foyer-%d-%d", os.Getpid(), machines.Add(1)), base: base, root: filepath.Join(base, "root")}
+	mounted := false
+	t.Cleanup(func() {
+		m.powerCut()
+		if mounted {
+			if err := unix.Unmount(m.root, 0); err != nil {
+				t.Errorf("cannot unmount %s: %v", m.root, err)
+				return
+			}
+		}
+		os.RemoveAll(base)
+	})
 	for _, d := range []string{"root", "upper", "work"} {
 		if err := os.Mkdir(filepath.Join(base, d), 0o755); err != nil {
 			t.Fatal(err)
@@ -58,14 +69,7 @@ func newMachine(t *testing.T) *machine {
 	if err := unix.Mount("overlay", m.root, "overlay", 0, opts); err != nil {
 		t.Fatalf("cannot mount the machine's file system: %v", err)
 	}
-	t.Cleanup(func() {
-		m.powerCut()
-		if err := unix.Unmount(m.root, 0); err != nil {
-			t.Errorf("cannot unmount %s: %v", m.root, err)
-			return
-		}
-		os.RemoveAll(base)
-	})
+	mounted = true
 	return m
 }
 
