@@ -207,7 +207,7 @@ var (
 	goodMark = lipgloss.NewStyle().Foreground(lipgloss.Green)
 )
 
-func (m *install) wrap(s string) string { return lipgloss.NewStyle().Width(m.width - 2).Render(s) }
+func (m *install) wrap(s string) string { return lipgloss.Wrap(s, m.width-2, "") }
 
 func (m *install) say(t hint.Text) string { return t.In(m.Lang) }
 
@@ -225,7 +225,7 @@ func (m *install) planLines() []string {
 			}
 		}
 		out = append(out, text)
-		for _, l := range strings.Split(lipgloss.NewStyle().Width(m.width-6).Render(why), "\n") {
+		for _, l := range strings.Split(lipgloss.Wrap(why, m.width-6, ""), "\n") {
 			out = append(out, "    "+faint.Render(strings.TrimRight(l, " ")))
 		}
 	}

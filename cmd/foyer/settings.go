@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,9 @@ func (a *app) settingsCmd() *cobra.Command {
 			var lines []settingLine
 			add := func(key, dflt string, means hint.Text) {
 				value, source := s.Get(key)
+				if strings.Contains(key, "secret") && value != "" {
+					value = "********"
+				}
 				lines = append(lines, settingLine{key, value, dflt, or(source, "default"), means.In(a.lang)})
 			}
 			for _, k := range config.Keys {

@@ -1,9 +1,27 @@
-// Package api is the door for Kinto clients: everything under /v1.
+// Package api is the door for Kinto clients: everything under /v1, and the
+// redirects that lead there (Kinto HTTP API v1, docs/kinto-protocol.md; § numbers
+// in comments refer to it).
+//
+// It hides HTTP: paths, methods, headers, conditional requests, CORS, error
+// bodies. A request is located, its form is checked, package auth says who sends
+// it, package kinto decides and does it, and the answer's raw JSON is written out
+// as it was stored. Errors become a status and an errno in one place (errors.go).
+//
+// Promises: the checks come in the protocol's order (§1); every response, also a
+// refusal, carries the headers of §2; nothing a client sends is logged; bodies
+// are bounded one by one and all together.
 package api
 
 import (
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/server/auth"
@@ -14,10 +32,170 @@ import (
 type Config struct {
 	Kinto    *kinto.Service
 	Auth     *auth.Auth
-	Settings *config.Settings
-	Version  string
+	Settings *config.Settings // bodies are bounded by Limits.Body
+	Version  string           // of Foyer, told to everybody
 	Log      *slog.Logger
 }
 
+// api is the handler; it is read-only after New but for the counters.
+type api struct {
+	Config
+	readonly   bool
+	retryAfter []string // header value
+	backoff    []string // header value; nil: none
+	backoffPct int
+	cors       cors
+	redirects  redirects
+	scheme     string // of our URLs; empty: as the request came
+	host       string
+	inFlight   atomic.Int64 // bytes of large bodies being held
+	buffers    sync.Pool
+}
+
 // New returns the handler.
-func New(c Config) http.Handler { return http.NotFoundHandler() }
+func New(c Config) http.Handler {
+	k := c.Settings.Kinto
+	a := &api{
+		Config:     c,
+		readonly:   k.Bool("readonly"),
+		retryAfter: []string{strconv.Itoa(k.Int("retry_after_seconds", 3))},
+		backoffPct: k.Int("backoff_percentage", 100),
+		cors:       newCORS(k),
+		redirects:  newRedirects(k),
+		scheme:     k.String("http_scheme"),
+		host:       k.String("http_host"),
+	}
+	if n := k.Int("backoff", 0); n > 0 {
+		a.backoff = []string{strconv.Itoa(n)}
+	}
+	a.buffers.New = func() any { b := make([]byte, 0, 4096); return &b }
+	return a
+}
+
+// Header values that never change; nobody appends to them.
+var (
+	headerJSON    = []string{"application/json"}
+	headerHTML    = []string{"text/html; charset=utf-8"}
+	headerNosniff = []string{"nosniff"}
+	headerCSP     = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; "}
+	headerNoStore = []string{"no-cache, no-store"}
+)
+
+// ServeHTTP implements http.Handler.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			a.Log.Error("a request met a bug", "method", r.Method, "stack", string(debug.Stack()))
+			a.fail(w, r, errBug)
+		}
+	}()
+	h := w.Header()
+	h["Content-Type"] = headerJSON
+	h["X-Content-Type-Options"] = headerNosniff
+	h["Content-Security-Policy"] = headerCSP
+	a.cors.common(h, r)
+	if a.backoff != nil && rand.IntN(100) < a.backoffPct {
+		h["Backoff"] = a.backoff
+	}
+	path := r.URL.Path
+	if !utf8.ValidString(path) {
+		a.fail(w, r, errPath)
+		return
+	}
+	if !validQuery(r.URL.RawQuery) {
+		a.fail(w, r, errQuery)
+		return
+	}
+	version, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch {
+	case !isVersion(version) || !strings.HasPrefix(path, "/"):
+		a.redirects.version(a, w, r)
+		return
+	case version != "v1":
+		a.fail(w, r, errVersion)
+		return
+	case path == "/v1":
+		a.redirects.slash(a, w, r, "/v1/")
+		return
+	}
+	a.route(w, r, rest)
+}
+
+// isVersion reports whether a segment is "v" and digits.
+func isVersion(s string) bool {
+	if len(s) < 2 || s[0] != 'v' {
+		return false
+	}
+	return strings.Trim(s[1:], "0123456789") == ""
+}
+
+// route finds the endpoint; rest is the path after "/v1/".
+func (a *api) route(w http.ResponseWriter, r *http.Request, rest string) {
+	if u := utilities[rest]; u != nil {
+		switch r.Method {
+		case http.MethodOptions:
+			a.cors.preflight(a, w, r, []string{"GET", "HEAD", "OPTIONS"})
+		case http.MethodGet, http.MethodHead:
+			u(a, w, r)
+		default:
+			w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
+			a.fail(w, r, errMethod)
+		}
+		return
+	}
+	path := r.URL.Path[len("/v1"):]
+	list, id, ok := kinto.Locate(path)
+	switch {
+	case ok && encodedSlash(r.URL.RawPath):
+		// It would be taken for a separator, and no id may have one.
+		a.fail(w, r, kinto.InvalidID())
+	case ok:
+		a.resource(w, r, list, id)
+	case strings.HasSuffix(path, "/") && a.redirects.slashes:
+		a.redirects.slash(a, w, r, strings.TrimRight(r.URL.Path, "/"))
+	default:
+		a.fail(w, r, errNotHere)
+	}
+}
+
+func encodedSlash(raw string) bool {
+	return raw != "" && (strings.Contains(raw, "%2F") || strings.Contains(raw, "%2f"))
+}
+
+// url is the absolute URL of a path on this server, as the client calls it (§7, Next-Page).
+func (a *api) url(r *http.Request, path string) string {
+	scheme, host := a.scheme, a.host
+	if scheme == "" {
+		scheme = "http"
+		if r.TLS != nil {
+			scheme = "https"
+		}
+	}
+	if host == "" {
+		host = r.Host
+	}
+	return scheme + "://" + host + path
+}
+
+// write sends a body that is whole.
+func (a *api) write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // a client that is gone is nobody to tell
+	}
+}
+
+// buffer returns an empty buffer and how to give it back.
+func (a *api) buffer() (*[]byte, func()) {
+	b := a.buffers.Get().(*[]byte)
+	*b = (*b)[:0]
+	return b, func() {
+		if cap(*b) <= 1<<20 {
+			a.buffers.Put(b)
+		}
+	}
+}

@@ -138,3 +138,11 @@ func own(k Kind, permission string) []string {
 	}
 	return out
 }
+
+// told is the missing parent as anybody is told of it: only some kinds tell.
+func (sc *scope) told() error {
+	if k := sc.list.Kind.row(); k.lookup && sc.missing != nil && sc.missing.Kind == k.parent {
+		return sc.missing
+	}
+	return nil
+}

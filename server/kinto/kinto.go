@@ -134,3 +134,23 @@ func (s *Service) Do(ctx context.Context, r *Request) (a *Answer, err error) {
 	}
 	return a, nil
 }
+
+// Enter reports, as a *NotFoundError, the missing parent that is told to anybody
+// before anything else: that of a record (protocol §1).
+func (s *Service) Enter(ctx context.Context, l List) error {
+	return s.store.Read(ctx, func(tx Reader) error {
+		sc, err := enter(tx, l)
+		if err != nil {
+			return err
+		}
+		return sc.told()
+	})
+}
+
+// Ping is nil when the store can be read.
+func (s *Service) Ping(ctx context.Context) error {
+	return s.store.Read(ctx, func(tx Reader) error {
+		_, err := tx.Meta("ping")
+		return err
+	})
+}

@@ -147,8 +147,10 @@ func (s *Service) allowObject(tx Reader, r *Request) (sc scope, o *Object, err e
 		return sc, nil, err
 	}
 	k := r.List.Kind.row()
-	if r.Op.writes() && k.lookup && sc.missing != nil && sc.missing.Kind == k.parent {
-		return sc, nil, sc.missing
+	if r.Op.writes() {
+		if err := sc.told(); err != nil {
+			return sc, nil, err
+		}
 	}
 	id := r.ID
 	if r.Op == Create {
@@ -238,4 +240,3 @@ func (s *Service) allowList(tx Reader, r *Request) (Query, error) {
 	}
 	return q, r.Invalid
 }
-

@@ -13,6 +13,10 @@ func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
 		return nil, s.notThere(&sc, r)
 	}
 	if err := r.Cond.object(old); err != nil {
+		if e, ok := err.(*ModifiedError); ok && !s.holds(r.Who, &sc, old, need{r.List.Kind, "read"}) {
+			// If-None-Match: * is answered to those who may only create, too.
+			e.Existing = nil
+		}
 		return nil, err
 	}
 	switch r.Op {
