@@ -1,0 +1,83 @@
+package api
+
+import (
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// cors lets pages of other origins read answers (§2, CORS).
+type cors struct {
+	origins []string // patterns
+	maxAge  []string
+}
+
+func newCORS(k config.Kinto) cors {
+	return cors{origins: k.List("cors_origins"), maxAge: []string{strconv.Itoa(k.Int("cors_max_age_seconds", 3600))}}
+}
+
+// exposed is what any answer may have for a page to read. Exposing a header that
+// an answer does not have harms nobody.
+const exposed = "Backoff, Retry-After, Alert, Content-Length, Content-Type, Last-Modified, ETag, Cache-Control, Expires, Pragma, Next-Page, Total-Objects, Total-Records"
+
+var (
+	headerExposed = []string{exposed}
+	headerAny     = []string{"*"}
+	headerOrigin  = []string{"Origin"}
+)
+
+// common sets what every answer has.
+func (c *cors) common(h http.Header, r *http.Request) {
+	h["Access-Control-Expose-Headers"] = headerExposed
+	origin := r.Header["Origin"]
+	if len(origin) == 0 {
+		return
+	}
+	for _, o := range c.origins {
+		if o == "*" {
+			h["Access-Control-Allow-Origin"] = headerAny
+			return
+		}
+		if ok, err := path.Match(o, origin[0]); o == origin[0] || err == nil && ok {
+			h["Access-Control-Allow-Origin"] = origin[:1]
+			h["Vary"] = headerOrigin
+			return
+		}
+	}
+}
+
+// allow sets what a preflight asks for.
+func (c *cors) allow(h http.Header, r *http.Request, methods string) {
+	asked := exposed
+	for _, v := range r.Header["Access-Control-Request-Headers"] {
+		asked += ", " + v
+	}
+	h["Access-Control-Allow-Methods"] = []string{methods}
+	h["Access-Control-Allow-Headers"] = []string{asked}
+	h["Access-Control-Max-Age"] = c.maxAge
+}
+
+// preflight answers OPTIONS on an endpoint with these methods.
+func (c *cors) preflight(a *api, w http.ResponseWriter, r *http.Request, methods []string) {
+	var missing []error
+	for _, name := range []string{"Origin", "Access-Control-Request-Method"} {
+		if r.Header.Get(name) == "" {
+			missing = append(missing, kinto.Invalid("header", name, "this header is mandatory"))
+		}
+	}
+	if err := kinto.Problems(missing...); err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	if !slices.Contains(methods, r.Header.Get("Access-Control-Request-Method")) {
+		a.fail(w, r, kinto.Invalid("header", "Access-Control-Request-Method", "Method not allowed"))
+		return
+	}
+	c.allow(w.Header(), r, strings.Join(methods, ","))
+	a.write(w, r, http.StatusOK, []byte("null"))
+}

@@ -1,0 +1,160 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// refusal is an error of this door itself: a row of the table in §2.
+type refusal struct {
+	status, errno int
+	title         string // empty: the status text
+	message       string
+}
+
+func (e *refusal) Error() string { return e.message }
+
+var (
+	errNotHere   = &refusal{404, 111, "", "The resource you are looking for could not be found."}
+	errVersion   = &refusal{404, 116, "", "The requested API version is not available on this server."}
+	errMethod    = &refusal{405, 115, "", "Method not allowed on this endpoint."}
+	errPath      = &refusal{400, 107, "", "Invalid URL path."}
+	errQuery     = &refusal{400, 107, "", "Invalid query string."}
+	errAccept    = &refusal{406, 107, "", "Accept header should be one of ['application/json']"}
+	errType      = &refusal{415, 107, "", "Content-Type header should be one of ['application/json']"}
+	errTooLarge  = &refusal{413, 113, "", "The request body is too large for this server."}
+	errCut       = &refusal{400, 107, "", "The request body could not be read."}
+	errBusy      = &refusal{503, 201, "", unavailable}
+	errBug       = &refusal{500, 999, "", "A programmatic error occurred, developers have been informed."}
+	errSignIn    = &refusal{401, 104, "", "Please authenticate yourself to use this endpoint."}
+	errForbidden = &refusal{403, 121, "", "This user cannot access this resource."}
+	errConflict  = &refusal{409, 122, "", "Integrity constraint violated, please retry."}
+)
+
+const unavailable = "Service temporary unavailable due to overloading or maintenance, please retry later."
+
+// diskFull is told to a person: no client knows the status 507.
+var diskFull = hint.T(
+	"The disk of this server is full: nothing was written, what is there can still be read. Free some room on it, then try again.",
+	"Le disque de ce serveur est plein : rien n'a été écrit, ce qui s'y trouve reste lisible. Libérez de la place, puis réessayez.")
+
+// errorBody is the error body of §2.
+type errorBody struct {
+	Code    int    `json:"code"`
+	Errno   int    `json:"errno"`
+	Error   string `json:"error"`
+	Message string `json:"message,omitempty"`
+	Details any    `json:"details,omitempty"`
+}
+
+// where names an object in details.
+type where struct {
+	ID   string `json:"id"`
+	Kind string `json:"resource_name"`
+}
+
+// problem is one entry of details of a validation error; a name may be null.
+type problem struct {
+	Location    string  `json:"location"`
+	Name        *string `json:"name"`
+	Description string  `json:"description"`
+}
+
+// fail is the one place that knows the status and errno of an error.
+func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
+	h := w.Header()
+	h.Del("Cache-Control")
+	own := errBug
+	var details any
+	title := ""
+	switch e := err.(type) {
+	case *refusal:
+		own = e
+	case *kinto.NotModifiedError:
+		validators(h, e.Timestamp)
+		h.Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	case *kinto.ModifiedError:
+		own = &refusal{412, 114, "", "Resource was modified meanwhile"}
+		if e.Timestamp >= 0 {
+			validators(h, e.Timestamp)
+		}
+		if e.Existing != nil {
+			details = map[string]json.RawMessage{"existing": e.Existing.AppendJSON(nil)}
+		}
+	case *kinto.NotFoundError:
+		own = &refusal{404, 110, "", ""}
+		if e.Parent {
+			own = errNotHere
+		}
+		details = where{e.ID, string(e.Kind)}
+	case *kinto.InvalidError:
+		own = &refusal{400, 107, "Invalid parameters", e.Problems[0].Text()}
+		var list []problem
+		for _, p := range e.Problems {
+			one := problem{p.Location, &p.Name, p.Description}
+			if p.NoName {
+				one.Name = nil
+			}
+			list = append(list, one)
+		}
+		details = list
+	default:
+		own = a.internal(r, err)
+	}
+	if title = own.title; title == "" {
+		title = http.StatusText(own.status)
+	}
+	switch own.status {
+	case http.StatusConflict, http.StatusServiceUnavailable, http.StatusInsufficientStorage:
+		h["Retry-After"] = a.retryAfter
+	case http.StatusUnauthorized:
+		for range a.Auth.Policies() {
+			h["Www-Authenticate"] = append(h["Www-Authenticate"], `Basic realm="Realm"`)
+		}
+	}
+	body, err := json.Marshal(errorBody{own.status, own.errno, title, own.message, details})
+	if err != nil {
+		panic("api: an error body cannot be encoded: " + err.Error())
+	}
+	h["Content-Type"] = headerJSON
+	a.write(w, r, own.status, body)
+}
+
+// internal maps errors without a body of their own, and logs those that an owner
+// should know of.
+func (a *api) internal(r *http.Request, err error) *refusal {
+	switch {
+	case errors.Is(err, kinto.ErrForbidden):
+		return errForbidden
+	case errors.Is(err, kinto.ErrReadOnly):
+		return errMethod
+	case errors.Is(err, kinto.ErrConflict):
+		return errConflict
+	case errors.Is(err, kinto.ErrFull):
+		a.Log.Error("the disk is full; writes are refused", "err", err)
+		return &refusal{http.StatusInsufficientStorage, 201, "", diskFull.In(a.lang(r))}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return errBusy // the client is gone, or the server is going
+	case errors.Is(err, kinto.ErrUnavailable):
+		a.Log.Error("the database is not available", "err", err)
+		return errBusy
+	}
+	a.Log.Error("a request could not be done", "method", r.Method, "err", err)
+	return errBug
+}
+
+// lang is the language a client asks for first, else the server's.
+func (a *api) lang(r *http.Request) hint.Lang {
+	if l, ok := hint.ParseLang(r.Header.Get("Accept-Language")); ok {
+		return l
+	}
+	l, _ := hint.ParseLang(a.Settings.Language)
+	return l
+}

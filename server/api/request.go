@@ -1,0 +1,220 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// accepts reports whether an Accept header admits JSON; none does.
+func accepts(header []string) bool {
+	if len(header) == 0 {
+		return true
+	}
+	any := false
+	for _, h := range header {
+		for media := range strings.SplitSeq(h, ",") {
+			media, params, _ := strings.Cut(media, ";")
+			media = strings.ToLower(strings.TrimSpace(media))
+			any = any || media != ""
+			if (media == "*/*" || media == "application/*" || media == "application/json") && !refused(params) {
+				return true
+			}
+		}
+	}
+	return !any
+}
+
+// refused reports whether the parameters of a media range have a quality of zero.
+func refused(params string) bool {
+	for p := range strings.SplitSeq(params, ";") {
+		name, value, _ := strings.Cut(p, "=")
+		if strings.EqualFold(strings.TrimSpace(name), "q") {
+			q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			return err == nil && q == 0
+		}
+	}
+	return false
+}
+
+// isJSON reports whether a Content-Type is JSON; none, or an empty one, is.
+func isJSON(header []string) bool {
+	if len(header) == 0 {
+		return true
+	}
+	media, _, _ := strings.Cut(header[0], ";")
+	media = strings.TrimSpace(media)
+	return media == "" || strings.EqualFold(media, "application/json")
+}
+
+// conditions reads the preconditions (§7).
+func conditions(h http.Header) (c kinto.Cond, err error) {
+	c.Match, err = tag("If-Match", h["If-Match"])
+	none, err2 := tag("If-None-Match", h["If-None-Match"])
+	c.NoneMatch = none
+	return c, kinto.Problems(err, err2)
+}
+
+// tag reads `"<digits>"` or `*`; anything else is an error.
+func tag(name string, header []string) (kinto.Tag, error) {
+	if len(header) == 0 {
+		return kinto.Tag{}, nil
+	}
+	text := strings.TrimSpace(header[0])
+	if text == "*" && len(header) == 1 {
+		return kinto.Tag{Set: true, Any: true}, nil
+	}
+	if n, ok := quoted(text); ok && len(header) == 1 {
+		return kinto.Tag{Set: true, Timestamp: n}, nil
+	}
+	return kinto.Tag{}, kinto.Invalid("header", name, "The value should be integer between double quotes.")
+}
+
+// quoted reads digits between double quotes.
+func quoted(text string) (int64, bool) {
+	if len(text) < 3 || text[0] != '"' || text[len(text)-1] != '"' {
+		return 0, false
+	}
+	return digits(text[1 : len(text)-1])
+}
+
+// digits reads a whole number that is not negative.
+func digits(text string) (int64, bool) {
+	if text == "" || strings.Trim(text, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, err == nil
+}
+
+// validQuery reports whether a query string is UTF-8 once it is decoded.
+func validQuery(raw string) bool {
+	if raw == "" {
+		return true
+	}
+	if strings.IndexByte(raw, '%') < 0 {
+		return utf8.ValidString(raw)
+	}
+	text, err := url.QueryUnescape(raw)
+	return err != nil || utf8.ValidString(text)
+}
+
+// parameters reads the query string into req; what it cannot honour is an error,
+// never left out: a filter that is ignored would delete too much.
+func parameters(h http.Header, raw string, req *kinto.Request) error {
+	req.Query = kinto.Everything()
+	if raw == "" {
+		return nil
+	}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return kinto.Invalid("querystring", "", "Malformed query string")
+	}
+	if req.ID != "" {
+		return objectParameters(values, req)
+	}
+	if req.Op == kinto.Create {
+		return nil
+	}
+	var bad []error
+	for name, all := range values {
+		value := all[0]
+		switch name {
+		case "_since", "_before", "_to":
+			n, ok := bound(value)
+			if !ok || len(all) > 1 {
+				bad = append(bad, kinto.Invalid("querystring", name, "Invalid value for "+name))
+				continue
+			}
+			req.Query.Tombstones = true
+			if name == "_since" {
+				req.Query.Since = n
+				continue
+			}
+			if req.Query.Before < 0 || n < req.Query.Before {
+				req.Query.Before = n
+			}
+			if name == "_to" {
+				h["Alert"] = []string{`{"code":"soft-eol","message":"_to is now deprecated, you should use _before instead","url":"https://kinto.readthedocs.io/en/stable/api/1.x/filtering.html"}`}
+			}
+		case "_limit":
+			n, err := limit(value)
+			if err != nil {
+				bad = append(bad, err)
+			}
+			req.Query.Limit = n
+		case "_sort":
+			if value != "-last_modified" {
+				bad = append(bad, kinto.Invalid("querystring", name, "_sort: this server sorts by -last_modified only"))
+			}
+		case "_fields", "_token":
+			bad = append(bad, kinto.Invalid("querystring", name, name+" is not available on this server"))
+		default:
+			if !strings.HasPrefix(name, "_") {
+				bad = append(bad, kinto.Invalid("querystring", name, fmt.Sprintf("Unknown filter field '%s'", name)))
+			}
+		}
+	}
+	return kinto.Problems(bad...)
+}
+
+// objectParameters reads those of a request on one object: the timestamp a
+// deletion asks for (§6).
+func objectParameters(values url.Values, req *kinto.Request) error {
+	if _, ok := values["_fields"]; ok && req.Op == kinto.Get {
+		return kinto.Invalid("querystring", "_fields", "_fields is not available on this server")
+	}
+	if req.Op != kinto.Delete || !values.Has("last_modified") {
+		return nil
+	}
+	text := values.Get("last_modified")
+	n, ok := digits(text)
+	if !ok {
+		n, ok = quoted(text)
+	}
+	if !ok || n > kinto.MaxTimestamp {
+		return kinto.Invalid("querystring", "last_modified", "Invalid value for last_modified")
+	}
+	req.Modified = n
+	return nil
+}
+
+// bound reads the value of _since and _before: an integer, quoted or not, a
+// fraction rounded down, not more than a day ahead.
+func bound(text string) (int64, bool) {
+	n, ok := digits(text)
+	if !ok {
+		n, ok = quoted(text)
+	}
+	if !ok {
+		var f float64
+		if err := json.Unmarshal([]byte(text), &f); err != nil || f < 0 || f > kinto.MaxTimestamp || text == "null" {
+			return 0, false
+		}
+		n = int64(math.Floor(f))
+	}
+	return n, n <= time.Now().Add(24*time.Hour).UnixMilli()
+}
+
+// limit reads _limit: 0 and nothing mean no limit.
+func limit(text string) (int, error) {
+	if text == "" {
+		return 0, nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil || math.IsNaN(f) || math.IsInf(f, 0):
+		return 0, kinto.Invalid("querystring", "_limit", fmt.Sprintf("%q is not a number", text))
+	case f < 0:
+		return 0, kinto.Invalid("querystring", "_limit", text+" is less than minimum value 0")
+	}
+	return int(min(f, math.MaxInt32)), nil
+}

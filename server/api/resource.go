@@ -1,0 +1,208 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// Methods of lists and objects (§1).
+var (
+	listOps = map[string]kinto.Op{
+		http.MethodGet: kinto.Get, http.MethodHead: kinto.Count, http.MethodPost: kinto.Create, http.MethodDelete: kinto.Delete,
+	}
+	objectOps = map[string]kinto.Op{
+		http.MethodGet: kinto.Get, http.MethodHead: kinto.Get, http.MethodPut: kinto.Put, http.MethodPatch: kinto.Patch, http.MethodDelete: kinto.Delete,
+	}
+	listMethods   = []string{"HEAD", "GET", "POST", "DELETE", "OPTIONS"}
+	objectMethods = []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"}
+)
+
+// resource serves a list, or an object of it, in the order of §1.
+func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, id string) {
+	ops, methods := listOps, listMethods
+	if id != "" {
+		ops, methods = objectOps, objectMethods
+	}
+	if r.Method == http.MethodOptions {
+		a.cors.preflight(a, w, r, methods)
+		return
+	}
+	op, ok := ops[r.Method]
+	if !ok || a.readonly && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
+		a.fail(w, r, errMethod)
+		return
+	}
+	carries := op == kinto.Create || op == kinto.Put || op == kinto.Patch
+	var form *refusal
+	switch {
+	case !accepts(r.Header["Accept"]):
+		form = errAccept
+	case carries && !isJSON(r.Header["Content-Type"]):
+		form = errType
+	}
+	if form != nil {
+		a.refuse(w, r, list, op, id, form)
+		return
+	}
+	who, err := a.who(r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	req := kinto.Request{Op: op, Who: who, List: list, ID: id, Body: kinto.NoBody(), Modified: -1}
+	var bad [3]error
+	if carries {
+		var release func()
+		var text []byte
+		if text, release, err = a.body(w, r); err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		defer release()
+		req.Body, bad[0] = kinto.ParseBody(list.Kind, text)
+		if bad[0] == nil && op == kinto.Patch && !req.Body.HasData && len(req.Body.Permissions) == 0 {
+			bad[0] = kinto.Invalid("body", "", "Provide at least one of data or permissions")
+		}
+	}
+	req.Cond, bad[1] = conditions(r.Header)
+	bad[2] = parameters(w.Header(), r.URL.RawQuery, &req)
+	req.Invalid = kinto.Problems(bad[:]...)
+	answer, err := a.Kinto.Do(r.Context(), &req)
+	if err != nil {
+		if who.ID == "" && errors.Is(err, kinto.ErrForbidden) {
+			err = errSignIn
+		}
+		a.fail(w, r, err)
+		return
+	}
+	a.answer(w, r, &req, answer)
+}
+
+// refuse answers a request whose form is wrong; a missing parent is told first.
+func (a *api) refuse(w http.ResponseWriter, r *http.Request, list kinto.List, op kinto.Op, id string, form error) {
+	if op == kinto.Create || id != "" && op != kinto.Get {
+		if err := a.Kinto.Enter(r.Context(), list); err != nil {
+			form = err
+		}
+	}
+	a.fail(w, r, form)
+}
+
+// who is who sends a request.
+func (a *api) who(r *http.Request) (kinto.Caller, error) {
+	if header := r.Header["Authorization"]; len(header) > 0 {
+		return a.Auth.Identify(r.Context(), header[0])
+	}
+	return kinto.Anonymous(), nil
+}
+
+// Bodies larger than smallBody are held only as long as all of them together stay
+// within heldBodies times the limit of one, so that many clients cannot fill the memory.
+const (
+	smallBody  = 64 << 10
+	heldBodies = 8
+)
+
+// body reads the request's body, whole; call release when it is no longer needed.
+func (a *api) body(w http.ResponseWriter, r *http.Request) (text []byte, release func(), err error) {
+	release = func() {}
+	limit := int64(a.Settings.Limits.Body)
+	size := r.ContentLength
+	if size == 0 {
+		return nil, release, nil
+	}
+	if size > limit {
+		return nil, release, errTooLarge
+	}
+	if size < 0 {
+		size = limit
+	}
+	if size > smallBody {
+		if a.inFlight.Add(size) > heldBodies*limit {
+			a.inFlight.Add(-size)
+			return nil, release, errBusy
+		}
+		release = func() { a.inFlight.Add(-size) }
+	}
+	if r.ContentLength > 0 && size <= smallBody {
+		text = make([]byte, size)
+		_, err = io.ReadFull(r.Body, text)
+	} else {
+		text, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	}
+	if err != nil {
+		release()
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return nil, func() {}, errTooLarge
+		}
+		return nil, func() {}, errCut
+	}
+	return text, release, nil
+}
+
+// answer writes what was done (§2, §4.5, §7).
+func (a *api) answer(w http.ResponseWriter, r *http.Request, req *kinto.Request, ans *kinto.Answer) {
+	h := w.Header()
+	validators(h, ans.Timestamp)
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if reads {
+		h["Cache-Control"] = headerNoStore
+	}
+	if req.Op == kinto.Count {
+		total := []string{strconv.Itoa(ans.Total)}
+		h["Total-Objects"], h["Total-Records"] = total, total
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	buf, free := a.buffer()
+	defer free()
+	b := *buf
+	switch {
+	case ans.Object == nil:
+		b = append(b, `{"data":[`...)
+		for i := range ans.Objects {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = ans.Objects[i].AppendJSON(b)
+		}
+		b = append(b, `]}`...)
+	case ans.Object.Deleted:
+		b = append(b, `{"data":`...)
+		b = ans.Object.AppendJSON(b)
+		b = append(b, '}')
+	default:
+		b = append(b, `{"permissions":`...)
+		if ans.Permissions == nil {
+			b = append(b, `{}`...)
+		} else {
+			b = append(b, ans.Permissions...)
+		}
+		b = append(b, `,"data":`...)
+		b = ans.Object.AppendJSON(b)
+		b = append(b, '}')
+	}
+	*buf = b
+	status := http.StatusOK
+	if ans.Created {
+		status = http.StatusCreated
+	}
+	a.write(w, r, status, b)
+}
+
+// validators sets ETag and Last-Modified (§2).
+func validators(h http.Header, timestamp int64) {
+	var tag [24]byte
+	b := append(tag[:0], '"')
+	b = strconv.AppendInt(b, timestamp, 10)
+	b = append(b, '"')
+	both := []string{string(b), time.UnixMilli(timestamp).UTC().Format(http.TimeFormat)}
+	h["Etag"], h["Last-Modified"] = both[:1:1], both[1:]
+}
