@@ -1,0 +1,374 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/storage/storagetest"
+)
+
+// scribe is the environment variable that makes the test binary the child of the
+// crash test: the database it writes to.
+const scribe = "FOYER_TEST_SCRIBE"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(scribe); path != "" {
+		db, err := Open(context.Background(), path, slog.New(slog.DiscardHandler))
+		if err == nil {
+			err = storagetest.Scribe(context.Background(), db, os.Stdout, 64)
+		}
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func open(t testing.TB, path string) *SQLite {
+	t.Helper()
+	db, err := Open(t.Context(), path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if db.writer.oldest(); !db.writer.isClosed() {
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return db
+}
+
+func (w *writer) isClosed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed
+}
+
+func file(t testing.TB) string { return filepath.Join(t.TempDir(), "foyer.db") }
+
+func TestStore(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) kinto.Store { return open(t, file(t)) })
+}
+
+// TestAnsweredWritesSurviveKill kills a process in the middle of 64 writers and
+// opens what it left, three times over.
+func TestAnsweredWritesSurviveKill(t *testing.T) {
+	path := file(t)
+	for round := range 3 {
+		if round > 0 {
+			for _, name := range []string{path, path + "-wal", path + "-shm"} {
+				if err := os.RemoveAll(name); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		exe, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(exe)
+		cmd.Env = append(os.Environ(), scribe+"="+path)
+		said := &killer{cmd: cmd, after: 20_000 * (round + 1)}
+		cmd.Stdout = said
+		var complaints bytes.Buffer
+		cmd.Stderr = &complaints
+		if err := cmd.Run(); err == nil || complaints.Len() > 0 {
+			t.Fatalf("the child ended by itself: %v %s", err, complaints.String())
+		}
+		db := open(t, path)
+		if told := storagetest.Audit(t, db, &said.lines); told < 500 {
+			t.Errorf("only %d writes", told)
+		}
+		script(t, db, "PRAGMA integrity_check", "ok")
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// killer kills its command once it has said enough.
+type killer struct {
+	cmd   *exec.Cmd
+	after int
+	lines bytes.Buffer
+}
+
+func (k *killer) Write(p []byte) (int, error) {
+	k.lines.Write(p)
+	if k.lines.Len() > k.after {
+		_ = k.cmd.Process.Kill() // it may be gone already
+	}
+	return len(p), nil
+}
+
+// script runs a statement where the writer would, and compares its answer.
+func script(t *testing.T, db *SQLite, sql, want string) {
+	t.Helper()
+	err := db.Write(t.Context(), func(kinto.Tx) error {
+		s, err := db.writer.c.prepare(sql)
+		if err != nil {
+			return err
+		}
+		defer s.finalize()
+		if _, err := s.one(); err != nil {
+			return err
+		}
+		if got := string(s.raw(0)); got != want {
+			t.Errorf("%s: %s", sql, got)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("%s: %v", sql, err)
+	}
+}
+
+func put(tx kinto.Tx, l kinto.List, id string, size int) error {
+	ts, err := tx.Tick(l, -1)
+	if err != nil {
+		return err
+	}
+	return tx.Put(l, &kinto.Object{ID: id, Timestamp: ts, Data: []byte(`{"x":"` + strings.Repeat("x", size) + `"}`), Permissions: []byte(`{"write":["a","b"]}`)}, nil)
+}
+
+var records = kinto.List{Parent: "/buckets/b/collections/c", Kind: kinto.Record}
+
+func TestReopenKeepsEverythingAndItsModeIsPrivate(t *testing.T) {
+	path := file(t)
+	db := open(t, path)
+	if err := db.Write(t.Context(), func(tx kinto.Tx) error { return put(tx, records, "r", 10) }); err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" {
+		for _, name := range []string{path, path + "-wal", path + "-shm"} {
+			fi, err := os.Stat(name)
+			if err != nil || fi.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %v, %v", name, fi.Mode(), err)
+			}
+		}
+	}
+	if err := db.Health(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{db.Health(t.Context()), db.Write(t.Context(), nil)} {
+		if !errors.Is(err, kinto.ErrUnavailable) {
+			t.Errorf("after Close: %v", err)
+		}
+	}
+	db = open(t, path)
+	err := db.Read(t.Context(), func(tx kinto.Reader) error {
+		o, err := tx.Get(records, "r")
+		if o == nil {
+			t.Error("the record is gone")
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDatabaseOfANewerFoyerIsLeftAlone(t *testing.T) {
+	path := file(t)
+	db := open(t, path)
+	script(t, db, "PRAGMA user_version = 99", "")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), path, slog.New(slog.DiscardHandler))
+	if e := hint.Find(err); e == nil || e.Code != "database-newer" {
+		t.Errorf("got %v", err)
+	}
+	if err := os.WriteFile(path, bytes.Repeat([]byte("this is no database "), 500), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), path, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a file that is no database was opened")
+	}
+}
+
+// TestDiskFull: writes are refused by name, reads and smaller writes go on, and
+// nothing of a refused write stays.
+func TestDiskFull(t *testing.T) {
+	db := open(t, file(t))
+	write := func(id string, size int) error {
+		return db.Write(t.Context(), func(tx kinto.Tx) error { return put(tx, records, id, size) })
+	}
+	if err := write("first", 100); err != nil {
+		t.Fatal(err)
+	}
+	// A database that may not grow fails as one on a full disk does.
+	script(t, db, "PRAGMA max_page_count = 40", "40")
+	errs := make(chan error)
+	for i := range 8 {
+		go func() { errs <- write(fmt.Sprintf("big%d", i), 1<<20) }()
+		go func() { errs <- write(fmt.Sprintf("small%d", i), 10) }()
+	}
+	full := 0
+	for range 16 {
+		if err := <-errs; errors.Is(err, kinto.ErrFull) {
+			full++
+		} else if err != nil {
+			t.Errorf("got %v", err)
+		}
+	}
+	if full != 8 {
+		t.Errorf("%d writes were refused because the disk is full, want the 8 large ones", full)
+	}
+	err := db.Read(t.Context(), func(tx kinto.Reader) error {
+		all, err := tx.Select(records, kinto.Everything())
+		if len(all) != 9 {
+			t.Errorf("%d records", len(all))
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := db.Health(t.Context()); err != nil {
+		t.Error(err)
+	}
+	script(t, db, "PRAGMA max_page_count = 100000", "100000")
+	if err := write("afterwards", 1<<20); err != nil {
+		t.Errorf("after room was made: %v", err)
+	}
+}
+
+// TestSweep: what was purged leaves the file, bit by bit, with its grants, also
+// when a restart comes between.
+func TestSweep(t *testing.T) {
+	path := file(t)
+	db := open(t, path)
+	err := db.Write(t.Context(), func(tx kinto.Tx) error {
+		for i := range 1800 {
+			if err := put(tx, records, fmt.Sprintf("r%d", i), 10); err != nil {
+				return err
+			}
+		}
+		other := kinto.List{Parent: "/buckets/other/collections/c", Kind: kinto.Record}
+		return put(tx, other, "stays", 10)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The purge is the last thing before the restart.
+	if err := db.Write(t.Context(), func(tx kinto.Tx) error { return tx.Purge("/buckets/b") }); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, path)
+	for n := 0; ; n++ {
+		if n > 1000 {
+			t.Fatal("the sweep does not end")
+		}
+		left := map[string]int64{}
+		err := db.Write(t.Context(), func(tx kinto.Tx) error { // between two steps of the sweep
+			for _, table := range []string{"lists", "objects", "grants"} {
+				s, err := db.writer.c.prepare("SELECT count(*) FROM " + table)
+				if err != nil {
+					return err
+				}
+				if _, err := s.one(); err != nil {
+					return err
+				}
+				left[table] = s.number(0)
+				s.finalize()
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left["lists"] == 1 {
+			if left["objects"] != 1 || left["grants"] != 2 {
+				t.Errorf("left: %v", left)
+			}
+			return
+		}
+	}
+}
+
+// TestPlans: what is asked often finds its rows by an index.
+func TestPlans(t *testing.T) {
+	db := open(t, file(t))
+	for name, sql := range db.writer.c.sql {
+		if strings.HasPrefix(sql, "PRAGMA") {
+			continue
+		}
+		c := <-db.readers
+		s, err := c.prepare("EXPLAIN QUERY PLAN " + sql)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for {
+			more, err := s.step()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !more {
+				break
+			}
+			step := string(s.raw(3))
+			for _, table := range []string{"objects", "grants"} {
+				if strings.HasPrefix(step, "SCAN "+table) {
+					t.Errorf("%s: %s", name, step)
+				}
+			}
+			if strings.Contains(step, "TEMP B-TREE FOR ORDER") && !strings.HasSuffix(name, "_granted") {
+				t.Errorf("%s: %s", name, step)
+			}
+		}
+		s.finalize()
+		db.readers <- c
+	}
+}
+
+func TestHealthTellsOfAWriterThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := open(t, file(t))
+		hold, held := make(chan struct{}), make(chan struct{})
+		done := make(chan error)
+		go func() {
+			done <- db.Write(context.Background(), func(kinto.Tx) error {
+				close(held)
+				<-hold
+				return nil
+			})
+		}()
+		<-held
+		time.Sleep(patience - time.Millisecond)
+		if err := db.Health(t.Context()); err != nil {
+			t.Errorf("too early: %v", err)
+		}
+		time.Sleep(2 * time.Millisecond)
+		if err := db.Health(t.Context()); err == nil {
+			t.Error("it is said to be healthy")
+		}
+		close(hold)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := db.Health(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

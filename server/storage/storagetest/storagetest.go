@@ -1,0 +1,754 @@
+// Package storagetest says what every kinto.Store promises, as a suite of tests:
+// call Run from the store's own tests with a function that makes an empty one.
+//
+// It also holds the two halves of the crash test: Scribe writes from many
+// goroutines and tells of every write that was answered, until it is killed;
+// Audit looks, in what is left, for every write that was told of.
+package storagetest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+var (
+	buckets = kinto.List{Kind: kinto.Bucket}
+	records = kinto.List{Parent: "/buckets/b/collections/c", Kind: kinto.Record}
+	others  = kinto.List{Parent: "/buckets/b/collections/d", Kind: kinto.Record}
+)
+
+// Run runs the suite; open returns an empty store, which it closes with the test.
+func Run(t *testing.T, open func(*testing.T) kinto.Store) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, kinto.Store)
+	}{
+		{"PutAndGet", putAndGet},
+		{"Ticks", ticks},
+		{"Touch", touch},
+		{"Collision", collision},
+		{"RollBack", rollBack},
+		{"Panic", panics},
+		{"Snapshot", snapshot},
+		{"ReadYourWrites", readYourWrites},
+		{"Select", selects},
+		{"Granted", granted},
+		{"Purge", purge},
+		{"Meta", meta},
+		{"Cancelled", cancelled},
+		{"ManyWriters", manyWriters},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.test(t, open(t))
+		})
+	}
+}
+
+func write(t *testing.T, s kinto.Store, fn func(kinto.Tx) error) {
+	t.Helper()
+	if err := s.Write(t.Context(), fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, s kinto.Store, fn func(kinto.Reader) error) {
+	t.Helper()
+	if err := s.Read(t.Context(), fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// put writes one object with a fresh timestamp.
+func put(tx kinto.Tx, l kinto.List, id, data string) (int64, error) {
+	old, err := tx.Get(l, id)
+	if err != nil {
+		return 0, err
+	}
+	ts, err := tx.Tick(l, -1)
+	if err != nil {
+		return 0, err
+	}
+	return ts, tx.Put(l, &kinto.Object{ID: id, Timestamp: ts, Data: []byte(data)}, old)
+}
+
+func mustPut(t *testing.T, s kinto.Store, l kinto.List, id, data string) (ts int64) {
+	t.Helper()
+	write(t, s, func(tx kinto.Tx) (err error) {
+		ts, err = put(tx, l, id, data)
+		return err
+	})
+	return ts
+}
+
+func get(t *testing.T, s kinto.Store, l kinto.List, id string) (o *kinto.Object) {
+	t.Helper()
+	read(t, s, func(tx kinto.Reader) (err error) {
+		o, err = tx.Get(l, id)
+		return err
+	})
+	return o
+}
+
+func putAndGet(t *testing.T, s kinto.Store) {
+	data := `{"é":"\u0000 \ud83d","n":12345678901234567890.10}`
+	permissions := kinto.Permissions{"write": {"a", "b"}, "read": {"system.Everyone"}}.Encode()
+	o := &kinto.Object{ID: "r", Data: []byte(data), Permissions: permissions}
+	write(t, s, func(tx kinto.Tx) (err error) {
+		if o.Timestamp, err = tx.Tick(records, -1); err != nil {
+			return err
+		}
+		return tx.Put(records, o, nil)
+	})
+	if diff := cmp.Diff(o, get(t, s, records, "r")); diff != "" {
+		t.Error(diff)
+	}
+	for _, l := range []kinto.List{others, {Parent: records.Parent, Kind: kinto.Collection}} {
+		if o := get(t, s, l, "r"); o != nil {
+			t.Errorf("%v has %v", l, o)
+		}
+	}
+	big := `{"x":"` + strings.Repeat("x", 3<<20) + `"}`
+	mustPut(t, s, records, "big", big)
+	if got := get(t, s, records, "big"); string(got.Data) != big {
+		t.Error("a large object did not come back")
+	}
+	mustPut(t, s, records, "r", `{}`)
+	if got := get(t, s, records, "r"); string(got.Data) != `{}` || len(got.Permissions) != 0 {
+		t.Errorf("replaced: %+v", got)
+	}
+	write(t, s, func(tx kinto.Tx) error {
+		old, err := tx.Get(records, "r")
+		if err != nil {
+			return err
+		}
+		ts, err := tx.Tick(records, -1)
+		if err != nil {
+			return err
+		}
+		return tx.Put(records, &kinto.Object{ID: "r", Timestamp: ts, Deleted: true}, old)
+	})
+	if o := get(t, s, records, "r"); o != nil {
+		t.Errorf("deleted, yet there: %v", o)
+	}
+	mustPut(t, s, records, "r", `{"again":1}`)
+	if o := get(t, s, records, "r"); string(o.Data) != `{"again":1}` {
+		t.Errorf("made again: %v", o)
+	}
+}
+
+func tick(t *testing.T, s kinto.Store, l kinto.List, want int64) (ts int64) {
+	t.Helper()
+	write(t, s, func(tx kinto.Tx) (err error) {
+		ts, err = tx.Tick(l, want)
+		return err
+	})
+	return ts
+}
+
+func timestamp(t *testing.T, s kinto.Store, l kinto.List) (ts int64, ok bool) {
+	t.Helper()
+	read(t, s, func(tx kinto.Reader) (err error) {
+		ts, ok, err = tx.Timestamp(l)
+		return err
+	})
+	return ts, ok
+}
+
+// ticks is the protocol's §6.
+func ticks(t *testing.T, s kinto.Store) {
+	if _, ok := timestamp(t, s, records); ok {
+		t.Error("a list nobody touched has a timestamp")
+	}
+	start := time.Now().UnixMilli()
+	last := tick(t, s, records, -1)
+	if now := time.Now().UnixMilli(); last < start || last > now {
+		t.Errorf("the first tick is %d, now %d", last, now)
+	}
+	for range 50 {
+		ts := tick(t, s, records, -1)
+		if ts <= last {
+			t.Fatalf("%d after %d", ts, last)
+		}
+		last = ts
+	}
+	// As far ahead as the clock would be behind after it went back an hour.
+	ahead := last + 3_600_000
+	for _, c := range []struct {
+		name       string
+		want, tick int64
+		list       int64
+	}{
+		{"past", 1000, 1000, last},
+		{"zero", 0, 0, last},
+		{"future", ahead, ahead, ahead},
+		{"clock behind the list", -1, ahead + 1, ahead + 1},
+		{"equal", ahead + 1, ahead + 2, ahead + 2},
+		{"just before", ahead + 1, ahead + 1, ahead + 2},
+	} {
+		if ts := tick(t, s, records, c.want); ts != c.tick {
+			t.Errorf("%s: %d, want %d", c.name, ts, c.tick)
+		}
+		if ts, _ := timestamp(t, s, records); ts != c.list {
+			t.Errorf("%s: list at %d, want %d", c.name, ts, c.list)
+		}
+	}
+	if ts, ok := timestamp(t, s, others); ok {
+		t.Errorf("another list moved to %d", ts)
+	}
+	// The first write to a list may be of the past: the list begins at now.
+	if ts := tick(t, s, others, 1000); ts != 1000 {
+		t.Errorf("first tick into the past: %d", ts)
+	}
+	if ts, _ := timestamp(t, s, others); ts < start {
+		t.Errorf("the list began at %d", ts)
+	}
+}
+
+func touch(t *testing.T, s kinto.Store) {
+	var first, again int64
+	write(t, s, func(tx kinto.Tx) (err error) {
+		first, err = tx.Touch(records)
+		return err
+	})
+	write(t, s, func(tx kinto.Tx) (err error) {
+		again, err = tx.Touch(records)
+		return err
+	})
+	if kept, ok := timestamp(t, s, records); !ok || first != again || kept != first || first < 1e12 {
+		t.Errorf("touched: %d, %d, %d", first, again, kept)
+	}
+	if ts := tick(t, s, records, -1); ts <= first {
+		t.Errorf("%d after %d", ts, first)
+	}
+}
+
+func collision(t *testing.T, s kinto.Store) {
+	at := func(id string, ts int64) error {
+		return s.Write(t.Context(), func(tx kinto.Tx) error {
+			ts, err := tx.Tick(records, ts)
+			if err != nil {
+				return err
+			}
+			old, err := tx.Get(records, id)
+			if err != nil {
+				return err
+			}
+			return tx.Put(records, &kinto.Object{ID: id, Timestamp: ts, Data: []byte(`{}`)}, old)
+		})
+	}
+	if err := at("a", 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := at("b", 1000); !errors.Is(err, kinto.ErrConflict) {
+		t.Errorf("two objects at one timestamp: %v", err)
+	}
+	if o := get(t, s, records, "b"); o != nil {
+		t.Errorf("kept nonetheless: %v", o)
+	}
+	if err := at("a", 1000); err != nil {
+		t.Errorf("the object itself may keep it: %v", err)
+	}
+}
+
+func rollBack(t *testing.T, s kinto.Store) {
+	kept := mustPut(t, s, records, "kept", `{}`)
+	no := errors.New("no")
+	err := s.Write(t.Context(), func(tx kinto.Tx) error {
+		for _, l := range []kinto.List{records, others, buckets} {
+			if _, err := put(tx, l, "lost", `{}`); err != nil {
+				return err
+			}
+		}
+		if err := tx.SetMeta("lost", []byte("x")); err != nil {
+			return err
+		}
+		if err := tx.Purge("/buckets/b"); err != nil {
+			return err
+		}
+		return no
+	})
+	if !errors.Is(err, no) {
+		t.Fatalf("got %v", err)
+	}
+	for _, l := range []kinto.List{records, others, buckets} {
+		if o := get(t, s, l, "lost"); o != nil {
+			t.Errorf("%v kept %v", l, o)
+		}
+	}
+	if o := get(t, s, records, "kept"); o == nil {
+		t.Error("what was there is gone")
+	}
+	if ts, _ := timestamp(t, s, records); ts != kept {
+		t.Errorf("the list's timestamp moved from %d to %d", kept, ts)
+	}
+	if _, ok := timestamp(t, s, others); ok {
+		t.Error("a list stayed")
+	}
+	read(t, s, func(tx kinto.Reader) error {
+		value, err := tx.Meta("lost")
+		if value != nil {
+			t.Errorf("meta: %s", value)
+		}
+		return err
+	})
+	if ts := mustPut(t, s, others, "next", `{}`); ts == 0 {
+		t.Error("no timestamp after a rollback")
+	}
+	if o := get(t, s, others, "next"); o == nil {
+		t.Error("what was written after a rollback is not there")
+	}
+}
+
+func panics(t *testing.T, s kinto.Store) {
+	func() {
+		defer func() {
+			if p := recover(); p != "bug" {
+				t.Errorf("recovered %v", p)
+			}
+		}()
+		_ = s.Write(t.Context(), func(tx kinto.Tx) error {
+			if _, err := put(tx, records, "lost", `{}`); err != nil {
+				return err
+			}
+			panic("bug")
+		})
+	}()
+	if get(t, s, records, "lost") != nil {
+		t.Error("half a write was kept")
+	}
+	mustPut(t, s, records, "next", `{}`)
+}
+
+// snapshot: while writers go on, a reader's timestamp and rows are of one moment.
+func snapshot(t *testing.T, s kinto.Store) {
+	mustPut(t, s, records, "r", `{}`)
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				err := s.Write(context.Background(), func(tx kinto.Tx) error {
+					_, err := put(tx, records, fmt.Sprintf("r%d", i%7), `{}`)
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 200 {
+		read(t, s, func(tx kinto.Reader) error {
+			ts, _, err := tx.Timestamp(records)
+			if err != nil {
+				return err
+			}
+			all, err := tx.Select(records, kinto.Everything())
+			if err == nil && all[0].Timestamp != ts {
+				t.Errorf("the list is at %d, its newest object at %d", ts, all[0].Timestamp)
+			}
+			return err
+		})
+	}
+	close(stop)
+	wg.Wait()
+}
+
+// readYourWrites: what was answered is seen by every later read, whatever is cached.
+func readYourWrites(t *testing.T, s kinto.Store) {
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			id := fmt.Sprintf("b%d", g)
+			for i := range 40 {
+				want := fmt.Sprintf(`{"i":%d}`, i)
+				mustPut(t, s, buckets, id, want)
+				if got := get(t, s, buckets, id); got == nil || string(got.Data) != want {
+					t.Errorf("wrote %s, read %v", want, got)
+				}
+				// and by a later transaction
+				write(t, s, func(tx kinto.Tx) error {
+					got, err := tx.Get(buckets, id)
+					if got == nil || string(got.Data) != want {
+						t.Errorf("wrote %s, a transaction read %v", want, got)
+					}
+					return err
+				})
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func ids(objects []kinto.Object) []string {
+	out := []string{}
+	for _, o := range objects {
+		id := o.ID
+		if o.Deleted {
+			id = "-" + id
+		}
+		out = append(out, id)
+	}
+	return out
+}
+
+func selects(t *testing.T, s kinto.Store) {
+	var ts [5]int64
+	for i, id := range []string{"a", "b", "c", "d"} {
+		ts[i] = mustPut(t, s, records, id, `{}`)
+	}
+	write(t, s, func(tx kinto.Tx) error {
+		old, err := tx.Get(records, "b")
+		if err != nil {
+			return err
+		}
+		if ts[4], err = tx.Tick(records, -1); err != nil {
+			return err
+		}
+		return tx.Put(records, &kinto.Object{ID: "b", Timestamp: ts[4], Deleted: true}, old)
+	})
+	for _, c := range []struct {
+		name string
+		q    kinto.Query
+		want []string
+	}{
+		{"all", kinto.Everything(), []string{"d", "c", "a"}},
+		{"with tombstones", kinto.Query{Since: -1, Before: -1, Tombstones: true}, []string{"-b", "d", "c", "a"}},
+		{"since", kinto.Query{Since: ts[2], Before: -1, Tombstones: true}, []string{"-b", "d"}},
+		{"before", kinto.Query{Since: -1, Before: ts[2]}, []string{"a"}},
+		{"between", kinto.Query{Since: ts[0], Before: ts[4]}, []string{"d", "c"}},
+		{"limit", kinto.Query{Since: -1, Before: -1, Limit: 2}, []string{"d", "c"}},
+		{"nothing", kinto.Query{Since: ts[4], Before: -1, Tombstones: true}, []string{}},
+	} {
+		read(t, s, func(tx kinto.Reader) error {
+			got, err := tx.Select(records, c.q)
+			if diff := cmp.Diff(c.want, ids(got)); diff != "" {
+				t.Errorf("%s: %s", c.name, diff)
+			}
+			if err != nil {
+				return err
+			}
+			n, err := tx.Count(records, c.q)
+			c.q.Limit = 0
+			all, err2 := tx.Select(records, c.q)
+			if n != len(all) {
+				t.Errorf("%s: counted %d", c.name, n)
+			}
+			return errors.Join(err, err2)
+		})
+	}
+	read(t, s, func(tx kinto.Reader) error {
+		got, err := tx.Select(others, kinto.Everything())
+		n, err2 := tx.Count(others, kinto.Everything())
+		if len(got) != 0 || n != 0 {
+			t.Errorf("a list that never was: %v, %d", got, n)
+		}
+		return errors.Join(err, err2)
+	})
+}
+
+func granted(t *testing.T, s kinto.Store) {
+	grant := func(id string, p kinto.Permissions, deleted bool) {
+		t.Helper()
+		write(t, s, func(tx kinto.Tx) error {
+			old, err := tx.Get(records, id)
+			if err != nil {
+				return err
+			}
+			ts, err := tx.Tick(records, -1)
+			if err != nil {
+				return err
+			}
+			return tx.Put(records, &kinto.Object{ID: id, Timestamp: ts, Data: []byte(`{}`), Permissions: p.Encode(), Deleted: deleted}, old)
+		})
+	}
+	sees := func(principals, permissions []string) []string {
+		var out []string
+		read(t, s, func(tx kinto.Reader) error {
+			q := kinto.Everything()
+			q.Tombstones = true
+			q.Granted = &kinto.Grant{Principals: principals, Permissions: permissions}
+			got, err := tx.Select(records, q)
+			if err != nil {
+				return err
+			}
+			out = ids(got)
+			n, err := tx.Count(records, q)
+			if n != len(out) {
+				t.Errorf("counted %d of %v", n, out)
+			}
+			return err
+		})
+		return out
+	}
+	grant("a", kinto.Permissions{"write": {"ann"}, "read": {"bob"}}, false)
+	grant("b", kinto.Permissions{"read": {"ann", `quo"te`}}, false)
+	grant("c", nil, false)
+	for _, c := range []struct {
+		principals, permissions, want []string
+	}{
+		{[]string{"ann"}, []string{"read", "write"}, []string{"b", "a"}},
+		{[]string{"ann"}, []string{"write"}, []string{"a"}},
+		{[]string{"bob", "ann"}, []string{"read"}, []string{"b", "a"}},
+		{[]string{`quo"te`}, []string{"read"}, []string{"b"}},
+		{[]string{"eve"}, []string{"read", "write"}, []string{}},
+		{[]string{"ann"}, nil, []string{}},
+		{nil, []string{"read"}, []string{}},
+	} {
+		if diff := cmp.Diff(c.want, sees(c.principals, c.permissions)); diff != "" {
+			t.Errorf("%v %v: %s", c.principals, c.permissions, diff)
+		}
+	}
+	grant("a", kinto.Permissions{"write": {"bob"}}, false)
+	if got := sees([]string{"ann"}, []string{"read", "write"}); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("after it was taken away: %v", got)
+	}
+	grant("b", nil, true)
+	if got := sees([]string{"ann"}, []string{"read", "write"}); len(got) != 0 {
+		t.Errorf("after the deletion: %v", got)
+	}
+}
+
+func purge(t *testing.T, s kinto.Store) {
+	lists := []kinto.List{
+		{Parent: "/buckets/b", Kind: kinto.Collection},
+		records, others,
+		{Parent: "/buckets/b2", Kind: kinto.Collection},
+		{Parent: "/buckets/b-", Kind: kinto.Collection},
+		{Parent: "/buckets/b0", Kind: kinto.Collection},
+		buckets,
+	}
+	for _, l := range lists {
+		for i := range 3 {
+			mustPut(t, s, l, fmt.Sprintf("o%d", i), `{}`)
+		}
+		get(t, s, l, "o1")
+	}
+	before, _ := timestamp(t, s, records)
+	write(t, s, func(tx kinto.Tx) error {
+		if err := tx.Purge("/buckets/b"); err != nil {
+			return err
+		}
+		o, err := tx.Get(lists[0], "o1")
+		if o != nil {
+			t.Error("the transaction itself still sees it")
+		}
+		return err
+	})
+	for i, l := range lists {
+		gone := i < 3
+		if o := get(t, s, l, "o1"); (o == nil) != gone {
+			t.Errorf("%v: %v", l, o)
+		}
+		if _, ok := timestamp(t, s, l); ok == gone {
+			t.Errorf("%v: has a timestamp: %v", l, ok)
+		}
+	}
+	after := mustPut(t, s, records, "new", `{}`)
+	if after <= before {
+		t.Errorf("began again at %d, was at %d", after, before)
+	}
+	read(t, s, func(tx kinto.Reader) error {
+		got, err := tx.Select(records, kinto.Query{Since: -1, Before: -1, Tombstones: true})
+		if diff := cmp.Diff([]string{"new"}, ids(got)); diff != "" {
+			t.Error(diff)
+		}
+		return err
+	})
+}
+
+func meta(t *testing.T, s kinto.Store) {
+	value := func(name string) (v []byte) {
+		read(t, s, func(tx kinto.Reader) (err error) {
+			v, err = tx.Meta(name)
+			return err
+		})
+		return v
+	}
+	set := func(name string, v []byte) {
+		write(t, s, func(tx kinto.Tx) error { return tx.SetMeta(name, v) })
+	}
+	if v := value("x"); v != nil {
+		t.Errorf("%q", v)
+	}
+	for _, v := range [][]byte{[]byte("one"), {0, 255}, {}} {
+		set("x", v)
+		if got := value("x"); string(got) != string(v) || got == nil {
+			t.Errorf("set %q, got %q", v, got)
+		}
+	}
+	set("x", nil)
+	if v := value("x"); v != nil {
+		t.Errorf("forgotten: %q", v)
+	}
+}
+
+// cancelled: a write whose caller gave up in time is not done, and the next one is.
+func cancelled(t *testing.T, s kinto.Store) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var wg sync.WaitGroup
+	hold, held := make(chan struct{}), make(chan struct{})
+	wg.Go(func() {
+		write(t, s, func(kinto.Tx) error {
+			close(held)
+			<-hold
+			return nil
+		})
+	})
+	<-held
+	err := s.Write(ctx, func(tx kinto.Tx) error {
+		_, err := put(tx, records, "late", `{}`)
+		return err
+	})
+	close(hold)
+	wg.Wait()
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	mustPut(t, s, records, "next", `{}`)
+	if get(t, s, records, "late") != nil {
+		t.Error("it was written after its caller gave up")
+	}
+}
+
+// manyWriters: no timestamp twice, none lost, one bad job harms nobody.
+func manyWriters(t *testing.T, s kinto.Store) {
+	const writers, each = 32, 40
+	no := errors.New("no")
+	seen := make([][]int64, writers)
+	var wg sync.WaitGroup
+	for g := range writers {
+		wg.Go(func() {
+			for i := range each {
+				bad := (g+i)%5 == 0
+				var ts int64
+				err := s.Write(context.Background(), func(tx kinto.Tx) (err error) {
+					if ts, err = put(tx, records, fmt.Sprintf("r%d-%d", g, i), `{}`); err == nil && bad {
+						err = no
+					}
+					return err
+				})
+				switch {
+				case bad && !errors.Is(err, no), !bad && err != nil:
+					t.Errorf("got %v", err)
+				case !bad:
+					seen[g] = append(seen[g], ts)
+				}
+			}
+			if !slices.IsSorted(seen[g]) {
+				t.Error("a writer's timestamps go back")
+			}
+		})
+	}
+	wg.Wait()
+	all := slices.Sorted(slices.Values(slices.Concat(seen...)))
+	if n := len(slices.Compact(slices.Clone(all))); n != len(all) {
+		t.Errorf("%d timestamps for %d writes", n, len(all))
+	}
+	read(t, s, func(tx kinto.Reader) error {
+		n, err := tx.Count(records, kinto.Everything())
+		if n != len(all) {
+			t.Errorf("%d objects of %d", n, len(all))
+		}
+		return err
+	})
+}
+
+// Scribe writes from so many goroutines until ctx ends, each to a list of its own
+// and to one they share, and writes a line to out for each write that was answered.
+func Scribe(ctx context.Context, s kinto.Store, out io.Writer, writers int) error {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	errs := make([]error, writers)
+	for g := range writers {
+		wg.Go(func() {
+			own := kinto.List{Parent: fmt.Sprintf("/buckets/b/collections/c%d", g), Kind: kinto.Record}
+			for i := 0; ctx.Err() == nil; i++ {
+				id := fmt.Sprintf("r%d-%d", g, i)
+				var one, two int64
+				err := s.Write(ctx, func(tx kinto.Tx) (err error) {
+					if one, err = put(tx, own, id, fmt.Sprintf(`{"i":%d}`, i)); err == nil {
+						two, err = put(tx, records, id, fmt.Sprintf(`{"i":%d}`, i))
+					}
+					return err
+				})
+				if err == nil {
+					mu.Lock()
+					_, err = fmt.Fprintf(out, "%d %d %d %d\n", g, i, one, two)
+					mu.Unlock()
+				}
+				if err != nil {
+					errs[g] = err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Audit checks that every write told of in lines is in s, whole, and that no
+// timestamp is there twice or goes back. It returns how many were told of.
+func Audit(t *testing.T, s kinto.Store, lines io.Reader) int {
+	t.Helper()
+	told := 0
+	last := map[int]int64{}
+	scan := bufio.NewScanner(lines)
+	for scan.Scan() {
+		var g, i int
+		var one, two int64
+		if n, err := fmt.Sscanf(scan.Text(), "%d %d %d %d", &g, &i, &one, &two); n != 4 || err != nil {
+			break // the line it was killed in
+		}
+		told++
+		if one <= last[g] {
+			t.Errorf("writer %d: %d after %d", g, one, last[g])
+		}
+		last[g] = one
+		id := fmt.Sprintf("r%d-%d", g, i)
+		for l, ts := range map[kinto.List]int64{{Parent: fmt.Sprintf("/buckets/b/collections/c%d", g), Kind: kinto.Record}: one, records: two} {
+			want := &kinto.Object{ID: id, Timestamp: ts, Data: fmt.Appendf(nil, `{"i":%d}`, i), Permissions: []byte{}}
+			if diff := cmp.Diff(want, get(t, s, l, id)); diff != "" {
+				t.Errorf("%s of %v was answered: %s", id, l, diff)
+			}
+		}
+	}
+	read(t, s, func(tx kinto.Reader) error {
+		all, err := tx.Select(records, kinto.Everything())
+		if err != nil {
+			return err
+		}
+		for i := 1; i < len(all); i++ {
+			if all[i].Timestamp >= all[i-1].Timestamp {
+				t.Errorf("timestamps %d and %d", all[i-1].Timestamp, all[i].Timestamp)
+			}
+		}
+		ts, _, err := tx.Timestamp(records)
+		if len(all) > 0 && ts < all[0].Timestamp {
+			t.Errorf("the list is at %d, its newest object at %d", ts, all[0].Timestamp)
+		}
+		return err
+	})
+	return told
+}
