@@ -151,18 +151,16 @@ func (a *Auth) Claim(ctx context.Context, code, name, password string) error {
 		return err
 	}
 	var hash []byte
+	var outcome error
 	err = a.verifier.slowly(ctx, func() {
-		if offer.Matches(code) {
-			hash, err = bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
-		} else {
-			err = claimWrong()
+		if !offer.Matches(code) {
+			outcome = claimWrong()
+			return
 		}
+		hash, outcome = bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
 	})
-	if err != nil {
+	if err = errors.Join(err, outcome); err != nil {
 		return err
-	}
-	if hash == nil {
-		return errors.New("cannot hash the password")
 	}
 	return a.settle(ctx, offer, name, string(hash))
 }
