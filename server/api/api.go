@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -49,6 +50,7 @@ type api struct {
 	scheme     string // of our URLs; empty: as the request came
 	host       string
 	inFlight   atomic.Int64 // bytes of large bodies being held
+	toldFull   atomic.Int64 // when the log was last told that the disk is full, in Unix seconds
 	buffers    sync.Pool
 }
 
@@ -88,7 +90,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if p == http.ErrAbortHandler {
 				panic(p)
 			}
-			a.Log.Error("a request met a bug", "method", r.Method, "stack", string(debug.Stack()))
+			// Our own panics may name what a client sent; the runtime's do not.
+			bug, _ := p.(runtime.Error)
+			a.Log.Error("a request met a bug", "method", r.Method, "err", bug, "stack", string(debug.Stack()))
 			a.fail(w, r, errBug)
 		}
 	}()

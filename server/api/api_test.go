@@ -1,13 +1,18 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,9 +43,7 @@ func newServer(t testing.TB, settings map[string]string) http.Handler {
 		}
 	})
 	all := map[string]string{"multiauth.policies": "basicauth", "userid_hmac_secret": "secret"}
-	for k, v := range settings {
-		all[k] = v
-	}
+	maps.Copy(all, settings)
 	s := config.Default()
 	s.Limits.Body = 1 << 20
 	s.Kinto = config.NewKinto(all)
@@ -108,7 +111,7 @@ func (s *server) do(user, line, body string, headers ...string) reply {
 			s.t.Errorf("%s: %s is not exposed", line, name)
 		}
 	}
-	if res.status >= 400 && method != "HEAD" && (res.body["code"] != float64(res.status) || res.body["errno"] == nil || res.body["error"] == nil) {
+	if res.status >= 400 && method != "HEAD" && !strings.HasSuffix(path, "heartbeat__") && (res.body["code"] != float64(res.status) || res.body["errno"] == nil || res.body["error"] == nil) {
 		s.t.Errorf("%s: %d with body %s", line, res.status, res.text)
 	}
 	return res
@@ -158,7 +161,7 @@ func TestHello(t *testing.T) {
 	for _, path := range []string{"__heartbeat__", "__lbheartbeat__", "__version__"} {
 		s.must(200, "", "GET /v1/"+path, "")
 	}
-	s.must(405, "", "POST /v1/__heartbeat__", "")
+	s.must(405, "", "POST /v1/__version__", "")
 }
 
 func TestRedirects(t *testing.T) {
@@ -371,6 +374,32 @@ func TestLifeOfARecord(t *testing.T) {
 
 func number(v any) string { b, _ := json.Marshal(v); return strings.TrimSuffix(string(b), ".0") }
 
+// TestNoUpdateIsLost: of many who change what they have read, one may at a time.
+func TestNoUpdateIsLost(t *testing.T) {
+	s := filled(t, nil)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for done := 0; done < 10; {
+				r := s.do("alice", "GET "+records+"/r", "")
+				body := fmt.Sprintf(`{"data":{"n":%d}}`, int(r.data()["n"].(float64))+1)
+				switch r = s.do("alice", "PUT "+records+"/r", body, "If-Match: "+r.header.Get("ETag")); r.status {
+				case 200:
+					done++
+				case 412:
+				default:
+					t.Errorf("%d %s", r.status, r.text)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := s.must(200, "alice", "GET "+records+"/r", "").data()["n"]; n != 81.0 {
+		t.Errorf("counted to %v, want 81", n)
+	}
+}
+
 func TestPost(t *testing.T) {
 	s := filled(t, nil)
 	r := s.must(201, "alice", "POST "+records, "")
@@ -418,7 +447,7 @@ func TestPermissions(t *testing.T) {
 	if diff := cmp.Diff(any(map[string]any{"write": []any{"system.Everyone"}}), write(r)); diff != "" {
 		t.Error(diff)
 	}
-	r = s.must(412, "bob", "PUT "+records+"/hidden", "", `If-Match: "3"`)
+	s.must(412, "bob", "PUT "+records+"/hidden", "", `If-Match: "3"`)
 	s.must(201, "alice", "PUT "+records+"/hidden", `{"data":{"secret":1}}`)
 	r = s.must(412, "bob", "PUT "+records+"/hidden", "", `If-None-Match: *`)
 	if strings.Contains(r.text, "secret") {
@@ -700,4 +729,54 @@ func TestBodiesAreBounded(t *testing.T) {
 	if got := s.must(200, "alice", "GET "+records+"/big", "").data()["x"].(string); len(got) != 900<<10 {
 		t.Errorf("%d bytes came back", len(got))
 	}
+}
+
+// TestAnswersThatPass: a full disk, a store that cannot be reached and a bug each
+// have their answer, and none of them tells what it knows.
+func TestAnswersThatPass(t *testing.T) {
+	for _, c := range []struct {
+		err           error
+		status, errno int
+		retry         string
+	}{
+		{fmt.Errorf("%w: SECRET", kinto.ErrFull), 507, 201, "3"},
+		{fmt.Errorf("%w: SECRET", kinto.ErrUnavailable), 503, 201, "3"},
+		{fmt.Errorf("%w: SECRET", kinto.ErrConflict), 409, 122, "3"},
+		{errors.New("SECRET"), 500, 999, ""},
+		{nil, 500, 999, ""}, // the store panics
+	} {
+		log := slog.New(slog.DiscardHandler)
+		s := config.Default()
+		s.Kinto = config.NewKinto(map[string]string{"multiauth.policies": "basicauth", "userid_hmac_secret": "x"})
+		db := broken{c.err}
+		h := &server{t, New(Config{Kinto: kinto.New(db, s.Kinto), Auth: auth.New(db, s.Kinto, t.TempDir(), log), Settings: s, Log: log})}
+		r := h.must(c.status, "alice", "PUT /v1/buckets/b", "{}")
+		if r.body["errno"] != float64(c.errno) || r.header.Get("Retry-After") != c.retry || strings.Contains(r.text, "SECRET") {
+			t.Errorf("%v: %s, Retry-After %q", c.err, r.text, r.header.Get("Retry-After"))
+		}
+		if c.status == 507 {
+			r = h.must(507, "alice", "PUT /v1/buckets/b", "{}", "Accept-Language: fr-CA,en")
+			if !strings.Contains(r.text, "disque") {
+				t.Error(r.text)
+			}
+		}
+		if c.err != nil {
+			r = h.do("", "GET /v1/__heartbeat__", "")
+			if want := `{"cache":false,"permission":false,"storage":false}`; r.status != 503 || r.text != want {
+				t.Errorf("heartbeat: %d %s", r.status, r.text)
+			}
+		}
+	}
+}
+
+// broken is a store in which everything fails; without an error it panics.
+type broken struct{ err error }
+
+func (b broken) Read(context.Context, func(kinto.Reader) error) error { return b.fail() }
+func (b broken) Write(context.Context, func(kinto.Tx) error) error    { return b.fail() }
+func (b broken) fail() error {
+	if b.err == nil {
+		panic("SECRET")
+	}
+	return b.err
 }

@@ -53,12 +53,13 @@ func (c *cors) common(h http.Header, r *http.Request) {
 
 // allow sets what a preflight asks for.
 func (c *cors) allow(h http.Header, r *http.Request, methods string) {
-	asked := exposed
+	var asked strings.Builder
+	asked.WriteString(exposed)
 	for _, v := range r.Header["Access-Control-Request-Headers"] {
-		asked += ", " + v
+		asked.WriteString(", " + v)
 	}
 	h["Access-Control-Allow-Methods"] = []string{methods}
-	h["Access-Control-Allow-Headers"] = []string{asked}
+	h["Access-Control-Allow-Headers"] = []string{asked.String()}
 	h["Access-Control-Max-Age"] = c.maxAge
 }
 

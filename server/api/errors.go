@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/kinto"
@@ -69,7 +70,7 @@ type problem struct {
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	h := w.Header()
 	h.Del("Cache-Control")
-	own := errBug
+	var own *refusal
 	var details any
 	title := ""
 	switch e := err.(type) {
@@ -138,7 +139,10 @@ func (a *api) internal(r *http.Request, err error) *refusal {
 	case errors.Is(err, kinto.ErrConflict):
 		return errConflict
 	case errors.Is(err, kinto.ErrFull):
-		a.Log.Error("the disk is full; writes are refused", "err", err)
+		// Every refused write would be a line, on a disk that has no room for it.
+		if now, told := time.Now().Unix(), a.toldFull.Load(); now-told >= 60 && a.toldFull.CompareAndSwap(told, now) {
+			a.Log.Error("the disk is full; writes are refused", "err", err)
+		}
 		return &refusal{http.StatusInsufficientStorage, 201, "", diskFull.In(a.lang(r))}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return errBusy // the client is gone, or the server is going
