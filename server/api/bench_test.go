@@ -79,3 +79,17 @@ func BenchmarkCreate64(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkCreate64Generated is the same with ids the server makes, which lie
+// all over the index.
+func BenchmarkCreate64Generated(b *testing.B) {
+	h := stocked(b, 0)
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			serve(b, h, 201, "POST", "/v1/buckets/b/collections/c/records", item)
+		}
+	})
+}
