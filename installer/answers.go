@@ -1,0 +1,535 @@
+package installer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+)
+
+// Answers are what a person wants of an install. LoadAnswers makes them; the
+// fields may be changed until they are given to New.
+type Answers struct {
+	Language      string // en, fr or empty
+	Name          string
+	Data          string
+	HTTPPort      int
+	HTTPSPort     int
+	Addresses     []string
+	Owner         string // makes this owner at once; empty: a claim code is made
+	OwnerPassword string // of the owner, itself; never printed
+	Firewall      string // FirewallAuto or FirewallLeave
+
+	settings *config.Settings  // carries what has no field: [limits] and [kinto]
+	given    map[string]string // key → where it was given; absent = default
+	file     string            // the answers came from there; "" = no file
+}
+
+// What may be done about a firewall.
+const (
+	FirewallAuto  = "auto"  // open our ports where a firewall is active
+	FirewallLeave = "leave" // touch nothing
+)
+
+// AnswerKey documents one answer.
+type AnswerKey struct {
+	Name  string // as in the answers file
+	Means hint.Text
+}
+
+// Flag is the command-line flag for this answer, without dashes; "" when it may
+// not be given there, where other users of the machine can read it.
+func (k AnswerKey) Flag() string {
+	if k.Name == "owner_password" {
+		return ""
+	}
+	return strings.ReplaceAll(k.Name, "_", "-")
+}
+
+// AnswerKeys lists the answers, in the order of the file. Besides these the tables
+// [limits] and [kinto] of the settings file may be given: they are passed on to it.
+var AnswerKeys = append(settingKeys(),
+	AnswerKey{"owner", hint.T("Name of the owner to make at once; empty: a code to claim this server is shown.", "Nom du propriétaire à créer d'emblée ; vide : un code pour prendre possession du serveur est affiché.")},
+	AnswerKey{"owner_password", hint.T("Their password, or @file:PATH or env:NAME to take it from there.", "Son mot de passe, ou @file:CHEMIN ou env:NOM pour le prendre là.")},
+	AnswerKey{"firewall", hint.T("auto: open the ports where ufw or firewalld is active; leave: touch nothing.", "auto : ouvrir les ports si ufw ou firewalld est actif ; leave : ne rien toucher.")},
+)
+
+// settingKeys are the answers that are settings, too.
+func settingKeys() []AnswerKey {
+	var out []AnswerKey
+	for _, name := range []string{"language", "name", "data", "http_port", "https_port", "addresses"} {
+		for _, k := range config.Keys {
+			if k.Name == name {
+				out = append(out, AnswerKey{k.Name, k.Means})
+			}
+		}
+	}
+	return out
+}
+
+// known are all keys an answers file may hold, for "did you mean".
+func known() []string {
+	var out []string
+	for _, k := range AnswerKeys {
+		out = append(out, k.Name)
+	}
+	for _, k := range config.Keys {
+		if !slices.Contains(out, k.Name) {
+			out = append(out, k.Name)
+		}
+	}
+	for _, k := range config.KintoKeys {
+		out = append(out, "kinto."+k.Name)
+	}
+	return out
+}
+
+// LoadAnswers gathers the answers: defaults, then the file at path ("" = none, "-"
+// = stdin), then FOYER_<KEY> in environ, then flags by key ("http_port"). Later
+// ones win. The error lists everything that is wrong at once, each with file, line
+// and key: *hint.Error with code settings-malformed, answers-unreadable or
+// password-weak, exit code 2.
+func LoadAnswers(path string, stdin io.Reader, environ []string, flags map[string]string) (*Answers, error) {
+	l := &loader{environ: environ, values: map[string]value{}}
+	a := &Answers{given: map[string]string{}}
+	if path != "" {
+		name, data, err := readAnswers(path, stdin)
+		if err != nil {
+			return nil, err
+		}
+		if path != "-" {
+			a.file = path
+		}
+		l.file(name, data)
+	}
+	l.environment()
+	for _, key := range slices.Sorted(maps.Keys(flags)) {
+		if !slices.Contains(known(), key) {
+			l.wrong(config.Malformed("--"+strings.ReplaceAll(key, "_", "-"), 0, key, "there is no such key"+config.DidYouMean(key, known())))
+			continue
+		}
+		l.values[key] = value{flags[key], "--" + strings.ReplaceAll(key, "_", "-")}
+	}
+	l.fill(a)
+	if len(l.problems) > 0 {
+		return nil, all(l.problems)
+	}
+	return a, nil
+}
+
+func readAnswers(path string, stdin io.Reader) (name string, data []byte, err error) {
+	name = path
+	if path == "-" {
+		name = "stdin"
+		data, err = io.ReadAll(io.LimitReader(stdin, 1<<20))
+	} else {
+		data, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return name, nil, hint.New("answers-unreadable",
+			hint.T("The answers in %s cannot be read.", "Les réponses dans %s sont illisibles.", name), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Check the name of the file.", "Vérifiez le nom du fichier.")).Because(err).Exits(hint.ExitUsage)
+	}
+	return name, config.Normalise(data), nil
+}
+
+// value is an answer as text and where it was given.
+type value struct{ text, source string }
+
+// loader gathers answers and everything that is wrong with them.
+type loader struct {
+	environ  []string
+	values   map[string]value
+	problems []*hint.Error
+}
+
+func (l *loader) wrong(err error) {
+	e := hint.Find(err)
+	if e == nil {
+		e = config.Malformed("", 0, "", err.Error())
+	}
+	l.problems = append(l.problems, e)
+}
+
+// file reads an answers file key by key, so that every mistake is found.
+func (l *loader) file(name string, data []byte) {
+	doc := map[string]any{}
+	if err := config.DecodeTOML(name, data, &doc, known()); err != nil {
+		l.wrong(err)
+		return
+	}
+	values := flatten("", doc)
+	keys := slices.SortedFunc(maps.Keys(values), func(a, b string) int { return lineOf(data, a) - lineOf(data, b) })
+	for _, key := range keys {
+		line := lineOf(data, key)
+		if !slices.Contains(known(), key) && !strings.HasPrefix(key, "kinto.") {
+			l.wrong(config.Malformed(name, line, key, "there is no such key"+config.DidYouMean(key, known())))
+			continue
+		}
+		text, err := textOf(key, values[key])
+		if err != nil {
+			l.wrong(config.Malformed(name, line, key, err.Error()))
+			continue
+		}
+		source := name
+		if line > 0 {
+			source = fmt.Sprintf("%s:%d", name, line)
+		}
+		l.values[key] = value{text, source}
+	}
+}
+
+// environment reads FOYER_<KEY>. Other variables are none of ours.
+func (l *loader) environment() {
+	for _, kv := range l.environ {
+		name, text, _ := strings.Cut(kv, "=")
+		for _, key := range known() {
+			if !strings.HasPrefix(key, "kinto.") && config.EnvName(key) == name {
+				l.values[key] = value{text, name}
+			}
+		}
+	}
+}
+
+// fill checks every answer by itself, then all of them together, into a.
+func (l *loader) fill(a *Answers) {
+	a.settings = config.Default()
+	a.Firewall = FirewallAuto
+	password := value{}
+	for _, key := range slices.Sorted(maps.Keys(l.values)) {
+		v := l.values[key]
+		a.given[key] = v.source
+		switch key {
+		case "owner":
+			a.Owner = v.text
+			if !validOwner(v.text) {
+				l.wrong(config.Malformed(v.source, 0, key, "1 to 64 letters without accents, digits and . + - _ @, beginning with a letter or digit"))
+			}
+		case "owner_password":
+			password = v
+		case "firewall":
+			a.Firewall = v.text
+			if v.text != FirewallAuto && v.text != FirewallLeave {
+				l.wrong(config.Malformed(v.source, 0, key, "auto or leave"))
+			}
+		default:
+			alone := config.Default()
+			err := alone.Set(key, v.text, v.source)
+			if err == nil {
+				err = alone.Validate()
+			}
+			if err != nil && (key == "http_port" || key == "https_port") && alone.HTTPPort == alone.HTTPSPort {
+				err = nil // the other one may have changed as well
+			}
+			if err == nil {
+				err = a.settings.Set(key, v.text, v.source)
+			}
+			if err != nil {
+				l.wrong(err)
+			}
+		}
+	}
+	if len(l.problems) == 0 {
+		if err := a.settings.Validate(); err != nil {
+			l.wrong(err)
+		}
+	}
+	l.password(a, password)
+	s := a.settings
+	a.Language, a.Name, a.Data, a.HTTPPort, a.HTTPSPort, a.Addresses = s.Language, s.Name, s.Data, s.HTTPPort, s.HTTPSPort, s.Addresses
+}
+
+// password finds the owner's password where the answer says it is.
+func (l *loader) password(a *Answers, v value) {
+	if a.Owner == "" {
+		if v.source != "" && !strings.HasPrefix(v.source, "FOYER_") {
+			l.wrong(config.Malformed(v.source, 0, "owner_password", "owner is needed with it"))
+		}
+		return
+	}
+	text := v.text
+	if path, ok := strings.CutPrefix(text, "@file:"); ok {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			l.wrong(config.Malformed(v.source, 0, "owner_password", "@file:PATH of a file that can be read").Because(err))
+			return
+		}
+		text = strings.TrimRight(string(data), "\r\n")
+	} else if name, ok := strings.CutPrefix(text, "env:"); ok {
+		text = ""
+		for _, kv := range l.environ {
+			if k, val, _ := strings.Cut(kv, "="); k == name {
+				text = val
+			}
+		}
+		if text == "" {
+			l.wrong(config.Malformed(v.source, 0, "owner_password", "env:NAME of an environment variable that is set; "+name+" is not"))
+			return
+		}
+	}
+	switch {
+	case text == "":
+		l.wrong(config.Malformed("owner_password", 0, "owner_password", "it is needed with owner, as FOYER_OWNER_PASSWORD or in the answers file"))
+	case utf8.RuneCountInString(text) < 8 || len(text) > 72: // bcrypt looks no further
+		l.wrong(hint.New("password-weak",
+			hint.T("This password is too short or too long.", "Ce mot de passe est trop court ou trop long."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Use at least %d characters, and at most %d bytes of text.", "Utilisez au moins %d caractères, et au plus %d octets de texte.", 8, 72)).Exits(hint.ExitUsage))
+	}
+	a.OwnerPassword = text
+}
+
+// validOwner says what the server takes as the name of an account.
+func validOwner(name string) bool {
+	if name == "" || len(name) > 64 {
+		return false
+	}
+	for i, r := range name {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		if !letter && (i == 0 || !strings.ContainsRune(".+-_@", r)) {
+			return false
+		}
+	}
+	return true
+}
+
+// all makes one error of many problems.
+func all(problems []*hint.Error) *hint.Error {
+	if len(problems) == 1 {
+		return problems[0]
+	}
+	var what hint.Text
+	var causes []error
+	for i, p := range problems {
+		if i > 0 {
+			what.EN, what.FR = what.EN+"\n", what.FR+"\n"
+		}
+		what.EN, what.FR = what.EN+p.What.EN, what.FR+p.What.FR
+		causes = append(causes, p)
+	}
+	one := *problems[0]
+	one.What = what
+	return one.Because(errors.Join(causes...))
+}
+
+// Settings returns the settings file's contents these answers stand for.
+func (a *Answers) Settings() (*config.Settings, error) {
+	s := config.Default()
+	if a.settings != nil {
+		for _, k := range config.Keys {
+			if strings.HasPrefix(k.Name, "limits.") {
+				text, _ := a.settings.Get(k.Name)
+				if err := s.Set(k.Name, text, a.given[k.Name]); err != nil {
+					return nil, err
+				}
+			}
+		}
+		for _, n := range a.settings.Kinto.Names() {
+			if err := s.Set("kinto."+n, a.settings.Kinto.String(n), a.given["kinto."+n]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	s.Language, s.Name, s.Data, s.HTTPPort, s.HTTPSPort, s.Addresses = a.Language, a.Name, a.Data, a.HTTPPort, a.HTTPSPort, a.Addresses
+	return s, s.Validate()
+}
+
+// Write writes the answers as a file for --answers. The password is not in it:
+// the file says to take it from FOYER_OWNER_PASSWORD.
+func (a *Answers) Write(w io.Writer) error {
+	s, err := a.Settings()
+	if err != nil {
+		return err
+	}
+	lang, _ := hint.ParseLang(a.Language)
+	var b strings.Builder
+	b.WriteString("# " + hint.T("Answers for `foyer install --answers FILE --yes`.", "Réponses pour `foyer install --answers FICHIER --yes`.").In(lang) + "\n")
+	for _, k := range AnswerKeys {
+		var text string
+		switch k.Name {
+		case "owner":
+			text = quoteTOML(a.Owner)
+		case "owner_password":
+			text = `""`
+			if a.OwnerPassword != "" {
+				text = `"env:FOYER_OWNER_PASSWORD"`
+			}
+		case "firewall":
+			text = quoteTOML(a.Firewall)
+		case "http_port":
+			text = strconv.Itoa(a.HTTPPort)
+		case "https_port":
+			text = strconv.Itoa(a.HTTPSPort)
+		case "addresses":
+			var quoted []string
+			for _, address := range a.Addresses {
+				quoted = append(quoted, quoteTOML(address))
+			}
+			text = "[" + strings.Join(quoted, ", ") + "]"
+		default:
+			set, _ := s.Get(k.Name)
+			text = quoteTOML(set)
+		}
+		mark := ""
+		if strings.HasPrefix(k.Name, "owner") && a.Owner == "" {
+			mark = "# "
+		}
+		fmt.Fprintf(&b, "\n# %s\n%s%s = %s\n", k.Means.In(lang), mark, k.Name, text)
+	}
+	limits := false
+	for _, k := range config.Keys {
+		name, ok := strings.CutPrefix(k.Name, "limits.")
+		if text, _ := s.Get(k.Name); ok && text != k.Default {
+			if !limits {
+				b.WriteString("\n[limits]\n")
+				limits = true
+			}
+			fmt.Fprintf(&b, "%s = %s\n", name, text)
+		}
+	}
+	if names := s.Kinto.Names(); len(names) > 0 {
+		b.WriteString("\n[kinto]\n")
+		for _, n := range names {
+			text := quoteTOML(s.Kinto.String(n))
+			if strings.Contains(n, "secret") {
+				fmt.Fprintf(&b, "# %q = \"********\"\n", n)
+				continue
+			}
+			fmt.Fprintf(&b, "%q = %s\n", n, text)
+		}
+	}
+	_, err = io.WriteString(w, b.String())
+	return err
+}
+
+// blank empties the answers file after a successful install when it lies on the
+// boot partition, which everybody who holds the card can read. It reports whether
+// it did.
+func (a *Answers) blank(root string) (bool, error) {
+	if a.file == "" {
+		return false, nil
+	}
+	path, err := filepath.Abs(a.file)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot empty the answers file: %w", err)
+	}
+	if !strings.HasPrefix(path, filepath.Join(root, "boot")+string(filepath.Separator)) {
+		return false, nil
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return false, fmt.Errorf("cannot empty the answers file: %w", err)
+	}
+	fi, err := f.Stat()
+	if err == nil {
+		_, err = f.WriteAt(make([]byte, fi.Size()), 0) // over the old text, then shorter
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return false, fmt.Errorf("cannot empty the answers file: %w", err)
+	}
+	return true, nil
+}
+
+// flatten turns nested tables into dotted names.
+func flatten(prefix string, table map[string]any) map[string]any {
+	out := map[string]any{}
+	for k, v := range table {
+		if sub, ok := v.(map[string]any); ok {
+			maps.Copy(out, flatten(prefix+k+".", sub))
+			continue
+		}
+		out[prefix+k] = v
+	}
+	return out
+}
+
+// textOf turns a TOML value of the right kind for key into text.
+func textOf(key string, v any) (string, error) {
+	number := strings.HasSuffix(key, "_port") || strings.HasPrefix(key, "limits.")
+	switch v := v.(type) {
+	case int64:
+		if number || strings.HasPrefix(key, "kinto.") {
+			return strconv.FormatInt(v, 10), nil
+		}
+	case string:
+		if !number {
+			return v, nil
+		}
+	case bool:
+		if strings.HasPrefix(key, "kinto.") {
+			return strconv.FormatBool(v), nil
+		}
+	case []any:
+		var words []string
+		for _, e := range v {
+			w, ok := e.(string)
+			if !ok {
+				return "", errors.New(`a list of text, like ["a", "b"], is needed`)
+			}
+			words = append(words, w)
+		}
+		if key == "addresses" || strings.HasPrefix(key, "kinto.") {
+			return strings.Join(words, " "), nil
+		}
+	}
+	if number {
+		return "", errors.New("a whole number, without quotes, is needed")
+	}
+	return "", errors.New(`text in quotes, like "this", is needed`)
+}
+
+// lineOf finds the line on which a dotted key is set; 0 when it cannot be told.
+func lineOf(data []byte, key string) int {
+	table := ""
+	for i, line := range strings.Split(string(data), "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			table = strings.Trim(line, "[] ") + "."
+			continue
+		}
+		name, _, ok := strings.Cut(line, "=")
+		if ok && table+strings.ReplaceAll(strings.TrimSpace(name), `"`, "") == key {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// quoteTOML writes a TOML basic string.
+func quoteTOML(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < 0x20 || r == 0x7f:
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}

@@ -1,0 +1,474 @@
+// Package installer puts Foyer on a machine and takes it away again.
+//
+// An install is a list of steps, each a wish about the machine: Plan asks every
+// step what would have to change and changes nothing; Apply makes it so, step by
+// step, and is done when a second look finds nothing left; Undo takes back, in
+// reverse, what the journal says was made. The state is the machine itself: after
+// a power cut at any moment Apply again goes on where things stand. The journal
+// (see journal.go) is written before each step touches anything; it is only for
+// Undo, and for telling a file that a person has edited, which is kept and
+// reported rather than overwritten.
+//
+// What was there before Foyer is never taken over or removed. The person's data,
+// settings and the account that owns them outlive an uninstall unless everything
+// is to go; then the file system is as it was before.
+//
+// Used by cmd/foyer and tui. It runs as root, alone: a lock keeps a second run out.
+package installer
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/supervisor/service"
+	"github.com/foyer-server/foyer/supervisor/update"
+)
+
+// Config says what to install where.
+type Config struct {
+	Answers    *Answers    // needed
+	Root       string      // prefix of every path, for tests; "" or "/" = this machine
+	Executable string      // the program to install, most often this one; needed by Plan and Apply
+	Version    string      // of it; needed by Plan and Apply
+	Runner     host.Runner // nil = host.Exec
+	// Claimed asks the Foyer that runs on this machine whether it has an owner;
+	// running is false when there is none to ask. nil: nobody can be asked.
+	Claimed func(ctx context.Context) (claimed, running bool)
+	// ReplaceEdited writes files anew that were edited by hand; the edited ones are
+	// kept as NAME.edited.
+	ReplaceEdited bool
+	Log           *slog.Logger // nil = none
+	Facts         Facts        // of the machine; the zero value asks this one
+
+	register service.Registrar // nil = the real one
+	patience patience          // zero = that of a real machine
+}
+
+// patience is how long things may take that are waited for.
+type patience struct {
+	healthy time.Duration // until the server answers visitors; 60 s
+	start   time.Duration // until the service manager has started the service; 60 s
+	claim   time.Duration // until the server can be asked whether it has an owner, and again until it has taken the offer; 15 s
+	pause   time.Duration // between two looks; 200 ms
+}
+
+// Installer installs and uninstalls. Its methods may be called one after the
+// other, in any order; a second one at the same time, in this process or another,
+// gets an error with code install-running.
+type Installer struct {
+	cfg   Config
+	steps func(*machine) []Step
+	hook  func(point string) // for tests: called after each write of the journal and each Apply
+}
+
+// New returns an installer. Nothing is done yet.
+func New(cfg Config) *Installer {
+	if cfg.Root == "" {
+		cfg.Root = "/"
+	}
+	if cfg.Runner == nil {
+		cfg.Runner = host.Exec{}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Claimed == nil {
+		cfg.Claimed = func(context.Context) (bool, bool) { return false, false }
+	}
+	cfg.Facts = cfg.Facts.orReal(cfg.Runner, cfg.Root)
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&cfg.patience.healthy, 60*time.Second)
+	set(&cfg.patience.start, 60*time.Second)
+	set(&cfg.patience.claim, 15*time.Second)
+	set(&cfg.patience.pause, 200*time.Millisecond)
+	return &Installer{cfg: cfg, steps: allSteps, hook: func(string) {}}
+}
+
+// allSteps are the steps of an install, in order: each needs those before it.
+func allSteps(m *machine) []Step {
+	return []Step{
+		userStep{m}, directoriesStep{m}, versionStep{m}, settingsStep{m}, unitsStep{m}, firewallStep{m}, startStep{m}, healthyStep{m}, &claimStep{m: m},
+	}
+}
+
+func (in *Installer) journalDir() string {
+	return filepath.Join(in.cfg.Root, config.SystemOpt, "install")
+}
+
+// Installed returns the version that is installed; ok is false when none is.
+func (in *Installer) Installed(context.Context) (version string, ok bool, err error) {
+	version, err = update.Current(filepath.Join(in.cfg.Root, config.SystemOpt))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	return version, err == nil, err
+}
+
+// Plan tells what Apply would do, and changes nothing. Its error is what would
+// make Apply fail from the start, each a *hint.Error: need-root, port-taken,
+// disk-full, target-readonly, no-service-manager, kernel-old, data-foreign,
+// data-place, version-older, settings-malformed.
+func (in *Installer) Plan(ctx context.Context) (Plan, error) {
+	if in.cfg.Root == "/" && os.Geteuid() > 0 { // what is there cannot even be read
+		return Plan{}, needRoot()
+	}
+	h, _, _, err := peek(filepath.Join(in.journalDir(), "journal"), in.cfg.Log)
+	if err != nil {
+		return Plan{}, err
+	}
+	m, err := newMachine(ctx, in.cfg, h, false)
+	if err != nil {
+		return Plan{}, err
+	}
+	if err := m.preflight(ctx); err != nil {
+		return Plan{}, err
+	}
+	p := Plan{Changes: []Change{}, Notes: m.notes(ctx)}
+	for _, s := range in.steps(m) {
+		changes, err := check(ctx, s)
+		if err != nil {
+			return Plan{}, err
+		}
+		p.Steps = append(p.Steps, s.ID())
+		p.Changes = append(p.Changes, changes...)
+	}
+	return p, nil
+}
+
+func check(ctx context.Context, s Step) ([]Change, error) {
+	changes, err := s.Check(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot check the step %s: %w", s.ID(), err)
+	}
+	for i := range changes {
+		changes[i].Step = s.ID()
+	}
+	return changes, nil
+}
+
+// Apply installs. events, which may be nil, is told of each step as it goes. When
+// a step fails on a machine where nothing was installed, what this run did is
+// taken back; on one with an earlier install it stays, and Apply again goes on.
+func (in *Installer) Apply(ctx context.Context, events func(Event)) (Result, error) {
+	if events == nil {
+		events = func(Event) {}
+	}
+	if in.cfg.Root == "/" && os.Geteuid() > 0 {
+		return Result{}, needRoot()
+	}
+	unlock, err := in.lock()
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
+	h, _, _, err := peek(filepath.Join(in.journalDir(), "journal"), in.cfg.Log)
+	if err != nil {
+		return Result{}, err
+	}
+	m, err := newMachine(ctx, in.cfg, h, false)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := m.preflight(ctx); err != nil {
+		return Result{}, err
+	}
+	j, err := openJournal(in.journalDir(), in.cfg.Log, time.Now())
+	if err != nil {
+		return Result{}, err
+	}
+	m.history = j.history
+	r := &run{in: in, m: m, j: j, steps: in.steps(m), id: rand.Text(), events: events, fresh: len(j.history.made) == 0 && !j.history.finished}
+	res, err := r.apply(ctx)
+	if r.j != nil { // not taken back with everything else
+		err = errors.Join(err, r.j.close())
+	}
+	return res, err
+}
+
+// run is one Apply or Undo at work.
+type run struct {
+	in     *Installer
+	m      *machine
+	j      *journal
+	steps  []Step
+	id     string
+	events func(Event)
+	fresh  bool     // nothing was installed before this run
+	made   []Change // in this run
+}
+
+func (r *run) event(kind string, n int, s Step, changes []Change) {
+	title, ok := titles[s.ID()]
+	if !ok {
+		title = hint.Text{EN: s.ID(), FR: s.ID()}
+	}
+	r.events(Event{kind, s.ID(), n, len(r.steps), title, changes})
+}
+
+func (r *run) apply(ctx context.Context) (Result, error) {
+	res := r.m.result
+	for i, s := range r.steps {
+		r.event(StepStarted, i+1, s, nil)
+		changes, err := r.step(ctx, s)
+		if err != nil {
+			r.event(StepFailed, i+1, s, changes)
+			return Result{}, r.fail(ctx, s, err)
+		}
+		for _, c := range changes {
+			if c.Op == Edited {
+				res.Changes = append(res.Changes, c)
+			}
+		}
+		r.event(StepDone, i+1, s, todo(changes))
+	}
+	res.Changed = len(r.made) > 0
+	res.Changes = append(res.Changes, r.made...)
+	if res.Changed || !r.j.history.finished {
+		if err := r.write(record{Op: opFinished}); err != nil {
+			return Result{}, err
+		}
+	}
+	blanked, err := r.in.cfg.Answers.blank(r.in.cfg.Root)
+	if err != nil {
+		return Result{}, err
+	}
+	if blanked {
+		res.Notes = append(res.Notes, hint.T("The answers file was emptied: everybody who holds the card could have read it.", "Le fichier de réponses a été vidé : quiconque tient la carte aurait pu le lire."))
+	}
+	res.Notes = append(res.Notes, r.m.notes(ctx)...)
+	res.Addresses = Addresses(r.m.settings)
+	return *res, nil
+}
+
+// step brings one step about: look, announce, act, look again.
+func (r *run) step(ctx context.Context, s Step) ([]Change, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	changes, err := check(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	do := todo(changes)
+	if len(do) == 0 {
+		if r.j.history.open[s.ID()] { // finished by a run that could not say so any more
+			return changes, r.write(record{Op: opDone, Step: s.ID()})
+		}
+		return changes, nil
+	}
+	if err := r.write(record{Op: opIntent, Step: s.ID(), Changes: do}); err != nil {
+		return nil, err
+	}
+	r.made = append(r.made, do...)
+	if err := s.Apply(ctx); err != nil {
+		return changes, fmt.Errorf("cannot do the step %s: %w", s.ID(), err)
+	}
+	r.in.hook("apply " + s.ID())
+	left, err := check(ctx, s)
+	if err != nil {
+		return changes, err
+	}
+	if left = todo(left); len(left) > 0 {
+		return changes, fmt.Errorf("cannot do the step %s: %s %s is still to be done", s.ID(), left[0].Kind, left[0].What)
+	}
+	return changes, r.write(record{Op: opDone, Step: s.ID()})
+}
+
+func (r *run) write(rec record) error {
+	rec.Run, rec.At = r.id, time.Now()
+	if err := r.j.write(rec); err != nil {
+		return err
+	}
+	r.in.hook(rec.Op + " " + rec.Step)
+	return nil
+}
+
+// fail makes the error of a failed install one a person can act on, after taking
+// back what this run did if nothing was installed before it.
+func (r *run) fail(ctx context.Context, s Step, err error) error {
+	r.in.cfg.Log.Error("install failed", "step", s.ID(), "err", err)
+	did := hint.T("What was done stays, and nothing is lost.", "Ce qui est fait reste, et rien n'est perdu.")
+	if r.fresh {
+		undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+		defer cancel()
+		if uerr := r.rollBack(undoing); uerr != nil {
+			err = errors.Join(err, uerr)
+			did = hint.T("Not all of what was done could be undone.", "Tout n'a pas pu être défait.")
+		} else {
+			did = hint.T("What was done was undone: this machine is as it was before.", "Ce qui était fait a été défait : cette machine est comme avant.")
+		}
+	}
+	if e := hint.Find(err); e != nil {
+		c := *e
+		c.Did = did
+		return c.Because(err)
+	}
+	if errors.Is(err, context.Canceled) {
+		return hint.New("cancelled", hint.T("Stopped.", "Arrêté."), did, hint.T("Run it again to install.", "Relancez pour installer.")).Because(err)
+	}
+	return hint.New("install-failed",
+		hint.T("Foyer could not be installed: %s.", "Foyer n'a pas pu être installé : %s.", err.Error()), did,
+		hint.T("Mend that, then run it again.", "Corrigez cela, puis relancez.")).Because(err)
+}
+
+// rollBack takes back what this run made. Data that was there before is not
+// touched, whatever happens.
+func (r *run) rollBack(ctx context.Context) error {
+	r.m.keepData = true
+	if err := r.undo(ctx, r.made, true); err != nil {
+		return err
+	}
+	return r.leave()
+}
+
+// undo takes back those of the given changes that the journal still knows of.
+func (r *run) undo(ctx context.Context, changes []Change, purge bool) error {
+	for i, s := range slices.Backward(r.steps) {
+		var made []Change
+		for _, c := range r.j.history.madeBy(s.ID()) {
+			if slices.ContainsFunc(changes, c.same) {
+				made = append(made, c)
+			}
+		}
+		if len(made) == 0 {
+			continue
+		}
+		if err := s.Undo(ctx, made, purge); err != nil {
+			return fmt.Errorf("cannot undo the step %s: %w", s.ID(), err)
+		}
+		r.in.hook("undo " + s.ID())
+		if err := r.write(record{Op: opUndone, Step: s.ID(), Changes: made}); err != nil {
+			return err
+		}
+		r.event(StepUndone, len(r.steps)-i, s, made)
+	}
+	return nil
+}
+
+// leave removes the journal once it has nothing to remember.
+func (r *run) leave() error {
+	if len(r.j.history.made) > 0 {
+		return nil
+	}
+	j := r.j
+	r.j = nil
+	return j.remove()
+}
+
+// Undo uninstalls: it takes back what was made on this machine, in reverse. The
+// person's data, their settings and the account that owns them stay, and the
+// journal remembers that they are ours to remove; with purge they go, too. It
+// reports whether there was anything to do, and goes on where an earlier one was cut.
+func (in *Installer) Undo(ctx context.Context, purge bool, events func(Event)) (changed bool, err error) {
+	if events == nil {
+		events = func(Event) {}
+	}
+	if in.cfg.Root == "/" && os.Geteuid() > 0 {
+		return false, needRoot()
+	}
+	unlock, err := in.lock()
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	if _, err := os.Stat(filepath.Join(in.journalDir(), "journal")); errors.Is(err, fs.ErrNotExist) {
+		return false, in.clearAway()
+	}
+	j, err := openJournal(in.journalDir(), in.cfg.Log, time.Now())
+	if err != nil {
+		return false, err
+	}
+	m, err := newMachine(ctx, in.cfg, j.history, true)
+	if err != nil {
+		return false, errors.Join(err, j.close())
+	}
+	r := &run{in: in, m: m, j: j, steps: in.steps(m), id: rand.Text(), events: events}
+	defer func() {
+		if r.j != nil {
+			err = errors.Join(err, r.j.close())
+		}
+	}()
+	changes := slices.DeleteFunc(slices.Clone(j.history.made), func(c Change) bool { return c.Stays && !purge })
+	if err := r.undo(ctx, changes, purge); err != nil {
+		return len(changes) > 0, hint.New("uninstall-failed",
+			hint.T("Foyer could not be taken away entirely: %s.", "Foyer n'a pas pu être retiré entièrement : %s.", err.Error()), hint.T("What is left is remembered.", "Ce qui reste est noté."),
+			hint.T("Run it again to go on.", "Relancez pour continuer.")).Because(err)
+	}
+	return len(changes) > 0 || len(j.history.made) == 0, r.leave()
+}
+
+// clearAway removes what a crash at the very beginning or end may have left:
+// folders under the names they have while they are put together or taken apart.
+func (in *Installer) clearAway() error {
+	for d := in.journalDir(); filepath.Dir(d) != d && d != in.cfg.Root; d = filepath.Dir(d) {
+		if err := os.RemoveAll(besides(d)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lock keeps other runs out. The lock lies where it is gone at the next start of
+// the machine.
+func (in *Installer) lock() (unlock func(), err error) {
+	dir := filepath.Join(in.cfg.Root, "run")
+	if _, err := os.Stat(dir); err != nil {
+		dir = filepath.Join(in.cfg.Root, "var", "run")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("cannot keep other runs out: %w", err)
+	}
+	l, err := atomicfile.TryLock(filepath.Join(dir, "foyer-install.lock"))
+	if errors.Is(err, atomicfile.ErrLocked) {
+		return nil, hint.New("install-running",
+			hint.T("Foyer is being installed or removed on this machine right now.", "Foyer est justement en cours d'installation ou de retrait sur cette machine."), hint.T("This second run did nothing.", "Cette seconde exécution n'a rien fait."),
+			hint.T("Wait until the other one has ended.", "Attendez que l'autre soit finie.")).Because(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot keep other runs out: %w", err)
+	}
+	return func() { l.Unlock() }, nil //nolint:errcheck // the lock ends with the process anyway
+}
+
+// Addresses are those under which people reach a Foyer with settings s: its name
+// at home, this machine's IPv4 addresses, then the names the settings give.
+func Addresses(s *config.Settings) []string {
+	hosts := []string{s.Name + ".local"}
+	if ips, err := host.Addresses(); err == nil { // without: the names are enough
+		for _, ip := range ips {
+			if ip.Is4() {
+				hosts = append(hosts, ip.String())
+			}
+		}
+	}
+	hosts = append(hosts, s.Addresses...)
+	var out []string
+	for _, h := range hosts {
+		switch {
+		case s.HTTPSPort != 443:
+			h = net.JoinHostPort(h, strconv.Itoa(s.HTTPSPort))
+		case net.ParseIP(h) != nil && net.ParseIP(h).To4() == nil:
+			h = "[" + h + "]"
+		}
+		out = append(out, "https://"+h+"/")
+	}
+	return out
+}

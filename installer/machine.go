@@ -1,0 +1,377 @@
+package installer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/supervisor/service"
+	"github.com/foyer-server/foyer/supervisor/update"
+)
+
+// Facts are what the installer asks the machine. A nil func is this machine's;
+// tests bring other ones.
+type Facts struct {
+	Manager   func() string                                     // the service manager, as host.ServiceManager names it
+	PortOwner func(port int) (host.Owner, bool, error)          // who listens
+	FreeSpace func(path string) (free, total uint64, err error) // of the disk
+	ReadOnly  func(path string) bool                            // the disk is mounted read-only
+	Kernel    func() (release string, major, minor int)         // that runs
+	SELinux   func() bool                                       // is enforced
+	// User finds an account by name. That of "root" owns what belongs to the system.
+	User func(ctx context.Context, name string) (host.User, bool, error)
+	// ProcessFile is the program of a process.
+	ProcessFile func(pid int) (path string, deleted bool)
+	// Visit asks the server how it is, as a visitor would.
+	Visit func(ctx context.Context, address, name, rootCertificate string) error
+}
+
+func (f Facts) orReal(r host.Runner, root string) Facts {
+	if f.Manager == nil {
+		f.Manager = host.ServiceManager
+	}
+	if f.PortOwner == nil {
+		f.PortOwner = host.PortOwner
+	}
+	if f.FreeSpace == nil {
+		f.FreeSpace = atomicfile.FreeSpace
+	}
+	if f.ReadOnly == nil {
+		f.ReadOnly = host.ReadOnly
+	}
+	if f.Kernel == nil {
+		f.Kernel = host.Kernel
+	}
+	if f.SELinux == nil {
+		f.SELinux = host.SELinux
+	}
+	if f.User == nil {
+		f.User = func(ctx context.Context, name string) (host.User, bool, error) {
+			if name == "root" {
+				return host.User{Name: name}, true, nil
+			}
+			return host.LookupUser(ctx, r, root, name)
+		}
+	}
+	if f.ProcessFile == nil {
+		f.ProcessFile = host.ProcessFile
+	}
+	if f.Visit == nil {
+		f.Visit = Visit
+	}
+	return f
+}
+
+// machine is what the steps of one run share.
+type machine struct {
+	cfg      Config
+	settings *config.Settings // those in force: of the file when there is one
+	history  *history
+	service  *service.Service
+	result   *Result
+	exeSum   []byte // SHA-256 of the program to install
+	rootUser host.User
+	keepData bool // data that was there before this run is not to be removed
+}
+
+// newMachine gathers what the steps need. A settings file that is malformed is an
+// error, unless lenient: then the answers stand in for it.
+func newMachine(ctx context.Context, cfg Config, h *history, lenient bool) (*machine, error) {
+	m := &machine{cfg: cfg, history: h, result: &Result{}}
+	s, err := m.loadSettings()
+	if err != nil && lenient {
+		s, err = cfg.Answers.Settings()
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.settings = s
+	root, ok, err := cfg.Facts.User(ctx, "root")
+	if err != nil || !ok {
+		return nil, fmt.Errorf("cannot find the administrator's account: %w", errors.Join(err, errors.New("there is none")))
+	}
+	m.rootUser = root
+	m.service = service.New(service.Config{
+		Manager: cfg.Facts.Manager(), Root: cfg.Root, Executable: config.SystemOpt + "/current/" + update.Program, User: config.SystemUser,
+		DataDir: s.Data, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort, Runner: cfg.Runner, Register: cfg.register,
+	})
+	return m, nil
+}
+
+// loadSettings are the settings in force: those of the file, once it is there,
+// for it belongs to the person; else those of the answers.
+func (m *machine) loadSettings() (*config.Settings, error) {
+	path := m.path(config.SystemFile)
+	if _, err := os.Stat(path); err == nil {
+		return config.Load(path, nil)
+	}
+	return m.cfg.Answers.Settings()
+}
+
+// path is p on the machine that is being installed.
+func (m *machine) path(p string) string { return filepath.Join(m.cfg.Root, p) }
+
+func (m *machine) optDir() string  { return m.path(config.SystemOpt) }
+func (m *machine) dataDir() string { return m.path(m.settings.Data) }
+
+// sum is the SHA-256 of the program to install.
+func (m *machine) sum() ([]byte, error) {
+	if m.exeSum == nil {
+		sum, err := update.Sum(m.cfg.Executable)
+		if err != nil {
+			return nil, err
+		}
+		if sum == nil {
+			return nil, fmt.Errorf("cannot find the program %s", m.cfg.Executable)
+		}
+		m.exeSum = sum
+	}
+	return m.exeSum, nil
+}
+
+// owner finds the numbers of an account; ok is false while there is none.
+func (m *machine) owner(ctx context.Context, name string) (uid, gid int, ok bool, err error) {
+	if name == "root" {
+		return m.rootUser.UID, m.rootUser.GID, true, nil
+	}
+	u, ok, err := m.cfg.Facts.User(ctx, name)
+	return u.UID, u.GID, ok, err
+}
+
+// How a file we wish to write is found.
+type fileState int
+
+const (
+	fileMissing fileState = iota
+	fileSame              // as wished
+	fileOurs              // as we once wrote it, or what a crash left of it
+	fileEdited            // changed by hand, or never ours
+)
+
+// look compares a file with the text it is to have. A file a crash left empty
+// while step was writing it is ours.
+func (m *machine) look(step, path, text string) (fileState, error) {
+	now, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fileMissing, nil
+	case err != nil:
+		return 0, err
+	case string(now) == text:
+		return fileSame, nil
+	case slices.Contains(m.history.sums[path], hexSum(now)):
+		return fileOurs, nil
+	case m.history.open[step] && len(m.history.sums[path]) > 0 && (strings.HasPrefix(text, string(now)) || strings.Trim(string(now), "\x00") == ""):
+		return fileOurs, nil
+	}
+	return fileEdited, nil
+}
+
+func hexSum(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// keepEdited puts an edited file aside, before it is written anew.
+func keepEdited(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	fi, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	uid, gid := host.FileOwner(fi)
+	return atomicfile.WriteAs(path+".edited", data, fi.Mode().Perm(), uid, gid)
+}
+
+// preflight looks for what would make an install fail halfway.
+func (m *machine) preflight(ctx context.Context) error {
+	nothing := hint.T("Nothing was changed.", "Rien n'a été changé.")
+	if m.cfg.Root == "/" && os.Geteuid() > 0 {
+		return needRoot()
+	}
+	switch m.service.Manager() {
+	case host.Systemd, host.OpenRC:
+	default: // the others Foyer could register with would run it with the administrator's rights
+		return hint.New("no-service-manager",
+			hint.T("Nothing on this machine can start Foyer by itself after a power cut.", "Rien sur cette machine ne peut relancer Foyer tout seul après une coupure."), nothing,
+			hint.T("`foyer try` runs everything in the foreground; to install, use a Linux with systemd or OpenRC.", "`foyer try` lance tout au premier plan ; pour installer, prenez un Linux avec systemd ou OpenRC."))
+	}
+	if release, major, minor := m.cfg.Facts.Kernel(); major > 0 && (major < 4 || major == 4 && minor < 18) {
+		return hint.New("kernel-old",
+			hint.T("This system is too old to be kept safe (Linux %s).", "Ce système est trop ancien pour rester sûr (Linux %s).", release), nothing,
+			hint.T("Install a current version of the operating system first.", "Installez d'abord une version actuelle du système."))
+	}
+	for _, p := range []string{config.SystemOpt, filepath.Dir(config.SystemFile), m.settings.Data} {
+		if dir := existing(m.path(p)); m.cfg.Facts.ReadOnly(dir) {
+			return hint.New("target-readonly",
+				hint.T("The disk that holds %s cannot be written.", "Le disque qui contient %s n'accepte pas d'écriture.", p), nothing,
+				hint.T("Make it writable; a memory card that has become read-only is worn out: replace it.", "Rendez-le accessible en écriture ; une carte mémoire passée en lecture seule est usée : remplacez-la."))
+		}
+	}
+	if err := m.checkData(); err != nil {
+		return err
+	}
+	if !m.history.finished {
+		if err := m.checkSpace(); err != nil {
+			return err
+		}
+	}
+	if err := m.checkVersion(); err != nil {
+		return err
+	}
+	return m.checkPorts(ctx)
+}
+
+func needRoot() error {
+	return hint.New("need-root", hint.T("This needs the administrator's rights.", "Il faut les droits d'administrateur."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+		hint.T("Put sudo in front of the command.", "Mettez sudo devant la commande.")).Exits(hint.ExitNeedRoot)
+}
+
+// existing is the innermost folder on the way to path that is there.
+func existing(path string) string {
+	for {
+		if _, err := os.Stat(path); err == nil || filepath.Dir(path) == path {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// leastSpace is how much must be free to begin: the program twice over, and room
+// for the data to begin with.
+const leastSpace = 200 << 20
+
+func (m *machine) checkSpace() error {
+	for _, p := range []string{config.SystemOpt, m.settings.Data} {
+		free, _, err := m.cfg.Facts.FreeSpace(existing(m.path(p)))
+		if err != nil {
+			return err
+		}
+		if free < leastSpace {
+			return hint.New("disk-full",
+				hint.T("Only %d MB are free on the disk that holds %s.", "Il ne reste que %d Mo sur le disque qui contient %s.", free>>20, p), hint.T("Nothing was changed.", "Rien n'a été changé."),
+				hint.T("Free %d MB, or choose another disk with --data.", "Libérez %d Mo, ou choisissez un autre disque avec --data.", leastSpace>>20))
+		}
+	}
+	return nil
+}
+
+// ours are the names by which a folder is known to hold the data of a Foyer.
+var ours = []string{"data.db", "claim.json", "certificates"}
+
+// checkData refuses to take over a folder that is somebody else's, or that cannot
+// keep data.
+func (m *machine) checkData() error {
+	nothing := hint.T("Nothing was changed.", "Rien n'a été changé.")
+	data := filepath.ToSlash(filepath.Clean(m.settings.Data))
+	for _, bad := range []string{"/tmp", "/var/tmp", "/run", "/var/run", "/dev", "/proc", "/sys", "/boot", config.SystemOpt, filepath.Dir(config.SystemFile)} {
+		if data == bad || strings.HasPrefix(data, bad+"/") {
+			return hint.New("data-place",
+				hint.T("The folder %s cannot keep the data: the system empties or uses %s itself.", "Le dossier %s ne peut pas garder les données : le système vide ou utilise lui-même %s.", m.settings.Data, bad), nothing,
+				hint.T("Choose another one: --data /var/lib/foyer, or a folder on a disk of yours.", "Choisissez-en un autre : --data /var/lib/foyer, ou un dossier sur un disque à vous."))
+		}
+	}
+	fi, err := os.Stat(m.dataDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var entries []fs.DirEntry
+	if fi.IsDir() {
+		if entries, err = os.ReadDir(m.dataDir()); err != nil {
+			return err
+		}
+	}
+	foreign := !fi.IsDir()
+	for _, e := range entries {
+		if slices.Contains(ours, e.Name()) {
+			return nil
+		}
+		foreign = foreign || e.Name() != "lost+found"
+	}
+	if foreign && !slices.ContainsFunc(m.history.made, func(c Change) bool { return c.Kind == KindData && c.What == m.dataDir() }) {
+		return hint.New("data-foreign",
+			hint.T("The folder %s holds something already that is not a Foyer's data.", "Le dossier %s contient déjà autre chose que les données d'un Foyer.", m.settings.Data), nothing,
+			hint.T("Choose an empty or a new folder: --data FOLDER.", "Choisissez un dossier vide ou nouveau : --data DOSSIER."))
+	}
+	return nil
+}
+
+// checkVersion refuses to go back to an older release than is installed: its data
+// may already be of a form the older one does not know.
+func (m *machine) checkVersion() error {
+	now, err := update.Current(m.optDir())
+	if err != nil || !update.Released(now) || !update.Released(m.cfg.Version) || !older(m.cfg.Version, now) {
+		return nil //nolint:nilerr // nothing is installed, or it cannot be compared
+	}
+	return hint.New("version-older",
+		hint.T("Version %s is installed here, and this is the older version %s.", "La version %s est installée ici, et celle-ci est l'ancienne version %s.", now, m.cfg.Version), hint.T("Nothing was changed.", "Rien n'a été changé."),
+		hint.T("Download the newest version.", "Téléchargez la version la plus récente."))
+}
+
+// older compares two releases number by number; what is no number is not older.
+func older(a, b string) bool {
+	as, bs := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range min(len(as), len(bs)) {
+		var x, y int
+		if _, err := fmt.Sscanf(as[i]+" "+bs[i], "%d %d", &x, &y); err != nil || x > y {
+			return false
+		}
+		if x < y {
+			return true
+		}
+	}
+	return len(as) < len(bs)
+}
+
+func (m *machine) checkPorts(ctx context.Context) error {
+	for _, port := range []int{m.settings.HTTPPort, m.settings.HTTPSPort} {
+		o, taken, err := m.cfg.Facts.PortOwner(port)
+		if err != nil {
+			return err
+		}
+		if taken && !m.service.Listens(ctx, port) && !strings.HasPrefix(o.Exe, m.optDir()+"/") {
+			return host.TakenBy(port, o)
+		}
+	}
+	return nil
+}
+
+// notes are what a person should know of and Foyer does not change.
+func (m *machine) notes(ctx context.Context) []hint.Text {
+	var out []hint.Text
+	if m.cfg.Answers.Firewall == FirewallAuto && host.Firewall(ctx, m.cfg.Runner) == host.Nftables {
+		out = append(out, hint.T("This machine has firewall rules of its own (nftables) that may keep visitors out: let them in on ports %d and %d.",
+			"Cette machine a ses propres règles de pare-feu (nftables) qui peuvent bloquer les visiteurs : ouvrez-leur les ports %d et %d.", m.settings.HTTPPort, m.settings.HTTPSPort))
+	}
+	if m.cfg.Facts.SELinux() {
+		out = append(out, hint.T("SELinux is enforced on this machine: should the service not start, `sudo restorecon -R /opt/foyer` is the first thing to try.",
+			"SELinux est actif sur cette machine : si le service ne démarre pas, essayez d'abord `sudo restorecon -R /opt/foyer`."))
+	}
+	if wanted, err := m.cfg.Answers.Settings(); err == nil {
+		for _, k := range config.Keys {
+			is, _ := m.settings.Get(k.Name)
+			want, _ := wanted.Get(k.Name)
+			if source := m.cfg.Answers.given[k.Name]; source != "" && is != want {
+				out = append(out, hint.T("%s stays %q, as %s says; change it there.", "%s reste %q, comme le dit %s ; changez-le là.", k.Name, is, config.SystemFile))
+			}
+		}
+	}
+	return out
+}

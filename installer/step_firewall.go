@@ -1,0 +1,123 @@
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+)
+
+// firewallStep lets visitors in where ufw or firewalld keeps them out. Rules that
+// were there before stay. Rules no front end looks after (nftables) are only
+// noted in the plan.
+type firewallStep struct{ m *machine }
+
+func (firewallStep) ID() string { return "firewall" }
+
+// rule is a port as both front ends write it.
+func rule(port int) string { return strconv.Itoa(port) + "/tcp" }
+
+func (s firewallStep) Check(ctx context.Context) ([]Change, error) {
+	if s.m.cfg.Answers.Firewall == FirewallLeave {
+		return nil, nil
+	}
+	front := host.Firewall(ctx, s.m.cfg.Runner)
+	if front != host.UFW && front != host.Firewalld {
+		return nil, nil
+	}
+	var out []Change
+	for _, port := range []int{s.m.settings.HTTPPort, s.m.settings.HTTPSPort} {
+		open, err := s.open(ctx, front, port)
+		if err != nil {
+			return nil, err
+		}
+		if !open {
+			out = append(out, Change{Op: Made, Kind: KindFirewall, What: front + " " + rule(port), Why: hint.T(
+				"lets visitors in on port %d", "laisse entrer les visiteurs par le port %d", port)})
+		}
+	}
+	return out, nil
+}
+
+// open reports whether the front end lets everybody in on port.
+func (s firewallStep) open(ctx context.Context, front string, port int) (bool, error) {
+	if front == host.UFW {
+		out, err := s.m.cfg.Runner.Run(ctx, "ufw", "status")
+		if err != nil {
+			return false, fmt.Errorf("cannot ask ufw: %w", err)
+		}
+		for line := range strings.Lines(out) { // "443/tcp    ALLOW    Anywhere    # Foyer"
+			f := strings.Fields(line)
+			if len(f) >= 3 && (f[0] == rule(port) || f[0] == strconv.Itoa(port)) && f[1] == "ALLOW" && f[2] == "Anywhere" {
+				return true, nil
+			}
+		}
+		return false, nil
+	}
+	for _, args := range [][]string{{"--permanent", "--query-port=" + rule(port)}, {"--query-port=" + rule(port)}} {
+		if _, err := s.m.cfg.Runner.Run(ctx, "firewall-cmd", args...); err != nil {
+			if e, ok := errors.AsType[*host.RunError](err); ok && e.Code == 1 { // no
+				return false, nil
+			}
+			return false, fmt.Errorf("cannot ask firewalld: %w", err)
+		}
+	}
+	return true, nil
+}
+
+func (s firewallStep) Apply(ctx context.Context) error {
+	changes, err := s.Check(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		front, r, _ := strings.Cut(c.What, " ")
+		commands := [][]string{{"ufw", "allow", r, "comment", "Foyer"}}
+		if front == host.Firewalld {
+			commands = [][]string{{"firewall-cmd", "--permanent", "--add-port=" + r}, {"firewall-cmd", "--add-port=" + r}}
+		}
+		if err := s.run(ctx, commands); err != nil {
+			return fmt.Errorf("cannot open the firewall for %s: %w", r, err)
+		}
+	}
+	return nil
+}
+
+// Undo closes the ports that we opened. A firewall that was taken away since, or
+// a rule that somebody removed, is no error.
+func (s firewallStep) Undo(ctx context.Context, made []Change, _ bool) error {
+	for _, c := range slices.Backward(made) {
+		front, r, _ := strings.Cut(c.What, " ")
+		commands := [][]string{{"ufw", "delete", "allow", r}}
+		if front == host.Firewalld {
+			if host.Firewall(ctx, s.m.cfg.Runner) != host.Firewalld { // switched off: its files are still to be mended
+				commands = [][]string{{"firewall-offline-cmd", "--remove-port=" + r}}
+			} else {
+				commands = [][]string{{"firewall-cmd", "--permanent", "--remove-port=" + r}, {"firewall-cmd", "--remove-port=" + r}}
+			}
+		}
+		if err := s.run(ctx, commands); err != nil && !errors.Is(err, exec.ErrNotFound) {
+			if _, refused := errors.AsType[*host.RunError](err); refused {
+				s.m.cfg.Log.Warn("a firewall rule could not be removed", "rule", c.What, "err", err)
+				continue
+			}
+			return fmt.Errorf("cannot close the firewall for %s: %w", r, err)
+		}
+	}
+	return nil
+}
+
+func (s firewallStep) run(ctx context.Context, commands [][]string) error {
+	for _, c := range commands {
+		if _, err := s.m.cfg.Runner.Run(ctx, c[0], c[1:]...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package installer
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/hint"
+)
+
+// healthyStep waits until the server answers, asked as a visitor would ask.
+type healthyStep struct{ m *machine }
+
+func (healthyStep) ID() string { return "healthy" }
+
+// lastLines is how many lines of the log are shown when it does not.
+const lastLines = 20
+
+func (s healthyStep) visit(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return s.m.cfg.Facts.Visit(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(s.m.settings.HTTPSPort)), s.m.settings.Name+".local", RootCertificate(s.m.dataDir()))
+}
+
+func (s healthyStep) Check(ctx context.Context) ([]Change, error) {
+	if s.visit(ctx) == nil {
+		return nil, nil
+	}
+	return []Change{{Op: Made, Kind: KindCheck, What: "https://" + s.m.settings.Name + ".local/", Why: hint.T(
+		"is waited for until it answers, as a visitor would see it", "est attendu jusqu'à ce qu'il réponde, comme le verrait un visiteur")}}, nil
+}
+
+func (s healthyStep) Apply(ctx context.Context) error {
+	err := waitFor(ctx, s.m.cfg.patience.healthy, s.m.cfg.patience.pause, func(ctx context.Context) (bool, error) {
+		err := s.visit(ctx)
+		return err == nil, err
+	})
+	if err != nil {
+		return s.m.notWell(ctx, err)
+	}
+	return nil
+}
+
+func (healthyStep) Undo(context.Context, []Change, bool) error { return nil }
+
+// notWell says what the log says when the server does not come up.
+func (m *machine) notWell(ctx context.Context, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	if st, serr := m.service.State(ctx); serr == nil {
+		err = fmt.Errorf("%w (the service is %s, %s, result %s)", err, st.Active, st.Sub, st.Result)
+	}
+	do := hint.T("`sudo foyer logs` shows more.", "`sudo foyer logs` en montre davantage.")
+	what := hint.T("Foyer was started and does not answer.", "Foyer a été lancé et ne répond pas.")
+	if lines := m.service.Log(ctx, lastLines); len(lines) > 0 {
+		what = hint.T("Foyer was started and does not answer. The end of its log:\n%s", "Foyer a été lancé et ne répond pas. La fin de son journal :\n%s", strings.Join(lines, "\n"))
+	}
+	return hint.New("not-healthy", what, hint.Text{}, do).Because(err)
+}
+
+// RootCertificate is the file of the root certificate a Foyer with data in folder
+// data is to be trusted by.
+func RootCertificate(data string) string {
+	return filepath.Join(data, "certificates", "home-ca", "root.crt")
+}
+
+// Visit asks the server at address how it is, as a visitor who calls it name and
+// trusts the root certificate in the file and no other. It returns nil when the
+// server says that it is well.
+func Visit(ctx context.Context, address, name, rootCertificate string) error {
+	pem, err := os.ReadFile(rootCertificate)
+	if err != nil {
+		return fmt.Errorf("cannot visit the server: %w", err)
+	}
+	trusted := x509.NewCertPool()
+	if !trusted.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("cannot visit the server: %s holds no certificate", rootCertificate)
+	}
+	transport := &http.Transport{
+		TLSClientConfig:   &tls.Config{RootCAs: trusted, ServerName: name, MinVersion: tls.VersionTLS12},
+		DisableKeepAlives: true,
+	}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"/v1/__lbheartbeat__", nil)
+	if err != nil {
+		return fmt.Errorf("cannot visit the server: %w", err)
+	}
+	req.Host = name
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return fmt.Errorf("cannot visit the server: %w", err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20)); err != nil {
+		return fmt.Errorf("cannot visit the server: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("cannot visit the server: it answered %s", resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+)
+
+// settingsStep writes the settings file once. From then on it belongs to the
+// person: it is never written again, only kept readable for the service.
+type settingsStep struct{ m *machine }
+
+func (settingsStep) ID() string { return "settings" }
+
+func (s settingsStep) path() string { return s.m.path(config.SystemFile) }
+
+// text is the file as the answers want it.
+func (s settingsStep) text() []byte {
+	lang, _ := hint.ParseLang(s.m.settings.Language)
+	return s.m.settings.File(lang)
+}
+
+func (s settingsStep) Check(ctx context.Context) ([]Change, error) {
+	c := Change{Kind: KindFile, What: s.path(), Stays: true}
+	fi, err := os.Stat(s.path())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.Op, c.SHA256 = Made, hexSum(s.text())
+		c.Why = hint.T("your settings, each explained; yours to change", "vos réglages, chacun expliqué ; à vous de les changer")
+		return []Change{c}, nil
+	case err != nil:
+		return nil, err
+	}
+	_, gid, ok, err := s.m.owner(ctx, config.SystemUser)
+	if err != nil {
+		return nil, err
+	}
+	if _, isGID := host.FileOwner(fi); ok && isGID == gid && fi.Mode().Perm()&0o040 != 0 {
+		return nil, nil
+	}
+	c.Op, c.Before = Changed, fmt.Sprintf("%o", fi.Mode().Perm())
+	c.Why = hint.T("the service must be able to read it; what it says stays", "le service doit pouvoir le lire ; son contenu reste")
+	return []Change{c}, nil
+}
+
+func (s settingsStep) Apply(ctx context.Context) error {
+	_, gid, ok, err := s.m.owner(ctx, config.SystemUser)
+	if err != nil || !ok {
+		return errors.Join(err, fmt.Errorf("there is no group %s", config.SystemUser))
+	}
+	fi, err := os.Stat(s.path())
+	if errors.Is(err, fs.ErrNotExist) {
+		return atomicfile.WriteAs(s.path(), s.text(), 0o640, s.m.rootUser.UID, gid)
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Chown(s.path(), -1, gid); err != nil {
+		return err
+	}
+	if err := os.Chmod(s.path(), fi.Mode().Perm()|0o040); err != nil {
+		return err
+	}
+	return atomicfile.SyncFile(s.path())
+}
+
+// Undo removes the file, which is done only when everything goes. One that was
+// there before us stays.
+func (s settingsStep) Undo(_ context.Context, made []Change, _ bool) error {
+	for _, c := range made {
+		if c.Op == Made {
+			if err := atomicfile.Remove(c.What); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package installer
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/supervisor/update"
+)
+
+// startStep has the service run the current version, as its units say.
+type startStep struct{ m *machine }
+
+func (startStep) ID() string { return "start" }
+
+// what there is to do about the service.
+type need int
+
+const (
+	needNothing need = iota
+	needStart
+	needRestart // another version runs, or the unit has changed
+	needSockets // the ports have changed, too
+)
+
+func (s startStep) need(ctx context.Context) (need, error) {
+	st, err := s.m.service.State(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if !st.Running() {
+		return needStart, nil
+	}
+	for _, u := range s.m.service.Units() {
+		fi, err := os.Stat(u.Path)
+		if err != nil {
+			continue // not written yet: the plan of a repair
+		}
+		sockets := filepath.Ext(u.Path) == ".socket"
+		before, err := s.m.service.StartedBefore(ctx, fi.ModTime(), sockets)
+		if err != nil {
+			return 0, err
+		}
+		switch {
+		case before && sockets:
+			return needSockets, nil
+		case before:
+			return needRestart, nil
+		}
+	}
+	file, deleted := s.m.cfg.Facts.ProcessFile(st.PID)
+	if st.PID != 0 && file != "" && (deleted || file != update.Path(s.m.optDir(), s.m.cfg.Version)) {
+		return needRestart, nil
+	}
+	return needNothing, nil
+}
+
+func (s startStep) Check(ctx context.Context) ([]Change, error) {
+	n, err := s.need(ctx)
+	if err != nil || n == needNothing {
+		return nil, err
+	}
+	if n == needStart {
+		return []Change{{Op: Made, Kind: KindService, What: "foyer", Why: hint.T("starts now", "démarre maintenant")}}, nil
+	}
+	return []Change{{Op: Changed, Kind: KindService, What: "foyer", Why: hint.T("starts anew, to use what has changed", "redémarre, pour utiliser ce qui a changé")}}, nil
+}
+
+func (s startStep) Apply(ctx context.Context) error {
+	n, err := s.need(ctx)
+	if err != nil {
+		return err
+	}
+	switch n {
+	case needNothing:
+		return nil
+	case needStart:
+		err = s.m.service.Start(ctx)
+	case needRestart:
+		err = s.m.service.Restart(ctx, false)
+	case needSockets:
+		err = s.m.service.Restart(ctx, true)
+	}
+	if err != nil {
+		return err
+	}
+	err = waitFor(ctx, s.m.cfg.patience.start, s.m.cfg.patience.pause, func(ctx context.Context) (bool, error) {
+		n, err := s.need(ctx)
+		return n == needNothing, err
+	})
+	if err != nil {
+		return s.m.notWell(ctx, fmt.Errorf("the service does not start: %w", err))
+	}
+	return nil
+}
+
+// Undo stops the service.
+func (s startStep) Undo(ctx context.Context, _ []Change, _ bool) error { return s.m.service.Stop(ctx) }
+
+// waitFor asks until ok, for at most so long.
+func waitFor(ctx context.Context, atMost, pause time.Duration, ok func(context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		done, err := ok(ctx)
+		if done {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			if err == nil {
+				err = ctx.Err()
+			}
+			return err
+		case <-tick.C:
+		}
+	}
+}

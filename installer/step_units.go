@@ -1,0 +1,112 @@
+package installer
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+)
+
+// unitsStep registers Foyer with the service manager, to start with the machine.
+type unitsStep struct{ m *machine }
+
+func (unitsStep) ID() string { return "units" }
+
+func (s unitsStep) Check(ctx context.Context) ([]Change, error) {
+	var out []Change
+	whole := true
+	for _, u := range s.m.service.Units() {
+		for _, p := range parents(u.Path) {
+			out = append(out, Change{Op: Made, Kind: KindFolder, What: p, Why: hint.T("on the way to the next", "pour arriver au suivant")})
+		}
+		state, err := s.m.look(s.ID(), u.Path, u.Text)
+		if err != nil {
+			return nil, err
+		}
+		c := Change{Kind: KindUnit, What: u.Path, Why: u.Why, SHA256: hexSum([]byte(u.Text))}
+		switch {
+		case state == fileSame:
+			if fi, err := os.Stat(u.Path); err != nil || fi.Mode().Perm() == fs.FileMode(u.Mode) {
+				continue
+			}
+			c.Op = Changed
+		case state == fileMissing:
+			c.Op = Made
+		case state == fileEdited && !s.m.cfg.ReplaceEdited:
+			c.Op, c.SHA256 = Edited, ""
+			c.Why = hint.T("was changed by hand and stays so", "a été modifié à la main et reste ainsi")
+		default:
+			c.Op = Changed
+		}
+		whole = whole && c.Op == Edited
+		out = append(out, c)
+		if state == fileEdited && s.m.cfg.ReplaceEdited {
+			out = append(out, Change{Op: Made, Kind: KindFile, What: u.Path + ".edited", Stays: true, Why: hint.T("what you had changed by hand", "ce que vous aviez modifié à la main")})
+		}
+	}
+	if !whole {
+		return out, nil
+	}
+	st, err := s.m.service.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.m.service.Manager() == host.Systemd && (!st.Enabled || st.NeedsReload) || !st.Installed {
+		out = append(out, Change{Op: Changed, Kind: KindUnit, What: "foyer", Why: hint.T("so that Foyer starts with the machine", "pour que Foyer démarre avec la machine")})
+	}
+	return out, nil
+}
+
+func (s unitsStep) Apply(ctx context.Context) error {
+	var kept []string
+	for _, u := range s.m.service.Units() {
+		for _, p := range parents(u.Path) {
+			if err := makeFolder(p, 0o755, s.m.rootUser.UID, s.m.rootUser.GID); err != nil {
+				return err
+			}
+		}
+		state, err := s.m.look(s.ID(), u.Path, u.Text)
+		if err != nil {
+			return err
+		}
+		switch {
+		case state == fileEdited && !s.m.cfg.ReplaceEdited:
+			kept = append(kept, u.Path)
+		case state == fileEdited:
+			if err := keepEdited(u.Path); err != nil {
+				return fmt.Errorf("cannot put %s aside: %w", filepath.Base(u.Path), err)
+			}
+		}
+	}
+	return s.m.service.Install(ctx, kept...)
+}
+
+func (s unitsStep) Undo(ctx context.Context, made []Change, _ bool) error {
+	ours := false
+	for _, c := range made {
+		ours = ours || c.Kind == KindUnit
+	}
+	if ours {
+		if err := s.m.service.Uninstall(ctx); err != nil {
+			return err
+		}
+	}
+	for _, c := range made {
+		var err error
+		switch c.Kind {
+		case KindFile:
+			err = atomicfile.Remove(c.What)
+		case KindFolder:
+			err = removeEmpty(c.What)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package installer
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/supervisor/update"
+)
+
+// versionStep puts the program in its place, makes it the current version, and
+// lets people call it by its name.
+type versionStep struct{ m *machine }
+
+// command is how people call the program.
+const command = "/usr/local/bin/" + update.Program
+
+func (versionStep) ID() string { return "version" }
+
+// commandTarget is where the command leads: on this machine, without Root.
+func commandTarget() string { return config.SystemOpt + "/current/" + update.Program }
+
+func (s versionStep) Check(context.Context) ([]Change, error) {
+	want, err := s.m.sum()
+	if err != nil {
+		return nil, err
+	}
+	var out []Change
+	path := update.Path(s.m.optDir(), s.m.cfg.Version)
+	there, err := update.Sum(path)
+	if err != nil {
+		return nil, err
+	}
+	if string(there) != string(want) {
+		op := Made
+		if there != nil {
+			op = Changed
+		}
+		out = append(out, Change{Op: op, Kind: KindProgram, What: path, SHA256: hex.EncodeToString(want), Why: hint.T(
+			"Foyer itself, version %s", "Foyer lui-même, version %s", s.m.cfg.Version)})
+	}
+	link := filepath.Join(s.m.optDir(), "current")
+	if now, err := update.Current(s.m.optDir()); err != nil || now != s.m.cfg.Version {
+		op := Changed
+		if errors.Is(err, fs.ErrNotExist) {
+			op = Made
+		}
+		out = append(out, Change{Op: op, Kind: KindLink, What: link, Before: now, Why: hint.T(
+			"leads to the version in use", "mène à la version utilisée")})
+	}
+	for _, p := range parents(s.m.path(command)) {
+		out = append(out, Change{Op: Made, Kind: KindFolder, What: p, Why: hint.T("on the way to the next", "pour arriver au suivant")})
+	}
+	state, err := s.command()
+	if err != nil {
+		return nil, err
+	}
+	c := Change{Kind: KindLink, What: s.m.path(command), Why: hint.T("so that you can type `foyer`", "pour pouvoir taper `foyer`")}
+	switch {
+	case state == fileMissing:
+		c.Op = Made
+	case state == fileEdited && s.m.cfg.ReplaceEdited:
+		c.Op = Changed
+	case state == fileEdited:
+		c.Op = Edited
+		c.Why = hint.T("is something else already; `foyer` will be that, not what is installed here", "est déjà autre chose ; `foyer` désignera cela, et non ce qui est installé ici")
+	default:
+		return out, nil
+	}
+	return append(out, c), nil
+}
+
+// command looks at what stands under the command's name.
+func (s versionStep) command() (fileState, error) {
+	target, err := os.Readlink(s.m.path(command))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fileMissing, nil
+	case err == nil && target == commandTarget():
+		return fileSame, nil
+	}
+	return fileEdited, nil
+}
+
+func (s versionStep) Apply(ctx context.Context) error {
+	sum, err := s.m.sum()
+	if err != nil {
+		return err
+	}
+	src, err := os.Open(s.m.cfg.Executable)
+	if err != nil {
+		return fmt.Errorf("cannot read the program: %w", err)
+	}
+	defer src.Close()
+	if err := update.Stage(ctx, s.m.optDir(), s.m.cfg.Version, src, sum); err != nil {
+		return err
+	}
+	if now, err := update.Current(s.m.optDir()); err != nil || now != s.m.cfg.Version {
+		if err := update.Switch(s.m.optDir(), s.m.cfg.Version); err != nil {
+			return err
+		}
+	}
+	for _, p := range parents(s.m.path(command)) {
+		if err := makeFolder(p, 0o755, s.m.rootUser.UID, s.m.rootUser.GID); err != nil {
+			return err
+		}
+	}
+	state, err := s.command()
+	if err != nil || state == fileSame || state == fileEdited && !s.m.cfg.ReplaceEdited {
+		return err
+	}
+	if state == fileEdited {
+		if err := keepEdited(s.m.path(command)); err != nil {
+			return fmt.Errorf("cannot put %s aside: %w", command, err)
+		}
+	}
+	return atomicfile.Symlink(commandTarget(), s.m.path(command))
+}
+
+func (s versionStep) Undo(_ context.Context, made []Change, _ bool) error {
+	for _, c := range slices.Backward(made) {
+		var err error
+		switch {
+		case c.Kind == KindFolder:
+			err = removeEmpty(c.What)
+		case c.What == s.m.path(command):
+			if state, serr := s.command(); serr != nil || state != fileSame {
+				continue // no longer ours
+			}
+			if err = atomicfile.Remove(c.What); err == nil && c.Op == Changed {
+				err = bringBack(c.What)
+			}
+		case c.Kind == KindLink:
+			err = atomicfile.Remove(c.What)
+		case c.Kind == KindProgram: // with every version that was staged since
+			err = os.RemoveAll(filepath.Join(s.m.optDir(), "versions"))
+		}
+		if err != nil {
+			return fmt.Errorf("cannot remove the %s %s: %w", c.Kind, c.What, err)
+		}
+	}
+	return nil
+}
+
+// removeEmpty removes a folder that we made, unless something is in it.
+func removeEmpty(path string) error {
+	if entries, err := os.ReadDir(path); err != nil || len(entries) > 0 {
+		return nil //nolint:nilerr // gone already
+	}
+	return atomicfile.Remove(path)
+}
+
+// bringBack gives a file that was put aside its name again.
+func bringBack(path string) error {
+	if err := os.Rename(path+".edited", path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return atomicfile.SyncDir(filepath.Dir(path))
+}

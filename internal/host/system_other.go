@@ -1,0 +1,13 @@
+//go:build !linux && !darwin && !windows
+
+package host
+
+func serviceManager() string { return "" }
+
+func kernel() (release string, major, minor int) { return "", 0, 0 }
+
+func selinux() bool { return false }
+
+func readOnly(string) bool { return false }
+
+func processFile(int) (string, bool) { return "", false }
