@@ -1,0 +1,83 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/foyer-server/foyer/server/web"
+)
+
+const heartbeat = "/v1/__lbheartbeat__"
+
+// route is the claim gate and the way to the rooms behind it. Until there is an
+// owner it lets through what is needed to become one, and answers everything
+// else in one and the same way.
+func (s *server) route(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	where := s.site.Where(path)
+	claimed, err := s.owner.Claimed(r.Context())
+	switch {
+	case err != nil:
+		s.Log.Error("cannot tell whether there is an owner", "err", err)
+		w.Header().Set("Retry-After", "3")
+		fail(w, http.StatusServiceUnavailable, 201, "Service temporary unavailable due to overloading or maintenance, please retry later.")
+	case claimed && where != 0 && (path != "/" || browser(r)):
+		s.site.ServeHTTP(w, r)
+	case claimed:
+		s.api.ServeHTTP(w, r)
+	case where&web.Unclaimed != 0:
+		s.site.ServeHTTP(w, r)
+	case path == heartbeat && reads(r):
+		beat(w)
+	case path == "/" && browser(r):
+		lead(w, http.StatusSeeOther, "/claim")
+	default:
+		w.Header().Set("Retry-After", "30")
+		fail(w, http.StatusServiceUnavailable, 201, "This server has no owner yet.")
+	}
+}
+
+func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
+// browser reports whether a person's browser asks for a page.
+func browser(r *http.Request) bool {
+	return reads(r) && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// lead sends a visitor elsewhere, for now.
+func lead(w http.ResponseWriter, status int, to string) {
+	h := w.Header()
+	h.Set("Location", to)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", "0")
+	w.WriteHeader(status)
+}
+
+// beat answers __lbheartbeat__.
+func beat(w http.ResponseWriter) { send(w, http.StatusOK, struct{}{}) }
+
+// fail is an error in the form Kinto clients know.
+func fail(w http.ResponseWriter, status, errno int, message string) {
+	send(w, status, struct {
+		Code    int    `json:"code"`
+		Errno   int    `json:"errno"`
+		Error   string `json:"error"`
+		Message string `json:"message"`
+	}{status, errno, http.StatusText(status), message})
+}
+
+func send(w http.ResponseWriter, status int, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic("server: an answer cannot be encoded: " + err.Error())
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // a client that is gone is nobody to tell
+}

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/hint"
+)
+
+// How long the storage has to answer, and the whole look: the supervisor waits
+// three seconds.
+const (
+	storageTime = 2 * time.Second
+	lookTime    = 2500 * time.Millisecond
+)
+
+// Health is what the server says of itself on the Local listener, GET /health:
+// with status 200 when it is well, else 503. The supervisor believes it.
+type Health struct {
+	OK                 bool                   `json:"ok"`
+	Version            string                 `json:"version"`
+	Claimed            bool                   `json:"claimed"`
+	Storage            string                 `json:"storage"` // what is wrong with it; empty: nothing
+	Fingerprint        string                 `json:"fingerprint"`
+	Words              map[hint.Lang][]string `json:"words"`
+	Names              []string               `json:"names"`
+	CertificateExpires time.Time              `json:"certificate_expires,omitzero"`
+}
+
+// health answers on the Local listener.
+func (s *server) health(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/health" || !reads(r) {
+		fail(w, http.StatusNotFound, 111, "The resource you are looking for could not be found.")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), lookTime)
+	defer cancel()
+	h := Health{Version: s.Version, Words: map[hint.Lang][]string{}, Names: []string{}}
+	claimed, err := s.probe.look(ctx)
+	h.OK, h.Claimed = err == nil, claimed
+	if err != nil {
+		h.Storage = err.Error()
+	}
+	if s.certs != nil {
+		h.Fingerprint, h.Names = s.certs.Fingerprint(), s.certs.Names()
+		for _, l := range hint.Langs {
+			h.Words[l] = s.certs.Words(l)
+		}
+		// A certificate that cannot be had is no reason to start the server again:
+		// the supervisor notices that there is none, and looks at the door itself.
+		if h.CertificateExpires, err = s.certs.Expiry(ctx); err != nil {
+			s.Log.Error("our own certificate does not hold", "err", err)
+		}
+	}
+	status := http.StatusOK
+	if !h.OK {
+		status = http.StatusServiceUnavailable
+	}
+	send(w, status, h)
+}
+
+// probe looks whether the storage answers. A disk that hangs cannot be
+// interrupted: its look goes on by itself, one at a time, and who asks meanwhile
+// is told how long it has been going on. That goroutine alone is not waited for.
+type probe struct {
+	check func(context.Context) (claimed bool, err error)
+
+	mu      sync.Mutex
+	current *look
+	claimed bool // as last seen
+}
+
+type look struct {
+	since   time.Time
+	done    chan struct{}
+	claimed bool
+	err     error
+}
+
+func (p *probe) look(ctx context.Context) (claimed bool, err error) {
+	p.mu.Lock()
+	l := p.current
+	if l == nil {
+		l = &look{since: time.Now(), done: make(chan struct{})}
+		p.current = l
+		go p.run(l)
+	}
+	last := p.claimed
+	p.mu.Unlock()
+	timer := time.NewTimer(time.Until(l.since.Add(storageTime)))
+	defer timer.Stop()
+	select {
+	case <-l.done:
+		return l.claimed, l.err
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return last, fmt.Errorf("the storage has not answered for %s", time.Since(l.since).Round(100*time.Millisecond))
+}
+
+func (p *probe) run(l *look) {
+	ctx, cancel := context.WithTimeout(context.Background(), storageTime)
+	defer cancel()
+	l.claimed, l.err = p.check(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l.err == nil {
+		p.claimed = l.claimed
+	} else {
+		l.claimed = p.claimed
+	}
+	p.current = nil
+	close(l.done)
+}

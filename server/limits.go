@@ -1,0 +1,219 @@
+package server
+
+import (
+	"bytes"
+	"io"
+	"log"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+)
+
+// httpServer is a server with the limits of the settings.
+func (s *server) httpServer(h http.Handler) *http.Server {
+	l := s.Settings.Limits
+	return &http.Server{
+		Handler:                      h,
+		ReadHeaderTimeout:            seconds(l.HeaderSeconds), // bounds the TLS handshake, too
+		IdleTimeout:                  seconds(l.IdleSeconds),
+		MaxHeaderBytes:               l.Header,
+		DisableGeneralOptionsHandler: true, // OPTIONS * meets the gate like everything else
+		ErrorLog:                     log.New(errorLog{s.Log}, "", 0),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 128,
+			SendPingTimeout:      30 * time.Second, // notices phones that left
+			PingTimeout:          15 * time.Second,
+			WriteByteTimeout:     seconds(l.BodySeconds),
+		},
+	}
+}
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// errorLog takes what net/http has to say. Trouble with clients is theirs: it
+// goes to the debug log. Trouble with a listener is ours.
+type errorLog struct{ log *slog.Logger }
+
+func (e errorLog) Write(p []byte) (int, error) {
+	text := string(bytes.TrimSpace(p))
+	if strings.HasPrefix(text, "http: Accept error") {
+		e.log.Warn("connections cannot be accepted", "err", text)
+	} else {
+		e.log.Debug("trouble with a client", "err", text)
+	}
+	return len(p), nil
+}
+
+// chain puts before a handler what every request from outside passes.
+func (s *server) chain(next http.HandlerFunc) http.Handler {
+	l := s.Settings.Limits
+	slow := seconds(l.BodySeconds)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), slow: slow, id: rand.Uint64()}
+		start := time.Now()
+		defer func() {
+			if p := recover(); p != nil {
+				s.broken(a, r, p)
+			}
+			s.Log.Debug("request", "id", a.id, "method", method(r.Method), "path", template(r.URL.Path), "status", a.status, "took", time.Since(start))
+		}()
+		a.extend(start)
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &body{ReadCloser: http.MaxBytesReader(w, r.Body, int64(l.Body)), control: a.control}
+			_ = a.control.SetReadDeadline(start.Add(slow)) // HTTP/1 and HTTP/2 both can
+		}
+		next(a, r)
+	})
+}
+
+// broken answers after a bug.
+func (s *server) broken(a *answer, r *http.Request, p any) {
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	s.Log.Error("a request met a bug", "id", a.id, "method", method(r.Method), "path", template(r.URL.Path), "what", p, "stack", string(debug.Stack()))
+	if a.status != 0 {
+		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+	}
+	fail(a, http.StatusInternalServerError, 999, "A programmatic error occurred, developers have been informed.")
+}
+
+// answer is a response that knows its status and does not wait for ever for a
+// client that reads slowly: each piece has its time.
+type answer struct {
+	http.ResponseWriter
+	control  *http.ResponseController
+	slow     time.Duration
+	extended time.Time
+	status   int
+	id       uint64
+}
+
+const piece = 64 << 10
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 && status >= 200 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(p []byte) (n int, err error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	for first := true; first || len(p) > 0; first = false {
+		now := p[:min(len(p), piece)]
+		a.extend(time.Now())
+		m, err := a.ResponseWriter.Write(now)
+		n += m
+		if err != nil {
+			return n, err
+		}
+		p = p[len(now):]
+	}
+	return n, nil
+}
+
+func (a *answer) extend(now time.Time) {
+	if now.Sub(a.extended) > a.slow/16 {
+		a.extended = now
+		_ = a.control.SetWriteDeadline(now.Add(a.slow))
+	}
+}
+
+// body takes the time limit of a request's body away once it is read: a handler
+// may take longer than a client.
+type body struct {
+	io.ReadCloser
+	control *http.ResponseController
+	done    bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF && !b.done {
+		b.done = true
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// method is r's method for the log, if it is one.
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
+}
+
+// template is what the log may know of a path: its first words, if they are ours.
+func template(path string) string {
+	known := func(s string, words ...string) string {
+		for _, w := range words {
+			if s == w {
+				return s
+			}
+		}
+		return "…"
+	}
+	first, rest, more := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	first = known(first, "", "v1", "claim", "trust", "start", "static")
+	if first != "v1" || !more {
+		return "/" + first
+	}
+	second, _, _ := strings.Cut(rest, "/")
+	return "/v1/" + known(second, "", "buckets", "accounts", "batch", "permissions", "__heartbeat__", "__lbheartbeat__", "__version__", "__api__")
+}
+
+// limited is a listener that accepts while there are free slots; further
+// connections wait in the kernel's queue.
+type limited struct {
+	net.Listener
+	slots  chan struct{}
+	closed chan struct{}
+	once   sync.Once
+}
+
+func limit(l net.Listener, slots chan struct{}) net.Listener {
+	return &limited{Listener: l, slots: slots, closed: make(chan struct{})}
+}
+
+func (l *limited) Accept() (net.Conn, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.slots
+		return nil, err
+	}
+	return &limitedConn{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
+}
+
+func (l *limited) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+type limitedConn struct {
+	net.Conn
+	free func()
+}
+
+func (c *limitedConn) Close() error {
+	err := c.Conn.Close()
+	c.free()
+	return err
+}

@@ -1,0 +1,73 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/foyer-server/foyer/server/web"
+)
+
+// plain answers on the plain HTTP port of a server that has HTTPS: the pages that
+// teach how to trust, and otherwise the way there. It never sees a password in a
+// form of ours, and serves nothing that is anybody's.
+func (s *server) plain(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	switch {
+	case s.site.Where(path)&web.Plain != 0:
+		s.site.ServeHTTP(w, r)
+	case path == heartbeat && reads(r):
+		beat(w)
+	case path == "/" && browser(r):
+		// Somebody typed the name. Their device may not trust us yet: a page that
+		// explains comes before a warning that does not.
+		lead(w, http.StatusTemporaryRedirect, "/start")
+	case !strings.HasPrefix(path, "/"):
+		fail(w, http.StatusBadRequest, 107, "Invalid URL path.")
+	default:
+		target := strings.TrimSuffix(s.secure(r), "/") + r.URL.EscapedPath()
+		if r.URL.RawQuery != "" {
+			target += "?" + r.URL.RawQuery
+		}
+		// Not 308, which browsers remember for ever: ports and names may change.
+		lead(w, http.StatusTemporaryRedirect, target)
+	}
+}
+
+// secure is the address of our HTTPS for whoever sent r: "https://HOST[:PORT]/".
+// HOST is what they called us by, if that is a name of ours or an IP address;
+// a name we do not know (the router's own for us, or somebody's trick) becomes
+// the private address they came to, for which we have a certificate.
+func (s *server) secure(r *http.Request) string {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	names := []string{s.Settings.Name + ".local"}
+	if s.certs != nil {
+		names = s.certs.Names()
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		host = ip.WithZone("").String()
+	} else if !slices.Contains(names, host) {
+		host = names[0]
+		if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+			if ap, err := netip.ParseAddrPort(local.String()); err == nil {
+				if ip := ap.Addr().Unmap().WithZone(""); ip.IsPrivate() || ip.IsLoopback() {
+					host = ip.String()
+				}
+			}
+		}
+	}
+	if s.port != 443 {
+		return "https://" + net.JoinHostPort(host, strconv.Itoa(s.port)) + "/"
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return "https://" + host + "/"
+}

@@ -1,0 +1,232 @@
+// Package server is the server: listeners in, answers out.
+//
+// Run opens the rooms (storage, auth, kinto, api, certs, web), then answers on
+// the listeners it was lent, and when its context ends lets requests in flight
+// finish before it closes them. It hides what stands between a connection and a
+// handler: TLS, limits on time and size (limits.go), the gate that keeps
+// everything shut until there is an owner (gate.go), the way from plain HTTP to
+// HTTPS (plain.go), and the answer to the supervisor's question (health.go).
+//
+// A request passes, in this order: request id, panic guard, access log, limits,
+// claim gate, route.
+//
+// Threat model. Whoever reaches a port may send anything, as slowly as they
+// like, as often as they like: each connection has a time for its head, for its
+// body and for being idle, and there is a number of connections beyond which
+// further ones wait. Nothing they send but a method, the first words of a known
+// path, and their address in debug lines gets into the log. Before the claim,
+// every path that is not needed for it answers the same.
+//
+// Used by cmd (foyer serve) and by servertest.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/server/api"
+	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/certs"
+	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/storage"
+	"github.com/foyer-server/foyer/server/web"
+)
+
+// drain is how long requests in flight have to finish.
+const drain = 10 * time.Second
+
+// Config is what Run needs. Every field is required but PlainHTTP.
+type Config struct {
+	Settings *config.Settings
+	// Listeners are where to answer, by the names of package host. Run closes
+	// them; a parent process that lent them keeps its own copies.
+	Listeners []host.Listener
+	// PlainHTTP serves everything on the HTTP listener, without certificates. It
+	// is for loopback only.
+	PlainHTTP bool
+	Version   string // of Foyer
+	Log       *slog.Logger
+}
+
+// Run serves until ctx ends; then it returns nil once requests in flight are
+// done, or after ten seconds. Other ends are errors; those a person can act on
+// are *hint.Error (data-missing, data-readonly, disk-full, database-newer).
+func Run(ctx context.Context, cfg Config) error {
+	defer host.Close(cfg.Listeners)
+	s, err := open(ctx, cfg)
+	if err != nil {
+		return explain(cfg.Settings.Data, err)
+	}
+	return errors.Join(s.serve(ctx), s.close())
+}
+
+// server is the open rooms.
+type server struct {
+	Config
+	store store
+	owner web.Claimer
+	certs *certs.Certs // nil with PlainHTTP
+	api   http.Handler
+	site  *web.Site
+	probe *probe
+	port  int // of HTTPS, as clients know it
+}
+
+// store is what the server itself asks of the storage.
+type store interface {
+	Health(ctx context.Context) error
+	Close() error
+}
+
+// open opens the rooms, the two that wait for the disk side by side.
+func open(ctx context.Context, cfg Config) (s *server, err error) {
+	set := cfg.Settings
+	s = &server{Config: cfg, port: set.HTTPSPort}
+	for _, l := range cfg.Listeners {
+		if tcp, ok := l.Addr().(*net.TCPAddr); ok && l.Name == host.HTTPS {
+			s.port = tcp.Port
+		}
+	}
+	var wg sync.WaitGroup
+	var certsErr error
+	if !cfg.PlainHTTP {
+		wg.Go(func() {
+			s.certs, certsErr = certs.New(ctx, certs.Config{
+				Dir: filepath.Join(set.Data, "certificates"), Name: set.Name, Addresses: set.Addresses, Log: cfg.Log,
+			})
+		})
+	}
+	db, err := storage.Open(ctx, filepath.Join(set.Data, "data.db"), cfg.Log)
+	wg.Wait()
+	if err == nil {
+		s.store = db
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err = errors.Join(err, certsErr); err != nil {
+		return nil, err
+	}
+	a := auth.New(db, set.Kinto, set.Data, cfg.Log)
+	if err = takeOffer(ctx, a, cfg.Log); err != nil {
+		return nil, err
+	}
+	s.owner = a
+	s.probe = &probe{check: func(ctx context.Context) (bool, error) {
+		if err := s.store.Health(ctx); err != nil {
+			return false, err
+		}
+		return s.owner.Claimed(ctx)
+	}}
+	s.api = api.New(api.Config{Kinto: kinto.New(db, set.Kinto), Auth: a, Settings: set, Version: cfg.Version, Log: cfg.Log})
+	w := web.Config{Name: set.Name, Claimer: a, Secure: s.secure, Log: cfg.Log}
+	if l, ok := hint.ParseLang(set.Language); ok {
+		w.Language = l
+	}
+	if s.certs != nil {
+		w.Trust = s.certs
+	}
+	s.site, err = web.New(w)
+	return s, err
+}
+
+// takeOffer takes the claim offer that waits in the data folder. One that cannot
+// be taken keeps a server without an owner from starting, and nobody else's.
+func takeOffer(ctx context.Context, a *auth.Auth, log *slog.Logger) error {
+	err := a.TakeOffer(ctx)
+	if err == nil {
+		return nil
+	}
+	if claimed, e := a.Claimed(ctx); e != nil || !claimed {
+		return err
+	}
+	log.Warn("a claim offer cannot be taken; there is an owner already", "err", err)
+	return nil
+}
+
+// close closes what is open, last opened first.
+func (s *server) close() error {
+	if s.certs != nil {
+		s.certs.Close()
+	}
+	if s.store == nil {
+		return nil
+	}
+	if err := s.store.Close(); err != nil {
+		return fmt.Errorf("cannot close the storage: %w", err)
+	}
+	return nil
+}
+
+// serve answers on the listeners until ctx ends or one of them fails.
+func (s *server) serve(ctx context.Context) error {
+	slots := make(chan struct{}, s.Settings.Limits.Connections)
+	var public, local []*http.Server
+	var wg sync.WaitGroup
+	failed := make(chan error, len(s.Listeners))
+	for _, l := range s.Listeners {
+		var srv *http.Server
+		run := func() error { return srv.Serve(limit(l, slots)) }
+		switch {
+		case l.Name == host.Local:
+			srv = s.httpServer(http.HandlerFunc(s.health))
+			run = func() error { return srv.Serve(l) } // the supervisor does not wait for a slot
+			local = append(local, srv)
+		case l.Name == host.HTTPS && s.certs != nil:
+			srv = s.httpServer(s.chain(s.route))
+			srv.TLSConfig = s.certs.TLSConfig()
+			run = func() error { return srv.ServeTLS(limit(l, slots), "", "") }
+			public = append(public, srv)
+		case l.Name == host.HTTP && s.certs != nil:
+			srv = s.httpServer(s.chain(s.plain))
+			public = append(public, srv)
+		case l.Name == host.HTTP && s.PlainHTTP:
+			srv = s.httpServer(s.chain(s.route))
+			public = append(public, srv)
+		default:
+			return fmt.Errorf("cannot serve on listener %q %s: it has no use here", l.Name, l.Addr())
+		}
+		wg.Go(func() {
+			if err := run(); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("cannot go on listening on %s: %w", l.Addr(), err)
+			}
+		})
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.shutdown(public)
+	s.shutdown(local)
+	wg.Wait()
+	return err
+}
+
+// shutdown lets requests in flight finish, and then cuts them off.
+func (s *server) shutdown(servers []*http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, srv := range servers {
+		wg.Go(func() {
+			if err := srv.Shutdown(ctx); err != nil {
+				s.Log.Warn("requests did not finish in time and are cut off", "after", drain.String())
+				_ = srv.Close() // its error is that of a listener closed already
+			}
+		})
+	}
+	wg.Wait()
+}

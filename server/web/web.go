@@ -1,0 +1,260 @@
+// Package web holds the pages people see in a browser: the claim, how to trust
+// this server, the way from plain HTTP to HTTPS, home.
+//
+// It hides how pages are made: html/template and a few static files, embedded; no
+// page needs JavaScript, none loads anything from elsewhere. Each page is one
+// file: its paths, its sentences in every language, its handler. A sentence is a
+// field of a struct, so that a template which asks for a missing one does not
+// execute. What a page needs of the server is declared here, small.
+//
+// Threat model. Visitors are strangers until they show the claim code; the pages
+// tell them no more than that this is a Foyer without, or with, an owner. Another
+// site a person has open cannot send the claim form (Sec-Fetch-Site and Origin
+// are checked), frame a page or run a script in it (Content-Security-Policy
+// allows this server's own files only). The claim code travels in the fragment
+// of an address, which browsers send to nobody, and is removed from it at once.
+// Codes and passwords are neither logged nor sent back. Over plain HTTP nobody
+// can promise a page's contents: only /trust and /start, which hold no secret,
+// are meant for it.
+//
+// Used by package server, which decides which paths are answered where.
+package web
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"mime"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/foyer-server/foyer/internal/hint"
+)
+
+//go:embed templates static
+var embedded embed.FS
+
+// Claimer makes the first owner.
+type Claimer interface {
+	// Claimed reports whether there is an owner.
+	Claimed(ctx context.Context) (bool, error)
+	// Claim makes name the owner. Errors a person can act on are *hint.Error.
+	Claim(ctx context.Context, code, name, password string) error
+}
+
+// Trust is what there is to trust.
+type Trust interface {
+	RootPEM() []byte
+	Fingerprint() string        // SHA-256, as devices show it
+	Words(l hint.Lang) []string // its beginning, as words
+}
+
+// Config is what New needs.
+type Config struct {
+	Name     string    // of the server
+	Language hint.Lang // of every page; empty: as each browser asks
+	Claimer  Claimer
+	Trust    Trust // nil: nothing to trust, no pages about it
+	// Secure returns the address of this server's HTTPS, "https://HOST[:PORT]/",
+	// as the sender of r can reach it.
+	Secure func(r *http.Request) string
+	Log    *slog.Logger
+}
+
+// Site is the pages. It is safe for concurrent use.
+type Site struct {
+	Config
+	mux   *http.ServeMux
+	paths map[string]Where
+	root  []byte // DER
+	pages map[hint.Lang]*template.Template
+	css   string // path with a version
+}
+
+// Where says where a path may be answered.
+type Where int
+
+// Flags of Where.
+const (
+	Here      Where = 1 << iota // it is a page at all
+	Unclaimed                   // also before there is an owner
+	Plain                       // also over plain HTTP, by strangers' networks
+)
+
+// New makes the site.
+func New(cfg Config) (*Site, error) {
+	s := &Site{Config: cfg, mux: http.NewServeMux(), paths: map[string]Where{}, pages: map[hint.Lang]*template.Template{}}
+	if err := s.static(); err != nil {
+		return nil, err
+	}
+	for _, l := range hint.Langs {
+		t, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
+			"t": func(x hint.Text) string { return x.In(l) },
+		}).ParseFS(embedded, "templates/*.html")
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the pages: %w", err)
+		}
+		s.pages[l] = t
+	}
+	s.home()
+	s.claim()
+	if cfg.Trust != nil {
+		if err := s.trust(); err != nil {
+			return nil, err
+		}
+		s.start()
+	}
+	return s, nil
+}
+
+// Where returns where path may be answered; 0 when it is no page.
+func (s *Site) Where(path string) Where { return s.paths[path] }
+
+// ServeHTTP implements http.Handler for paths that Where knows.
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.paths[r.URL.Path] == 0 {
+		http.NotFound(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy(""))
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	s.mux.ServeHTTP(w, r)
+}
+
+// policy is the Content-Security-Policy; connect may name one origin more that
+// scripts may ask.
+func policy(connect string) string {
+	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; connect-src " +
+		strings.TrimSpace("'self' "+connect)
+}
+
+// handle makes a page known.
+func (s *Site) handle(where Where, methods, path string, h http.HandlerFunc) {
+	s.paths[path] |= where | Here
+	exact := path
+	if path == "/" {
+		exact = "/{$}"
+	}
+	for method := range strings.FieldsSeq(methods) {
+		s.mux.HandleFunc(method+" "+exact, h)
+	}
+}
+
+// static serves the embedded files.
+func (s *Site) static() error {
+	all := sha256.New()
+	err := fs.WalkDir(embedded, "static", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := embedded.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		all.Write(data)
+		kind := mime.TypeByExtension(path.Ext(name))
+		switch path.Ext(name) { // the machine's own table may say otherwise
+		case ".css":
+			kind = "text/css; charset=utf-8"
+		case ".js":
+			kind = "text/javascript; charset=utf-8"
+		case ".svg":
+			kind = "image/svg+xml"
+		}
+		s.handle(Unclaimed|Plain, http.MethodGet, "/"+name, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			w.Header().Set("Cache-Control", "public, max-age=86400")
+			s.write(w, http.StatusOK, data)
+		})
+		return nil
+	})
+	s.css = "?v=" + hex.EncodeToString(all.Sum(nil)[:6])
+	return err
+}
+
+// frame is what every page shows.
+type frame struct {
+	Lang    hint.Lang
+	Name    string // of the server
+	Version string // of the static files, as a query
+	Title   hint.Text
+	Script  string // file in static, or none
+}
+
+func (s *Site) frame(r *http.Request, title hint.Text) frame {
+	return frame{Lang: s.lang(r), Name: s.Name, Version: s.css, Title: title}
+}
+
+// render sends a page, whole or not at all.
+func (s *Site) render(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
+	l := s.lang(r)
+	var b bytes.Buffer
+	if err := s.pages[l].ExecuteTemplate(&b, name, data); err != nil {
+		s.Log.Error("a page cannot be made", "page", name, "err", err)
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", string(l))
+	h.Add("Vary", "Accept-Language")
+	s.write(w, status, b.Bytes())
+}
+
+func (s *Site) write(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a visitor who has gone is nobody to tell
+}
+
+// lang is the language a page is shown in (RFC 9110 §12.5.4).
+func (s *Site) lang(r *http.Request) hint.Lang {
+	if s.Language != "" {
+		return s.Language
+	}
+	type wish struct {
+		lang hint.Lang
+		q    float64
+	}
+	var wishes []wish
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
+		tag, params, _ := strings.Cut(strings.TrimSpace(part), ";")
+		q := 1.0
+		if v, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
+			var err error
+			if q, err = strconv.ParseFloat(v, 64); err != nil {
+				continue
+			}
+		}
+		if l, ok := hint.ParseLang(tag); ok && q > 0 {
+			wishes = append(wishes, wish{l, q})
+		}
+	}
+	if len(wishes) == 0 {
+		return hint.EN
+	}
+	slices.SortStableFunc(wishes, func(a, b wish) int {
+		switch {
+		case a.q > b.q:
+			return -1
+		case a.q < b.q:
+			return 1
+		}
+		return 0
+	})
+	return wishes[0].lang
+}
