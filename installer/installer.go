@@ -109,6 +109,17 @@ func allSteps(m *machine) []Step {
 	}
 }
 
+// Addresses are those under which people reach the Foyer that is, or would be,
+// installed.
+func (in *Installer) Addresses() []string {
+	m := &machine{cfg: in.cfg}
+	s, err := m.loadSettings()
+	if err != nil {
+		return nil
+	}
+	return Addresses(s)
+}
+
 func (in *Installer) journalDir() string {
 	return filepath.Join(in.cfg.Root, config.SystemOpt, "install")
 }

@@ -71,12 +71,17 @@ func (s *claimStep) Apply(ctx context.Context) error {
 	if a.Owner == "" { // the server looks for an offer when somebody comes with a code
 		return nil
 	}
-	// The server takes the offer by itself. That it has is worth a moment's wait and
-	// no more than that: the offer keeps.
-	waitFor(ctx, s.m.cfg.patience.claim, s.m.cfg.patience.pause, func(ctx context.Context) (bool, error) { //nolint:errcheck // see above
+	// The server takes an offer of an owner when it starts. Visitors wait meanwhile.
+	if err := s.m.service.Restart(ctx, false); err != nil {
+		return err
+	}
+	err = waitFor(ctx, s.m.cfg.patience.claim, s.m.cfg.patience.pause, func(ctx context.Context) (bool, error) {
 		claimed, running := s.m.cfg.Claimed(ctx)
 		return claimed && running, nil
 	})
+	if err != nil && ctx.Err() == nil {
+		return s.m.notWell(ctx, fmt.Errorf("the owner was not made: %w", err))
+	}
 	return ctx.Err()
 }
 
