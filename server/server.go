@@ -89,9 +89,9 @@ type store interface {
 }
 
 // open opens the rooms, the two that wait for the disk side by side.
-func open(ctx context.Context, cfg Config) (s *server, err error) {
+func open(ctx context.Context, cfg Config) (_ *server, err error) {
 	set := cfg.Settings
-	s = &server{Config: cfg, port: set.HTTPSPort}
+	s := &server{Config: cfg, port: set.HTTPSPort}
 	for _, l := range cfg.Listeners {
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok && l.Name == host.HTTPS {
 			s.port = tcp.Port

@@ -30,6 +30,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/foyer-server/foyer/internal/claim"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/host"
@@ -125,16 +127,26 @@ func Start(t testing.TB, c Config) *Server {
 	return s
 }
 
-// offer leaves what makes the owner: themselves, or a code.
+// offer leaves what makes the owner: themselves, or a code. Its hashes are cheap:
+// tests do not wait for bcrypt.
 func (s *Server) offer(unclaimed bool) error {
-	o, err := claim.ForOwner(Owner, Password)
 	if unclaimed {
-		s.Code, o, err = claim.NewCode(time.Now())
+		code, o, err := claim.NewCode(time.Now())
+		if err != nil {
+			return err
+		}
+		hash, err := bcrypt.GenerateFromPassword([]byte(claim.Normalise(code)), bcrypt.MinCost)
+		if err != nil {
+			return err
+		}
+		s.Code, o.CodeHash = code, string(hash)
+		return claim.Leave(s.Data, o, -1, -1)
 	}
+	hash, err := bcrypt.GenerateFromPassword([]byte(Password), bcrypt.MinCost)
 	if err != nil {
 		return err
 	}
-	return claim.Leave(s.Data, o, -1, -1)
+	return claim.Leave(s.Data, claim.Offer{ID: rand.Text(), Owner: Owner, PasswordHash: string(hash)}, -1, -1)
 }
 
 func (s *Server) listen(plain bool) ([]host.Listener, error) {
