@@ -111,7 +111,7 @@ type Supervisor struct {
 // New returns a supervisor that does nothing yet.
 func New(cfg Config) *Supervisor {
 	cfg.Timing = cfg.Timing.orDefaults()
-	s := &Supervisor{cfg: cfg, started: time.Now(), child: child{state: stateStarting}}
+	s := &Supervisor{cfg: cfg, started: time.Now(), child: child{state: stateStarting, since: time.Now()}}
 	s.board = health.NewBoard(cfg.Log, append([]health.Check{
 		s.serverCheck(),
 		health.Disk(func() (uint64, uint64, error) { return atomicfile.FreeSpace(cfg.DataDir) }),

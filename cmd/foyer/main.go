@@ -102,6 +102,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 // complain shows an error: what it means, what Foyer did, the one thing to do.
 // With --json it is one object, on standard output.
 func (a *app) complain(err error) {
+	if errors.Is(err, errSaid) {
+		return
+	}
 	e := hint.Find(err)
 	if a.json {
 		obj := map[string]any{"error": "failed", "message": err.Error(), "exit": hint.ExitCode(err)}
@@ -111,11 +114,8 @@ func (a *app) complain(err error) {
 		a.printJSON(obj)
 		return
 	}
-	if errors.Is(err, errSaid) {
-		return
-	}
 	fmt.Fprintln(a.err, "foyer: "+hint.Describe(err, a.lang))
-	if e == nil || e.Code == "" {
+	if e == nil {
 		return
 	}
 	fmt.Fprintf(a.err, "[%s]\n", e.Code)

@@ -71,7 +71,7 @@ func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *sup
 			return cmd
 		},
 		Listeners: ls, RunDir: a.runDir, DataDir: s.Data, Version: version, Built: builtAt(),
-		Addresses: func() []string { return addresses(s) },
+		Addresses: func() []string { return installer.Addresses(s) },
 		Checks:    []health.Check{publicCheck(s, ls)},
 		Journal:   journal, Log: a.logger(journal), Notify: service.Notify,
 	}), nil
@@ -118,28 +118,6 @@ func bind(s *config.Settings) ([]host.Listener, error) {
 		ls = append(ls, l)
 	}
 	return ls, nil
-}
-
-// addresses are those under which people reach a Foyer with settings s.
-func addresses(s *config.Settings) []string {
-	hosts := []string{s.Name + ".local"}
-	ips, err := host.Addresses()
-	if err == nil {
-		for _, ip := range ips {
-			if ip.Is4() {
-				hosts = append(hosts, ip.String())
-			}
-		}
-	}
-	hosts = append(hosts, s.Addresses...)
-	var out []string
-	for _, h := range hosts {
-		if s.HTTPSPort != 443 {
-			h = net.JoinHostPort(h, strconv.Itoa(s.HTTPSPort))
-		}
-		out = append(out, "https://"+h+"/")
-	}
-	return out
 }
 
 // runDirFor returns a folder for sockets whose path is short enough for them.

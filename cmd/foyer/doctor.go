@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foyer-server/foyer/installer"
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/supervisor/health"
+)
+
+func (a *app) doctorCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Args: usage(a, cobra.NoArgs),
+		Short: hint.T("Look at everything; exit code 3 when something is wrong", "Tout examiner ; code de sortie 3 si quelque chose ne va pas").In(a.lang),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
+	}
+}
+
+// doctor looks at this machine: what the running Foyer found, and whether what
+// is installed is as it should be; where nothing is installed, whether it could be.
+func (a *app) doctor(ctx context.Context) error {
+	var found []health.Result
+	if installed() || a.runDir != config.SystemRun {
+		s, err := control.Dial(a.runDir).Status(ctx)
+		switch e := hint.Find(err); {
+		case err == nil:
+			found = s.Checks
+		case e != nil && e.Code == "need-root":
+			return err
+		default:
+			found = append(found, fromError("running", hint.T("Foyer", "Foyer"), err))
+		}
+	}
+	if a.runDir == config.SystemRun {
+		found = append(found, a.examineInstallation(ctx)...)
+	}
+	worst, bad := health.Worst(found)
+	bad = bad && worst.Severity >= health.Warning
+	switch {
+	case a.json:
+		a.printJSON(map[string]any{"ok": !bad, "findings": found})
+	default:
+		for _, r := range found {
+			if r.Severity == health.OK {
+				fmt.Fprintf(a.out, "✓ %s: %s\n", r.Title.In(a.lang), r.What.In(a.lang))
+			}
+		}
+		a.findings(found)
+		if !bad {
+			a.say(hint.T("\nNothing is wrong.", "\nRien ne cloche."))
+		}
+	}
+	if bad {
+		return hint.New("problems-found", worst.What, worst.Did, worst.Do).Because(errSaid).Exits(hint.ExitProblems)
+	}
+	return nil
+}
+
+// examineInstallation compares the machine with the plan: installed, the plan
+// must be empty; not installed, it must be possible.
+func (a *app) examineInstallation(ctx context.Context) []health.Result {
+	title := hint.T("Installation", "Installation")
+	s, err := config.Load(a.settings, nil)
+	if err != nil {
+		return []health.Result{fromError("settings", hint.T("Settings", "Réglages"), err)}
+	}
+	answers, err := installer.LoadAnswers("", a.in, nil, map[string]string{"name": s.Name, "data": s.Data})
+	if err != nil {
+		return []health.Result{fromError("installation", title, err)}
+	}
+	in, err := a.installer(answers, false)
+	if err != nil {
+		return []health.Result{fromError("installation", title, err)}
+	}
+	if installed() && os.Geteuid() > 0 {
+		return nil // only root can look into what root owns
+	}
+	plan, err := in.Plan(ctx)
+	if err != nil {
+		return []health.Result{fromError("installation", title, err)}
+	}
+	if !installed() {
+		return []health.Result{{Code: "installation", Title: title, Finding: health.Finding{
+			Severity: health.Info, What: hint.T("Foyer is not installed here; nothing stands in its way.", "Foyer n'est pas installé ici ; rien ne s'y oppose."),
+			Do: hint.T("Install it with `sudo foyer install`.", "Installez-le par `sudo foyer install`."),
+		}}}
+	}
+	var out []health.Result
+	for _, c := range plan.Changes {
+		f := health.Finding{
+			Severity: health.Warning, What: hint.T("%s is not as it should be.", "%s n'est pas comme il devrait.", c.What),
+			Do: hint.T("`sudo foyer install` mends it.", "`sudo foyer install` le répare."),
+		}
+		if c.Op == "!" {
+			f = health.Finding{
+				Severity: health.Info, What: hint.T("%s was edited by hand.", "%s a été modifié à la main.", c.What), Did: hint.T("Foyer leaves it as it is.", "Foyer le laisse tel quel."),
+				Do: hint.T("To have ours again: `sudo foyer install --replace-edited`.", "Pour retrouver le nôtre : `sudo foyer install --replace-edited`."),
+			}
+		}
+		out = append(out, health.Result{Code: "installation", Title: title, Finding: f})
+	}
+	if len(out) == 0 {
+		out = append(out, health.Result{Code: "installation", Title: title, Finding: health.Finding{What: hint.T("Everything is in its place.", "Tout est à sa place.")}})
+	}
+	return out
+}
+
+// fromError is a finding made of an error.
+func fromError(code string, title hint.Text, err error) health.Result {
+	f := health.Finding{Severity: health.Error, What: hint.T("It did not work: %s.", "Cela n'a pas marché : %s.", err.Error())}
+	if e := hint.Find(err); e != nil {
+		code, f.What, f.Did, f.Do = e.Code, e.What, e.Did, e.Do
+	}
+	return health.Result{Code: code, Title: title, Finding: f}
+}

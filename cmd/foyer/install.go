@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foyer-server/foyer/installer"
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/tui"
+)
+
+type installFlags struct {
+	answers                           string
+	yes, dryRun, print, replaceEdited bool
+	given                             map[string]string // answers given as flags
+}
+
+func (a *app) installCmd() *cobra.Command {
+	f := installFlags{given: map[string]string{}}
+	cmd := &cobra.Command{
+		Use: "install", Args: usage(a, cobra.NoArgs),
+		Short: hint.T("Install Foyer on this machine", "Installer Foyer sur cette machine").In(a.lang),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, k := range installer.AnswerKeys {
+				if flag := cmd.Flags().Lookup(k.Flag()); flag != nil && flag.Changed {
+					f.given[k.Name] = flag.Value.String()
+				}
+			}
+			return a.install(cmd.Context(), f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.answers, "answers", "", hint.T("file with the answers (-: standard input)", "fichier de réponses (- : entrée standard)").In(a.lang))
+	flags.BoolVar(&f.yes, "yes", false, hint.T("do not ask", "ne rien demander").In(a.lang))
+	flags.BoolVar(&f.dryRun, "dry-run", false, hint.T("show the plan and change nothing", "montrer le plan et ne rien changer").In(a.lang))
+	flags.BoolVar(&f.print, "print-answers", false, hint.T("print the answers as a file for --answers, and change nothing", "écrire les réponses en fichier pour --answers, sans rien changer").In(a.lang))
+	flags.BoolVar(&f.replaceEdited, "replace-edited", false, hint.T("write files that were edited by hand anew; the edited ones are kept as NAME.edited", "réécrire les fichiers modifiés à la main ; ceux-ci restent en NOM.edited").In(a.lang))
+	for _, k := range installer.AnswerKeys {
+		if k.Flag() != "" {
+			flags.String(k.Flag(), "", k.Means.In(a.lang))
+		}
+	}
+	return cmd
+}
+
+func (a *app) install(ctx context.Context, f installFlags) error {
+	answers, err := installer.LoadAnswers(f.answers, a.in, a.environ, f.given)
+	if err != nil {
+		return err
+	}
+	if l, ok := hint.ParseLang(answers.Language); ok {
+		a.lang = l
+	}
+	if f.print {
+		return answers.Write(a.out)
+	}
+	in, err := a.installer(answers, f.replaceEdited)
+	if err != nil {
+		return err
+	}
+	plan, err := in.Plan(ctx)
+	if err != nil {
+		return err
+	}
+	if f.dryRun {
+		return a.showPlan(plan)
+	}
+	if !f.yes && !a.onTerminal() {
+		return hint.New("yes-needed", hint.T("Without a terminal nobody can be asked.", "Sans terminal, personne ne peut répondre."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Add --yes to install, or --dry-run to see the plan.", "Ajoutez --yes pour installer, ou --dry-run pour voir le plan.")).Exits(hint.ExitUsage)
+	}
+	if os.Geteuid() > 0 {
+		return needRoot()
+	}
+	if !f.yes {
+		return a.installOnScreens(ctx, in, plan)
+	}
+	res, err := in.Apply(ctx, a.progress(ctx))
+	if err != nil {
+		return err
+	}
+	return a.showResult(res, plan)
+}
+
+// installOnScreens asks and shows on the terminal. What there is to know stays
+// there when the screens are gone.
+func (a *app) installOnScreens(ctx context.Context, in *installer.Installer, plan installer.Plan) error {
+	if plan.Empty() {
+		return a.showResult(installer.Result{Addresses: in.Addresses()}, plan)
+	}
+	screens := tui.Installation{
+		Lang: a.lang, UTF8: a.utf8(),
+		Claimed: func(ctx context.Context) bool { claimed, _ := a.claimedNow(ctx); return claimed },
+	}
+	for _, c := range plan.Changes {
+		screens.Changes = append(screens.Changes, tui.Change{Mark: c.Op, What: c.KindText().In(a.lang) + " " + c.What, Why: c.Why})
+	}
+	var res installer.Result
+	screens.Apply = func(ctx context.Context, progress func(tui.Progress)) (tui.Outcome, error) {
+		var err error
+		res, err = in.Apply(ctx, func(e installer.Event) {
+			if e.Kind == installer.StepStarted || e.Kind == installer.StepDone {
+				progress(tui.Progress{N: e.N, Of: e.Of, Title: e.Title, Done: e.Kind == installer.StepDone})
+			}
+		})
+		return tui.Outcome{Addresses: res.Addresses, Code: res.ClaimCode, Owner: res.Owner}, err
+	}
+	_, err := tui.Install(ctx, a.in, a.out, a.environ, screens)
+	if errors.Is(err, tui.ErrCancelled) {
+		return cancelled()
+	}
+	if err != nil {
+		return err
+	}
+	return a.showResult(res, plan)
+}
+
+func cancelled() error {
+	return hint.New("cancelled", hint.T("Stopped.", "Arrêté."), hint.T("Nothing was changed.", "Rien n'a été changé."), hint.Text{}).Because(tui.ErrCancelled)
+}
+
+// utf8 reports whether the terminal shows more than ASCII (setlocale(3)).
+func (a *app) utf8() bool {
+	locale := or(or(a.getenv("LC_ALL"), a.getenv("LC_CTYPE")), a.getenv("LANG"))
+	return strings.Contains(strings.ToLower(strings.ReplaceAll(locale, "-", "")), "utf8")
+}
+
+// installer wires one for this machine.
+func (a *app) installer(answers *installer.Answers, replaceEdited bool) (*installer.Installer, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find this program's file: %w", err)
+	}
+	return installer.New(installer.Config{
+		Answers: answers, Root: "/", Executable: exe, Version: version, Runner: host.Exec{},
+		Claimed: a.claimedNow, ReplaceEdited: replaceEdited, Log: slog.New(slog.DiscardHandler),
+	}), nil
+}
+
+// claimedNow asks the running Foyer whether it has an owner; running is false
+// when there is none to ask.
+func (a *app) claimedNow(ctx context.Context) (claimed, running bool) {
+	s, err := control.Dial(config.SystemRun).Status(ctx)
+	return err == nil && s.Claimed, err == nil && s.Server.State == "healthy"
+}
+
+// progress shows the steps as they are done: a line each, or with --json one
+// object each on standard error. FOYER_INSTALL_PAUSE_AFTER=STEP stands still after
+// a step until interrupted, so that a test can cut the power right there.
+func (a *app) progress(ctx context.Context) func(installer.Event) {
+	pause := a.getenv("FOYER_INSTALL_PAUSE_AFTER")
+	return func(e installer.Event) {
+		if a.json {
+			json.NewEncoder(a.err).Encode(e) //nolint:errcheck // progress nobody reads
+		} else if e.Kind == installer.StepDone || e.Kind == installer.StepUndone {
+			fmt.Fprintf(a.out, "[%d/%d] %s … %s\n", e.N, e.Of, e.Title.In(a.lang), e.Word().In(a.lang))
+		}
+		if pause != "" && e.Step == pause && e.Kind == installer.StepDone {
+			json.NewEncoder(a.err).Encode(map[string]string{"event": "paused", "step": e.Step}) //nolint:errcheck // as above
+			<-ctx.Done()
+		}
+	}
+}
+
+func (a *app) showPlan(p installer.Plan) error {
+	if a.json {
+		a.printJSON(map[string]any{"steps": p.Steps, "plan": p.Changes, "changed": false})
+		return nil
+	}
+	if len(p.Changes) == 0 {
+		a.say(nothingToDo())
+		return nil
+	}
+	a.say(hint.T("Foyer will make these changes to this machine:", "Foyer fera ces changements sur cette machine :"))
+	for _, c := range p.Changes {
+		fmt.Fprintf(a.out, "  %s %-8s %s\n             %s\n", c.Op, c.KindText().In(a.lang), c.What, c.Why.In(a.lang))
+	}
+	return nil
+}
+
+func nothingToDo() hint.Text {
+	return hint.T("Foyer is installed already; there was nothing to change.", "Foyer est déjà installé ; il n'y avait rien à changer.")
+}
+
+func (a *app) showResult(r installer.Result, p installer.Plan) error {
+	if a.json {
+		a.printJSON(map[string]any{"changed": r.Changed, "addresses": r.Addresses, "claim": r.ClaimCode, "owner": r.Owner, "plan": p.Changes})
+		return nil
+	}
+	if !r.Changed {
+		a.say(nothingToDo())
+	} else {
+		a.say(hint.T("Foyer is installed and running.", "Foyer est installé et tourne."))
+	}
+	for _, address := range r.Addresses {
+		fmt.Fprintf(a.out, "  %s\n", address)
+	}
+	switch {
+	case r.ClaimCode != "":
+		a.say(hint.T("Open one of these addresses and type the code %s within 24 hours to become its owner.", "Ouvrez une de ces adresses et tapez le code %s dans les 24 heures pour en devenir propriétaire.", r.ClaimCode))
+	case r.Owner != "":
+		a.say(hint.T("Its owner is %s.", "Son propriétaire est %s.", r.Owner))
+	default:
+		if claimed, running := a.claimedNow(context.Background()); running && !claimed {
+			a.say(hint.T("It waits for its first owner: `sudo foyer claim` gives a code.", "Il attend son premier propriétaire : `sudo foyer claim` donne un code."))
+		}
+	}
+	for _, c := range p.Changes {
+		if c.Op == "!" {
+			a.say(hint.T("%s was edited by hand and is left as it is; `sudo foyer install --replace-edited` writes it anew.", "%s a été modifié à la main et reste tel quel ; `sudo foyer install --replace-edited` le réécrit.", c.What))
+		}
+	}
+	return nil
+}
+
+func (a *app) uninstallCmd() *cobra.Command {
+	var purge, yes bool
+	cmd := &cobra.Command{
+		Use: "uninstall", Args: usage(a, cobra.NoArgs),
+		Short: hint.T("Take Foyer away; your data stays, unless --purge", "Retirer Foyer ; vos données restent, sauf --purge").In(a.lang),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.uninstall(cmd.Context(), purge, yes) },
+	}
+	cmd.Flags().BoolVar(&purge, "purge", false, hint.T("remove everything, your data too", "tout effacer, vos données aussi").In(a.lang))
+	cmd.Flags().BoolVar(&yes, "yes", false, hint.T("do not ask", "ne rien demander").In(a.lang))
+	return cmd
+}
+
+func (a *app) uninstall(ctx context.Context, purge, yes bool) error {
+	if os.Geteuid() > 0 {
+		return needRoot()
+	}
+	s, err := config.Load(a.settings, nil)
+	if err != nil { // settings that cannot be read must not keep Foyer from being taken away
+		s = config.Default()
+	}
+	answers, err := installer.LoadAnswers("", a.in, nil, map[string]string{"name": s.Name, "data": s.Data})
+	if err != nil {
+		return err
+	}
+	in, err := a.installer(answers, false)
+	if err != nil {
+		return err
+	}
+	if !yes {
+		if err := a.confirmUninstall(purge, s.Name); err != nil {
+			return err
+		}
+	}
+	changed, err := in.Undo(ctx, purge, a.progress(ctx))
+	if err != nil {
+		return err
+	}
+	if a.json {
+		a.printJSON(map[string]any{"changed": changed, "purged": purge})
+		return nil
+	}
+	switch {
+	case !changed:
+		a.say(hint.T("Foyer is not installed here; there was nothing to do.", "Foyer n'est pas installé ici ; il n'y avait rien à faire."))
+	case purge:
+		a.say(hint.T("Foyer and all its data are gone.", "Foyer et toutes ses données sont partis."))
+	default:
+		a.say(hint.T("Foyer is gone. Your data stays in %s; `foyer install` finds it again.", "Foyer est parti. Vos données restent dans %s ; `foyer install` les retrouvera.", s.Data))
+	}
+	return nil
+}
+
+// confirmUninstall asks. Before a purge the server's name must be typed.
+func (a *app) confirmUninstall(purge bool, name string) error {
+	if !a.onTerminal() && !a.plain {
+		return hint.New("yes-needed", hint.T("Without a terminal nobody can be asked.", "Sans terminal, personne ne peut répondre."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Add --yes.", "Ajoutez --yes.")).Exits(hint.ExitUsage)
+	}
+	want := "yes"
+	if a.lang == hint.FR {
+		want = "oui"
+	}
+	if purge {
+		want = name
+		a.say(hint.T("This removes Foyer and ALL ITS DATA. There is no way back. Type the server's name (%s) to go on:", "Ceci efface Foyer et TOUTES SES DONNÉES. Il n'y a pas de retour. Tapez le nom du serveur (%s) pour continuer :", want))
+	} else {
+		a.say(hint.T("This takes Foyer away and keeps its data. Type %s to go on:", "Ceci retire Foyer et garde ses données. Tapez %s pour continuer :", want))
+	}
+	var typed string
+	if _, err := fmt.Fscanln(a.in, &typed); err != nil || typed != want {
+		return cancelled()
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/foyer-server/foyer/supervisor/control"
+)
+
+// The command line is tested by scripts a user could read: testdata/script.
+// `foyer` in them is this test binary, with the real main.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"foyer": func() {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}
+		os.Exit(a.run(ctx, os.Args[1:]))
+	}})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor},
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("LANG", "en_GB.UTF-8")
+			return nil
+		},
+	})
+}
+
+// waitFor waits until somebody answers on the control socket in the script's
+// folder and says that the server is healthy.
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	c := control.Dial(filepath.Dir(ts.MkAbs(args[0])))
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
+		if s, err := c.Status(context.Background()); err == nil && s.Server.State == "healthy" {
+			return
+		}
+	}
+	ts.Fatalf("%s: no healthy Foyer there", args[0])
+}
