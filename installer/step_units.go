@@ -56,7 +56,7 @@ func (s unitsStep) Check(ctx context.Context) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.m.service.Manager() == host.Systemd && (!st.Enabled || st.NeedsReload) || !st.Installed {
+	if s.m.service.Manager() == host.Systemd && !st.Masked && (!st.Enabled || st.NeedsReload) || !st.Installed {
 		out = append(out, Change{Op: Changed, Kind: KindUnit, What: "foyer", Why: hint.T("so that Foyer starts with the machine", "pour que Foyer démarre avec la machine")})
 	}
 	return out, nil

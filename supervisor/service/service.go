@@ -65,7 +65,8 @@ type File struct {
 // State is how the service is, in the service manager's own words.
 type State struct {
 	Installed   bool
-	Enabled     bool      // starts at boot
+	Enabled     bool      // starts at boot, with its socket
+	Masked      bool      // somebody has forbidden to start it
 	Active      string    // "active", "activating", "failed", "inactive", …; "" = not known
 	Sub         string    // "running", "auto-restart", …
 	Result      string    // "success", "exit-code", "watchdog", …
@@ -170,10 +171,17 @@ func (s *Service) Restart(ctx context.Context, sockets bool) error {
 // State asks the service manager how the service is. A service that is not
 // installed is no error.
 func (s *Service) State(ctx context.Context) (State, error) {
-	if s.cfg.Manager == host.Systemd {
-		return s.stateSystemd(ctx, Name+".service")
+	if s.cfg.Manager != host.Systemd {
+		return s.stateOther()
 	}
-	return s.stateOther()
+	st, err := s.stateSystemd(ctx, Name+".service")
+	if err != nil {
+		return State{}, err
+	}
+	socket, err := s.stateSystemd(ctx, Name+".socket")
+	st.Enabled = st.Enabled && socket.Enabled
+	st.NeedsReload = st.NeedsReload || socket.NeedsReload
+	return st, err
 }
 
 // Listens reports whether the socket unit is what holds the TCP port open. Where

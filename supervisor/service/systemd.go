@@ -140,6 +140,7 @@ func (s *Service) stateSystemd(ctx context.Context, unit string) (State, error) 
 	st := State{
 		Installed: props["LoadState"] != "not-found" && props["LoadState"] != "", Enabled: props["UnitFileState"] == "enabled",
 		Active: props["ActiveState"], Sub: props["SubState"], Result: props["Result"], NeedsReload: props["NeedDaemonReload"] == "yes",
+		Masked: props["LoadState"] == "masked",
 	}
 	st.Restarts, _ = strconv.Atoi(props["NRestarts"]) // a socket has none
 	st.PID, _ = strconv.Atoi(props["MainPID"])
