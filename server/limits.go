@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -159,10 +160,8 @@ func method(m string) string {
 // template is what the log may know of a path: its first words, if they are ours.
 func template(path string) string {
 	known := func(s string, words ...string) string {
-		for _, w := range words {
-			if s == w {
-				return s
-			}
+		if slices.Contains(words, s) {
+			return s
 		}
 		return "…"
 	}

@@ -78,6 +78,7 @@ type Certs struct {
 	came     map[netip.Addr]bool // addresses clients came to
 	mended   map[string]time.Time
 	expires  time.Time // as last seen in a handshake
+	refused  error     // why it did not hold
 	lookedAt time.Time
 
 	cancel context.CancelFunc
@@ -374,35 +375,39 @@ func (c *Certs) Names() []string {
 // trusts the root; the error says why such a client would refuse.
 func (c *Certs) Expiry(ctx context.Context) (time.Time, error) {
 	c.mu.Lock()
-	end, fresh := c.expires, !c.lookedAt.IsZero() && time.Since(c.lookedAt).Abs() < lookEvery
+	end, err, at := c.expires, c.refused, c.lookedAt
 	c.mu.Unlock()
-	if fresh && now().Before(end) {
-		return end, nil
+	if !at.IsZero() && time.Since(at).Abs() < lookEvery && (err != nil || now().Before(end)) {
+		return end, err
 	}
+	end, err = c.look(ctx)
+	if ctx.Err() != nil {
+		return time.Time{}, fmt.Errorf("cannot make a handshake with ourselves in time: %w", ctx.Err())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expires, c.refused, c.lookedAt = end, err, time.Now()
+	return end, err
+}
+
+func (c *Certs) look(ctx context.Context) (time.Time, error) {
 	roots := x509.NewCertPool()
 	roots.AddCert(c.ca.root)
 	near, far := net.Pipe()
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	defer near.Close()
 	stop := context.AfterFunc(ctx, func() { near.Close() })
 	defer stop()
-	var wg sync.WaitGroup
-	defer wg.Wait()
 	wg.Go(func() {
 		defer far.Close()
-		// The client's side says what went wrong.
-		_ = tls.Server(far, c.TLSConfig()).HandshakeContext(ctx)
+		_ = tls.Server(far, c.TLSConfig()).HandshakeContext(ctx) // the client's side says what went wrong
 	})
 	client := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: c.primary, Time: now})
 	if err := client.HandshakeContext(ctx); err != nil {
-		near.Close()
 		return time.Time{}, fmt.Errorf("cannot make a handshake with ourselves: %w", err)
 	}
-	end = client.ConnectionState().PeerCertificates[0].NotAfter
-	near.Close()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.expires, c.lookedAt = end, time.Now()
-	return end, nil
+	return client.ConnectionState().PeerCertificates[0].NotAfter, nil
 }
 
 var loopback4, loopback6 = netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()

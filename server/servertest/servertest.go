@@ -66,7 +66,6 @@ type Server struct {
 	stop  context.CancelFunc
 	ended chan struct{}
 	err   error
-	once  sync.Once
 	log   *buffer
 }
 
