@@ -175,13 +175,14 @@ func (o *fakeOS) ufwCommand(args []string) (string, error) {
 	}
 	switch args[0] {
 	case "status":
-		out := "Status: active\n\nTo                         Action      From\n"
+		var out strings.Builder
+		out.WriteString("Status: active\n\nTo                         Action      From\n")
 		for r, open := range o.rules {
 			if open {
-				out += r + "                     ALLOW       Anywhere\n"
+				out.WriteString(r + "                     ALLOW       Anywhere\n")
 			}
 		}
-		return out, nil
+		return out.String(), nil
 	case "allow":
 		o.tick()
 		o.rules[args[1]] = true

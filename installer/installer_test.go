@@ -36,6 +36,7 @@ func mustUndo(t *testing.T, in *Installer, purge bool) {
 }
 
 func TestPlanInstallAgainAndPurge(t *testing.T) {
+	t.Parallel()
 	o := newFakeOS(t)
 	o.ufw = true
 	before := o.tree()
@@ -161,6 +162,7 @@ func TestUninstallKeepsWhatIsThePersons(t *testing.T) {
 // The power goes at every moment of an install; a second one finishes it, and a
 // purge after that leaves nothing.
 func TestPowerCutAtEveryMoment(t *testing.T) {
+	t.Parallel()
 	calm := newFakeOS(t)
 	calm.ufw = true
 	before := calm.tree()
@@ -201,6 +203,7 @@ func TestPowerCutAtEveryMoment(t *testing.T) {
 
 // The power goes at every moment of a purge; a second one finishes it.
 func TestPowerCutWhileUninstalling(t *testing.T) {
+	t.Parallel()
 	for n, went := 1, true; went; n++ {
 		o := newFakeOS(t)
 		o.ufw = true
@@ -228,6 +231,7 @@ func TestPowerCutWhileUninstalling(t *testing.T) {
 }
 
 func TestFailureOnAFreshMachineIsTakenBack(t *testing.T) {
+	t.Parallel()
 	o := newFakeOS(t)
 	before := o.tree()
 	broken := o.installer(func(c *Config) {
@@ -508,6 +512,7 @@ func TestAnswersOnTheBootPartitionAreBlanked(t *testing.T) {
 }
 
 func TestOwnerOfTheAnswersIsMadeAtOnce(t *testing.T) {
+	t.Parallel()
 	o := newFakeOS(t)
 	a, err := LoadAnswers("", nil, []string{"FOYER_OWNER_PASSWORD=correct horse"}, map[string]string{"owner": "jeannine", "http_port": "8080", "https_port": "8443"})
 	if err != nil {

@@ -62,6 +62,7 @@ func TestJournalRemembers(t *testing.T) {
 // However a power cut tears the end, what was whole before stays, and the journal
 // goes on.
 func TestTornJournal(t *testing.T) {
+	t.Parallel()
 	j := newJournal(t)
 	for i := range 3 {
 		if err := j.write(record{Op: opIntent, Step: fmt.Sprint(i), Changes: []Change{{Step: fmt.Sprint(i), Op: Made, Kind: KindFile, What: "/" + fmt.Sprint(i)}}}); err != nil {
@@ -215,6 +216,7 @@ var _ Step = fakeStep{}
 
 // The engine by itself: cut between any two acts, done again, undone.
 func TestEngineGoesOnWhereItWasCut(t *testing.T) {
+	t.Parallel()
 	script := func(o *fakeOS, w world) *Installer {
 		in := o.installer(nil)
 		in.steps = func(*machine) []Step {

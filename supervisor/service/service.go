@@ -18,6 +18,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"time"
 
@@ -237,9 +238,7 @@ func (k kardianos) service() (service.Service, error) {
 			opts["OpenRCScript"] = f.Text
 		}
 	}
-	for key, v := range options() {
-		opts[key] = v
-	}
+	maps.Copy(opts, options())
 	return service.New(idle{}, &service.Config{
 		Name: Name, DisplayName: "Foyer", Description: "Foyer, a personal storage server",
 		Executable: k.cfg.Executable, Arguments: []string{"supervise"}, UserName: account(k.cfg.User), Option: opts,
