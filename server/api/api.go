@@ -22,6 +22,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"github.com/foyer-server/foyer/internal/config"
@@ -52,6 +53,7 @@ type api struct {
 	inFlight   atomic.Int64 // bytes of large bodies being held
 	toldFull   atomic.Int64 // when the log was last told that the disk is full, in Unix seconds
 	buffers    sync.Pool
+	tokens     *tokens
 }
 
 // New returns the handler.
@@ -66,6 +68,7 @@ func New(c Config) http.Handler {
 		redirects:  newRedirects(k),
 		scheme:     k.String("http_scheme"),
 		host:       k.String("http_host"),
+		tokens:     &tokens{live: map[string]time.Time{}},
 	}
 	if n := k.Int("backoff", 0); n > 0 {
 		a.backoff = []string{strconv.Itoa(n)}

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/foyer-server/foyer/server/kinto"
@@ -107,70 +106,11 @@ func validQuery(raw string) bool {
 	return err != nil || utf8.ValidString(text)
 }
 
-// parameters reads the query string into req; what it cannot honour is an error,
-// never left out: a filter that is ignored would delete too much.
-func parameters(h http.Header, raw string, req *kinto.Request) error {
-	req.Query = kinto.Everything()
-	if raw == "" {
-		return nil
-	}
-	values, err := url.ParseQuery(raw)
-	if err != nil {
-		return kinto.Invalid("querystring", "", "Malformed query string")
-	}
-	if req.ID != "" {
-		return objectParameters(values, req)
-	}
-	if req.Op == kinto.Create {
-		return nil
-	}
-	var bad []error
-	for name, all := range values {
-		value := all[0]
-		switch name {
-		case "_since", "_before", "_to":
-			n, ok := bound(value)
-			if !ok || len(all) > 1 {
-				bad = append(bad, kinto.Invalid("querystring", name, "Invalid value for "+name))
-				continue
-			}
-			req.Query.Tombstones = true
-			if name == "_since" {
-				req.Query.Since = n
-				continue
-			}
-			if req.Query.Before < 0 || n < req.Query.Before {
-				req.Query.Before = n
-			}
-			if name == "_to" {
-				h["Alert"] = []string{`{"code":"soft-eol","message":"_to is now deprecated, you should use _before instead","url":"https://kinto.readthedocs.io/en/stable/api/1.x/filtering.html"}`}
-			}
-		case "_limit":
-			n, err := limit(value)
-			if err != nil {
-				bad = append(bad, err)
-			}
-			req.Query.Limit = n
-		case "_sort":
-			if value != "-last_modified" {
-				bad = append(bad, kinto.Invalid("querystring", name, "_sort: this server sorts by -last_modified only"))
-			}
-		case "_fields", "_token":
-			bad = append(bad, kinto.Invalid("querystring", name, name+" is not available on this server"))
-		default:
-			if !strings.HasPrefix(name, "_") {
-				bad = append(bad, kinto.Invalid("querystring", name, fmt.Sprintf("Unknown filter field '%s'", name)))
-			}
-		}
-	}
-	return kinto.Problems(bad...)
-}
-
 // objectParameters reads those of a request on one object: the timestamp a
 // deletion asks for (§6).
 func objectParameters(values url.Values, req *kinto.Request) error {
-	if _, ok := values["_fields"]; ok && req.Op == kinto.Get {
-		return kinto.Invalid("querystring", "_fields", "_fields is not available on this server")
+	if req.Op == kinto.Get {
+		req.Fields = kinto.ParseFields(values.Get("_fields"))
 	}
 	if req.Op != kinto.Delete || !values.Has("last_modified") {
 		return nil
@@ -201,7 +141,7 @@ func bound(text string) (int64, bool) {
 		}
 		n = int64(math.Floor(f))
 	}
-	return n, n <= time.Now().Add(24*time.Hour).UnixMilli()
+	return n, n <= latest()
 }
 
 // limit reads _limit: 0 and nothing mean no limit.

@@ -72,10 +72,12 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 		}
 	}
 	req.Cond, bad[1] = conditions(r.Header)
-	bad[2] = parameters(w.Header(), r.URL.RawQuery, &req)
+	used, err := a.parameters(w.Header(), r.URL.RawQuery, &req)
+	bad[2] = err
 	req.Invalid = kinto.Problems(bad[:]...)
 	answer, err := a.Kinto.Do(r.Context(), &req)
 	if err != nil {
+		a.tokens.keep(used)
 		if who.ID == "" && errors.Is(err, kinto.ErrForbidden) {
 			err = errSignIn
 		}
@@ -166,17 +168,24 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, req *kinto.Request,
 	b := *buf
 	switch {
 	case ans.Object == nil:
+		if ans.Next != nil {
+			h["Next-Page"] = []string{a.nextPage(r, req, ans)}
+		}
 		b = append(b, `{"data":[`...)
 		for i := range ans.Objects {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = ans.Objects[i].AppendJSON(b)
+			b = ans.Objects[i].AppendFields(b, req.Fields)
 		}
 		b = append(b, `]}`...)
 	case ans.Object.Deleted:
 		b = append(b, `{"data":`...)
 		b = ans.Object.AppendJSON(b)
+		b = append(b, '}')
+	case req.Fields != nil:
+		b = append(b, `{"data":`...)
+		b = ans.Object.AppendFields(b, req.Fields)
 		b = append(b, '}')
 	default:
 		b = append(b, `{"permissions":`...)

@@ -26,6 +26,7 @@ type Service struct {
 	store    Store
 	explicit bool // whoever writes an object is added to its writers
 	readonly bool
+	page     int                          // objects in one page of a list
 	granted  map[Kind]map[string][]string // principals that settings grant, by kind asked for and permission needed
 }
 
@@ -35,8 +36,21 @@ func New(store Store, settings config.Kinto) *Service {
 		store:    store,
 		explicit: settings.Bool("explicit_permissions"),
 		readonly: settings.Bool("readonly"),
+		page:     pageOf(settings),
 		granted:  grantedBySettings(settings),
 	}
+}
+
+// pageOf is how many objects a page may hold.
+func pageOf(settings config.Kinto) int {
+	n := settings.Int("storage_max_fetch_size", 10_000)
+	if n <= 0 {
+		n = 10_000
+	}
+	if by := settings.Int("paginate_by", 0); by > 0 {
+		n = min(n, by)
+	}
+	return n
 }
 
 // Caller is who makes a request.
@@ -77,8 +91,10 @@ type Request struct {
 	ID   string // empty: the list itself
 	Cond Cond
 	Body Body
-	// Query is for lists. Granted is the Service's to set.
+	// Query is for lists. Granted is the Service's to set, and Limit its to lower.
 	Query Query
+	// Fields is what the answer to a Get is to have of each object.
+	Fields Fields
 	// Modified is the timestamp a deletion asks for; negative: none.
 	Modified int64
 	// Invalid is what is wrong with the request's form. It is returned only to
@@ -104,6 +120,8 @@ type Answer struct {
 	Created   bool
 	Object    *Object  // for a request on an object, and Create; a tombstone after Delete
 	Objects   []Object // of a list
+	Next      []byte   // Query.Position to continue from; nil: there is no more
+	Limit     int      // objects a page may hold
 	Total     int      // Count
 	Timestamp int64    // for ETag and Last-Modified
 	// Permissions is the object's map as JSON, as much as the caller may see.

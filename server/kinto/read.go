@@ -67,9 +67,25 @@ func (s *Service) look(tx Reader, r *Request) (*Answer, error) {
 		q.Tombstones = false
 		a.Total, err = tx.Count(r.List, q)
 	default:
-		a.Objects, err = tx.Select(r.List, q)
+		err = s.find(tx, r.List, q, a)
 	}
 	return a, err
+}
+
+// find selects one page of a list into a.
+func (s *Service) find(tx Reader, l List, q Query, a *Answer) error {
+	if q.Limit <= 0 || q.Limit > s.page {
+		q.Limit = s.page
+	}
+	found, more, err := tx.Select(l, q)
+	if err != nil {
+		return err
+	}
+	a.Objects, a.Limit = found, q.Limit
+	if more && len(found) > 0 {
+		a.Next = q.Position(&found[len(found)-1])
+	}
+	return nil
 }
 
 // list checks preconditions on a list with timestamp ts.

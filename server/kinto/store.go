@@ -27,9 +27,11 @@ type Reader interface {
 	Get(l List, id string) (*Object, error)
 	// Timestamp returns a list's timestamp; false when it never had one.
 	Timestamp(l List) (int64, bool, error)
-	// Select returns the objects q asks for, the newest first.
-	Select(l List, q Query) ([]Object, error)
-	// Count counts the objects q asks for, whatever its limit.
+	// Select returns the objects q asks for in its order, as many as its limit
+	// allows and fewer if they are large, and whether there are more. Ids and
+	// timestamps are looked up rather than looked for.
+	Select(l List, q Query) (found []Object, more bool, err error)
+	// Count counts the objects q asks for, whatever its limit and order.
 	Count(l List, q Query) (int, error)
 	// Meta returns a fact kept under a name of the server's own, or nil.
 	Meta(name string) ([]byte, error)
@@ -66,21 +68,4 @@ type Tx interface {
 type List struct {
 	Parent string // URI of the parent object: "", "/buckets/b", "/buckets/b/collections/c"; for an account its own name
 	Kind   Kind
-}
-
-// Query says which objects of a list are wanted.
-type Query struct {
-	Since, Before int64  // only timestamps > Since and < Before; negative: no bound
-	Tombstones    bool   // tombstones too
-	Limit         int    // at most so many; 0: all
-	Granted       *Grant // only objects that grant this; nil: all
-}
-
-// Everything is the Query for all live objects.
-func Everything() Query { return Query{Since: -1, Before: -1} }
-
-// Grant is a set of principals that hold one of some permissions on an object itself.
-type Grant struct {
-	Principals  []string
-	Permissions []string
 }

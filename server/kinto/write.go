@@ -126,10 +126,10 @@ func (s *Service) deleteList(tx Tx, r *Request) (*Answer, error) {
 		return a, nil
 	}
 	q.Tombstones = false
-	found, err := tx.Select(r.List, q)
-	if err != nil {
+	if err := s.find(tx, r.List, q, a); err != nil {
 		return nil, err
 	}
+	found := a.Objects
 	a.Objects = make([]Object, len(found))
 	for i := range found {
 		// The oldest first, so that the tombstones keep the order of the objects.

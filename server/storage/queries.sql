@@ -33,22 +33,41 @@ SELECT ts, data, permissions FROM objects WHERE list = ?1 AND id = ?2 AND delete
 INSERT INTO objects (list, id, ts, deleted, data, permissions) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 ON CONFLICT (list, id) DO UPDATE SET ts = excluded.ts, deleted = excluded.deleted, data = excluded.data, permissions = excluded.permissions
 
+-- The order is that of the index by timestamp; select_ids looks ids up instead, in no order.
 -- name: select
 SELECT id, ts, deleted, data, permissions FROM objects
 WHERE list = ?1 AND ts > ?2 AND ts < ?3 AND deleted <= ?4
-ORDER BY ts DESC LIMIT ?5
--- name: count
-SELECT count(*) FROM objects WHERE list = ?1 AND ts > ?2 AND ts < ?3 AND deleted <= ?4 LIMIT ?5
+ORDER BY ts DESC
 -- name: select_granted
 SELECT id, ts, deleted, data, permissions FROM objects
 WHERE list = ?1 AND ts > ?2 AND ts < ?3 AND deleted <= ?4
-  AND id IN (SELECT id FROM grants WHERE principal IN (SELECT value FROM json_each(?6)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?7)))
-ORDER BY ts DESC LIMIT ?5
+  AND id IN (SELECT id FROM grants WHERE principal IN (SELECT value FROM json_each(?5)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?6)))
+ORDER BY ts DESC
+-- name: select_up
+SELECT id, ts, deleted, data, permissions FROM objects
+WHERE list = ?1 AND ts > ?2 AND ts < ?3 AND deleted <= ?4
+ORDER BY ts
+-- name: select_up_granted
+SELECT id, ts, deleted, data, permissions FROM objects
+WHERE list = ?1 AND ts > ?2 AND ts < ?3 AND deleted <= ?4
+  AND id IN (SELECT id FROM grants WHERE principal IN (SELECT value FROM json_each(?5)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?6)))
+ORDER BY ts
+-- name: select_ids
+SELECT id, ts, deleted, data, permissions FROM objects
+WHERE list = ?1 AND +ts > ?2 AND +ts < ?3 AND deleted <= ?4
+  AND id IN (SELECT value FROM json_each(?7))
+-- name: select_ids_granted
+SELECT id, ts, deleted, data, permissions FROM objects
+WHERE list = ?1 AND +ts > ?2 AND +ts < ?3 AND deleted <= ?4
+  AND id IN (SELECT id FROM grants WHERE principal IN (SELECT value FROM json_each(?5)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?6)))
+  AND id IN (SELECT value FROM json_each(?7))
+-- name: count
+SELECT count(*) FROM objects
+WHERE list = ?1 AND ts > ?2 AND ts < ?3 AND deleted <= ?4
 -- name: count_granted
 SELECT count(*) FROM objects
 WHERE list = ?1 AND ts > ?2 AND ts < ?3 AND deleted <= ?4
-  AND id IN (SELECT id FROM grants WHERE principal IN (SELECT value FROM json_each(?6)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?7)))
-LIMIT ?5
+  AND id IN (SELECT id FROM grants WHERE principal IN (SELECT value FROM json_each(?5)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?6)))
 
 -- name: grant
 INSERT INTO grants (principal, list, id, permission) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING

@@ -233,7 +233,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("%d writes were refused because the disk is full, want the 8 large ones", full)
 	}
 	err := db.Read(t.Context(), func(tx kinto.Reader) error {
-		all, err := tx.Select(records, kinto.Everything())
+		all, _, err := tx.Select(records, kinto.Everything())
 		if len(all) != 9 {
 			t.Errorf("%d records", len(all))
 		}

@@ -1,9 +1,10 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"math"
+	"strings"
 	"unsafe"
 
 	"github.com/foyer-server/foyer/server/kinto"
@@ -109,7 +110,7 @@ func (v *view) Timestamp(l kinto.List) (int64, bool, error) {
 }
 
 // find binds the statement for a query; nil when the list is not there.
-func (v *view) find(name string, l kinto.List, q kinto.Query, limit int64) (*stmt, error) {
+func (v *view) find(name string, l kinto.List, q *kinto.Query) (*stmt, error) {
 	pk, err := v.list(l)
 	if pk == 0 {
 		return nil, err
@@ -117,19 +118,17 @@ func (v *view) find(name string, l kinto.List, q kinto.Query, limit int64) (*stm
 	if err := v.open(); err != nil {
 		return nil, err
 	}
-	before, tombstones := q.Before, int64(0)
-	if before < 0 {
-		before = math.MaxInt64
-	}
-	if q.Tombstones {
-		tombstones = 1
-	}
 	if q.Granted != nil {
 		name += "_granted"
 	}
-	s := v.c.do(name).int(1, pk).int(2, max(q.Since, -1)).int(3, before).int(4, tombstones).int(5, limit)
+	tombstones := int64(0)
+	if q.Tombstones {
+		tombstones = 1
+	}
+	since, before := q.Bounds()
+	s := v.c.do(name).int(1, pk).int(2, since).int(3, before).int(4, tombstones)
 	if q.Granted != nil {
-		s.text(6, list(q.Granted.Principals)).text(7, list(q.Granted.Permissions))
+		s.text(5, list(q.Granted.Principals)).text(6, list(q.Granted.Permissions))
 	}
 	return s, nil
 }
@@ -143,29 +142,70 @@ func list(words []string) string {
 }
 
 // Select implements kinto.Reader.
-func (v *view) Select(l kinto.List, q kinto.Query) ([]kinto.Object, error) {
-	limit := int64(-1)
-	if q.Limit > 0 {
-		limit = int64(q.Limit)
+func (v *view) Select(l kinto.List, q kinto.Query) ([]kinto.Object, bool, error) {
+	ordered := q.IDs == nil && (len(q.Sort) == 0 || q.Oldest())
+	page := kinto.NewPage(&q, ordered)
+	err := v.scan(l, &q, func(o *kinto.Object) bool {
+		switch {
+		case !page.Wants(o):
+			return !page.Full()
+		case ordered:
+			id := v.copy(unsafe.Slice(unsafe.StringData(o.ID), len(o.ID)))
+			page.Add(kinto.Object{
+				ID: unsafe.String(unsafe.SliceData(id), len(id)), Timestamp: o.Timestamp, Deleted: o.Deleted,
+				Data: v.copy(o.Data), Permissions: v.copy(o.Permissions),
+			})
+		default:
+			// It may be turned out again, and is then to leave nothing behind.
+			page.Add(kinto.Object{
+				ID: strings.Clone(o.ID), Timestamp: o.Timestamp, Deleted: o.Deleted,
+				Data: bytes.Clone(o.Data), Permissions: bytes.Clone(o.Permissions),
+			})
+		}
+		return true
+	})
+	if err != nil {
+		return nil, false, err
 	}
-	s, err := v.find("select", l, q, limit)
+	found, more := page.Done()
+	return found, more, nil
+}
+
+// scan calls each for the objects within the bounds, ids and grants of q, until it
+// returns false: in the query's order if that is one of timestamps. The object is
+// good until each returns.
+func (v *view) scan(l kinto.List, q *kinto.Query, each func(*kinto.Object) bool) error {
+	name := "select"
+	switch {
+	case q.IDs != nil:
+		name = "select_ids"
+	case q.Oldest():
+		name = "select_up"
+	}
+	s, err := v.find(name, l, q)
 	if s == nil {
-		return nil, err
+		return err
 	}
-	var out []kinto.Object
-	for {
+	if q.IDs != nil {
+		s.text(7, list(q.IDs))
+	}
+	for n := 1; ; n++ {
 		more, err := s.step()
 		if !more {
-			return out, err
+			return err
 		}
-		id := v.copy(s.raw(0))
-		out = append(out, kinto.Object{
+		id := s.raw(0)
+		o := kinto.Object{
 			ID: unsafe.String(unsafe.SliceData(id), len(id)), Timestamp: s.number(1), Deleted: s.number(2) != 0,
-			Data: v.copy(s.raw(3)), Permissions: v.copy(s.raw(4)),
-		})
-		if len(out)%256 == 0 && v.ctx.Err() != nil {
+			Data: s.raw(3), Permissions: s.raw(4),
+		}
+		if !each(&o) {
 			s.reset()
-			return nil, v.ctx.Err()
+			return nil
+		}
+		if n%256 == 0 && v.ctx.Err() != nil {
+			s.reset()
+			return v.ctx.Err()
 		}
 	}
 }
@@ -182,7 +222,18 @@ func (v *view) copy(b []byte) []byte {
 
 // Count implements kinto.Reader.
 func (v *view) Count(l kinto.List, q kinto.Query) (int, error) {
-	s, err := v.find("count", l, q, -1)
+	if q.IDs != nil || len(q.Filters) > 0 || q.After != nil {
+		n := 0
+		page := kinto.NewPage(&q, false)
+		err := v.scan(l, &q, func(o *kinto.Object) bool {
+			if page.Wants(o) {
+				n++
+			}
+			return true
+		})
+		return n, err
+	}
+	s, err := v.find("count", l, &q)
 	if s == nil {
 		return 0, err
 	}

@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(*testing.T) kinto.Store) {
 		{"ReadYourWrites", readYourWrites},
 		{"Select", selects},
 		{"Granted", granted},
+		{"Pages", pages},
 		{"Purge", purge},
 		{"Meta", meta},
 		{"Cancelled", cancelled},
@@ -362,7 +363,7 @@ func snapshot(t *testing.T, s kinto.Store) {
 			if err != nil {
 				return err
 			}
-			all, err := tx.Select(records, kinto.Everything())
+			all, _, err := tx.Select(records, kinto.Everything())
 			if err == nil && all[0].Timestamp != ts {
 				t.Errorf("the list is at %d, its newest object at %d", ts, all[0].Timestamp)
 			}
@@ -440,7 +441,7 @@ func selects(t *testing.T, s kinto.Store) {
 		{"nothing", kinto.Query{Since: ts[4], Before: -1, Tombstones: true}, []string{}},
 	} {
 		read(t, s, func(tx kinto.Reader) error {
-			got, err := tx.Select(records, c.q)
+			got, _, err := tx.Select(records, c.q)
 			if diff := cmp.Diff(c.want, ids(got)); diff != "" {
 				t.Errorf("%s: %s", c.name, diff)
 			}
@@ -449,7 +450,7 @@ func selects(t *testing.T, s kinto.Store) {
 			}
 			n, err := tx.Count(records, c.q)
 			c.q.Limit = 0
-			all, err2 := tx.Select(records, c.q)
+			all, _, err2 := tx.Select(records, c.q)
 			if n != len(all) {
 				t.Errorf("%s: counted %d", c.name, n)
 			}
@@ -457,13 +458,91 @@ func selects(t *testing.T, s kinto.Store) {
 		})
 	}
 	read(t, s, func(tx kinto.Reader) error {
-		got, err := tx.Select(others, kinto.Everything())
+		got, _, err := tx.Select(others, kinto.Everything())
 		n, err2 := tx.Count(others, kinto.Everything())
 		if len(got) != 0 || n != 0 {
 			t.Errorf("a list that never was: %v, %d", got, n)
 		}
 		return errors.Join(err, err2)
 	})
+}
+
+// pages: whatever the order, filters and size of a page, the pages together are the
+// whole, in order.
+func pages(t *testing.T, s kinto.Store) {
+	write(t, s, func(tx kinto.Tx) error {
+		for i := range 60 {
+			data := []string{`{}`, `{"a":null}`, `{"a":"x"}`, `{"a":2,"b":{"c":1}}`, `{"a":10,"b":{"c":"z"}}`, `{"a":true}`}[i%6]
+			if _, err := put(tx, records, fmt.Sprintf("r%02d", i), data); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	filter := func(name, value string) kinto.Filter {
+		f, err := kinto.ParseFilter(name, []string{value})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	for _, c := range []struct {
+		sort  string
+		ids   []string
+		where []kinto.Filter
+		n     int
+		first string
+	}{
+		{"", nil, nil, 60, "r59"},
+		{"last_modified", nil, nil, 60, "r00"},
+		{"id", nil, nil, 60, "r00"},
+		{"-id", nil, nil, 60, "r59"},
+		{"a", nil, nil, 60, "r55"},                // null first
+		{"-a,last_modified", nil, nil, 60, "r00"}, // missing first
+		{"-b.c,a", nil, nil, 60, "r55"},
+		{"a", nil, []kinto.Filter{filter("gt_a", "2")}, 30, "r58"},
+		{"", nil, []kinto.Filter{filter("a", "x"), filter("gt_id", "r20")}, 6, "r56"},
+		{"", []string{"r07", "r03", "no", "r03"}, nil, 2, "r07"},
+		{"last_modified", []string{"r07", "r03"}, nil, 2, "r03"},
+		{"a", []string{"r07", "r03"}, []kinto.Filter{filter("has_b", "true")}, 1, "r03"},
+	} {
+		for _, limit := range []int{0, 1, 7, 60, 61} {
+			q := kinto.Everything()
+			q.Sort, q.IDs, q.Filters, q.Limit = kinto.ParseSort(c.sort), c.ids, c.where, limit
+			var got []kinto.Object
+			read(t, s, func(tx kinto.Reader) error {
+				n, err := tx.Count(records, q)
+				if n != c.n {
+					t.Errorf("%+v: counted %d", c, n)
+				}
+				for more := true; more && err == nil; {
+					var found []kinto.Object
+					if found, more, err = tx.Select(records, q); err != nil {
+						break
+					}
+					if more != (limit > 0 && len(got)+len(found) < c.n) || limit > 0 && len(found) > limit {
+						t.Fatalf("%+v by %d: %d found after %d, more %v", c, limit, len(found), len(got), more)
+					}
+					got = append(got, found...)
+					if more {
+						next := q.Position(&found[len(found)-1])
+						q.After = nil
+						if !q.Continue(next) {
+							t.Fatalf("%s is no position", next)
+						}
+					}
+				}
+				return err
+			})
+			seen := map[string]bool{}
+			for _, o := range got {
+				seen[o.ID] = true
+			}
+			if len(got) != c.n || len(seen) != c.n || got[0].ID != c.first {
+				t.Errorf("%+v by %d: %v", c, limit, ids(got))
+			}
+		}
+	}
 }
 
 func granted(t *testing.T, s kinto.Store) {
@@ -487,7 +566,7 @@ func granted(t *testing.T, s kinto.Store) {
 			q := kinto.Everything()
 			q.Tombstones = true
 			q.Granted = &kinto.Grant{Principals: principals, Permissions: permissions}
-			got, err := tx.Select(records, q)
+			got, _, err := tx.Select(records, q)
 			if err != nil {
 				return err
 			}
@@ -568,7 +647,7 @@ func purge(t *testing.T, s kinto.Store) {
 		t.Errorf("began again at %d, was at %d", after, before)
 	}
 	read(t, s, func(tx kinto.Reader) error {
-		got, err := tx.Select(records, kinto.Query{Since: -1, Before: -1, Tombstones: true})
+		got, _, err := tx.Select(records, kinto.Query{Since: -1, Before: -1, Tombstones: true})
 		if diff := cmp.Diff([]string{"new"}, ids(got)); diff != "" {
 			t.Error(diff)
 		}
@@ -735,7 +814,7 @@ func Audit(t *testing.T, s kinto.Store, lines io.Reader) int {
 		}
 	}
 	read(t, s, func(tx kinto.Reader) error {
-		all, err := tx.Select(records, kinto.Everything())
+		all, _, err := tx.Select(records, kinto.Everything())
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,236 @@
+package api
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// parameters reads the query string into req; what it cannot honour is an error,
+// never left out: a filter that is ignored would delete too much.
+func (a *api) parameters(h http.Header, raw string, req *kinto.Request) (used string, err error) {
+	req.Query = kinto.Everything()
+	if raw == "" {
+		return "", nil
+	}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return "", kinto.Invalid("querystring", "", "Malformed query string")
+	}
+	if req.ID != "" {
+		return "", objectParameters(values, req)
+	}
+	if req.Op == kinto.Create {
+		return "", nil
+	}
+	q := &req.Query
+	q.Sort = kinto.ParseSort(strings.Join(values["_sort"], ","))
+	var bad []error
+	for name, all := range values {
+		switch {
+		case name == "_since" || name == "_before" || name == "_to":
+			n, ok := bound(all[0])
+			if !ok || len(all) > 1 {
+				bad = append(bad, kinto.Invalid("querystring", name, "Invalid value for "+name))
+				continue
+			}
+			if name == "_since" {
+				narrow(q, kinto.Greater, n)
+			} else {
+				narrow(q, kinto.Less, n)
+			}
+			if name == "_to" {
+				h["Alert"] = []string{`{"code":"soft-eol","message":"_to is now deprecated, you should use _before instead","url":"https://kinto.readthedocs.io/en/stable/api/1.x/filtering.html"}`}
+			}
+		case name == "_limit":
+			n, err := limit(all[0])
+			if err != nil {
+				bad = append(bad, err)
+			}
+			q.Limit = n
+		case name == "_fields":
+			req.Fields = kinto.ParseFields(strings.Join(all, ","))
+		case strings.HasPrefix(name, "_"):
+		default:
+			if err := filter(q, name, all); err != nil {
+				bad = append(bad, err)
+			}
+		}
+	}
+	if text := values.Get("_token"); text != "" {
+		if used, err = a.tokens.read(text, req); err != nil {
+			bad = append(bad, err)
+		}
+	}
+	return used, kinto.Problems(bad...)
+}
+
+// narrow moves the bounds of a query by a filter on timestamps, which makes it
+// find tombstones too.
+func narrow(q *kinto.Query, op kinto.FilterOp, n int64) {
+	q.Tombstones = true
+	if op == kinto.Greater || op == kinto.Equal || op == kinto.AtLeast {
+		if op != kinto.Greater {
+			n--
+		}
+		q.Since = max(q.Since, n)
+		n++
+	}
+	if op == kinto.Less || op == kinto.Equal || op == kinto.AtMost {
+		if op != kinto.Less {
+			n++
+		}
+		if q.Before < 0 || n < q.Before {
+			q.Before = n
+		}
+	}
+}
+
+// filter adds the filter name=values to a query.
+func filter(q *kinto.Query, name string, values []string) error {
+	op, field := kinto.CutOp(name)
+	if field == "last_modified" {
+		return stampFilter(q, op, name, values)
+	}
+	f, err := kinto.ParseFilter(name, values)
+	if err != nil {
+		return err
+	}
+	if ids := f.IDs(); ids != nil && q.IDs == nil {
+		q.IDs = ids
+		return nil
+	}
+	q.Filters = append(q.Filters, f)
+	return nil
+}
+
+// stampFilter adds a filter on last_modified.
+func stampFilter(q *kinto.Query, op kinto.FilterOp, name string, values []string) error {
+	invalid := kinto.Invalid("querystring", name, "Invalid value for "+name)
+	switch op {
+	case kinto.Contains, kinto.ContainsAny:
+		return kinto.Invalid("querystring", name, "Field 'last_modified' is not an array")
+	case kinto.In, kinto.Exclude, kinto.Like:
+		return invalid
+	case kinto.Has:
+		q.Tombstones = true
+	default:
+		n, ok := digits(values[0])
+		if !ok {
+			n, ok = quoted(values[0])
+		}
+		if !ok || len(values) > 1 || n > latest() {
+			return invalid
+		}
+		if op != kinto.Not {
+			narrow(q, op, n)
+			return nil
+		}
+		q.Tombstones = true
+		values = []string{strconv.FormatInt(n, 10)}
+	}
+	f, err := kinto.ParseFilter(name, values)
+	if err != nil {
+		return err
+	}
+	q.Filters = append(q.Filters, f)
+	return nil
+}
+
+// latest is the latest timestamp that may be asked for: a day ahead.
+func latest() int64 { return time.Now().Add(24 * time.Hour).UnixMilli() }
+
+// tokens are the places where pages of a list end (§7, pagination). One that a
+// deletion gave out is good once.
+type tokens struct {
+	mu   sync.Mutex
+	live map[string]time.Time // nonce of a deletion → when it ends
+}
+
+// token is what _token holds, in base64.
+type token struct {
+	Last   json.RawMessage `json:"last_object"`
+	Offset int             `json:"offset"`
+	Nonce  string          `json:"nonce"`
+}
+
+const (
+	tokenLife = 600 * time.Second
+	tokenMost = 10_000 // of deletions, at a time
+)
+
+// read makes req continue where the token says; the nonce of a deletion is used
+// up by it, and given back when the deletion does not happen.
+func (ts *tokens) read(text string, req *kinto.Request) (used string, err error) {
+	var t token
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || json.Unmarshal(raw, &t) != nil || !req.Query.Continue(bytes.TrimSpace(t.Last)) || t.Offset < 0 {
+		return "", kinto.Invalid("querystring", "", "_token has invalid content")
+	}
+	if req.Op != kinto.Delete {
+		return "", nil
+	}
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if until, ok := ts.live[t.Nonce]; !ok || time.Now().After(until) {
+		return "", kinto.Invalid("querystring", "_token", "_token was already used or has expired.")
+	}
+	delete(ts.live, t.Nonce)
+	return t.Nonce, nil
+}
+
+// keep makes the nonce of a deletion good, once.
+func (ts *tokens) keep(nonce string) {
+	if nonce == "" {
+		return
+	}
+	now := time.Now()
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if len(ts.live) >= tokenMost {
+		for n, until := range ts.live {
+			if now.After(until) {
+				delete(ts.live, n)
+			}
+		}
+	}
+	if len(ts.live) < tokenMost {
+		ts.live[nonce] = now.Add(tokenLife)
+	}
+}
+
+// nextPage is the URL of the page after an answer.
+func (a *api) nextPage(r *http.Request, req *kinto.Request, ans *kinto.Answer) string {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		panic("api: a query string that was read cannot be read")
+	}
+	t := token{Last: ans.Next, Nonce: "pagination-token-" + uuid.NewString()}
+	if raw, err := base64.StdEncoding.DecodeString(values.Get("_token")); err == nil {
+		var before token
+		if json.Unmarshal(raw, &before) == nil {
+			t.Offset = before.Offset
+		}
+	}
+	t.Offset += len(ans.Objects)
+	if req.Op == kinto.Delete {
+		a.tokens.keep(t.Nonce)
+	}
+	text, err := json.Marshal(t)
+	if err != nil {
+		panic("api: a token cannot be encoded: " + err.Error())
+	}
+	values.Set("_limit", strconv.Itoa(ans.Limit))
+	values.Set("_token", base64.StdEncoding.EncodeToString(text))
+	return a.url(r, r.URL.EscapedPath()) + "?" + values.Encode()
+}

@@ -1,0 +1,207 @@
+package api
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// stock fills alice's collection with records r0…, n of them.
+func stock(t *testing.T, s *server, n int) {
+	t.Helper()
+	s.must(200, "alice", "DELETE "+collections+"/c", "")
+	s.must(201, "alice", "PUT "+collections+"/c", "")
+	for i := range n {
+		s.must(201, "alice", fmt.Sprintf("PUT %s/r%d", records, i), fmt.Sprintf(`{"data":{"i":%d,"mod":%d,"o":{"p":"%c"}}}`, i, i%3, 'a'+i))
+	}
+}
+
+// follow walks from line through all pages.
+func follow(t *testing.T, s *server, line string) (all []string, sizes []int) {
+	t.Helper()
+	method, path, _ := strings.Cut(line, " ")
+	for {
+		r := s.must(200, "alice", method+" "+path, "")
+		all = append(all, ids(r)...)
+		sizes = append(sizes, len(r.list()))
+		next := r.header.Get("Next-Page")
+		if next == "" {
+			return all, sizes
+		}
+		u, err := url.Parse(next)
+		if err != nil || !strings.HasPrefix(next, "http://example.com"+records+"?") {
+			t.Fatalf("Next-Page: %s, %v", next, err)
+		}
+		path = u.RequestURI()
+	}
+}
+
+func TestPages(t *testing.T) {
+	s := filled(t, map[string]string{"paginate_by": "4"})
+	stock(t, s, 10)
+	for _, c := range []struct {
+		query string
+		want  string
+		sizes []int
+	}{
+		{"", "r9 r8 r7 r6 r5 r4 r3 r2 r1 r0", []int{4, 4, 2}},
+		{"?_limit=5", "r9 r8 r7 r6 r5 r4 r3 r2 r1 r0", []int{4, 4, 2}},
+		{"?_limit=0", "r9 r8 r7 r6 r5 r4 r3 r2 r1 r0", []int{4, 4, 2}},
+		{"?_limit=3.9&lt_i=6", "r5 r4 r3 r2 r1 r0", []int{3, 3}},
+		{"?_limit=2&_sort=last_modified&in_id=r1,r4,r2", "r1 r2 r4", []int{2, 1}},
+		{"?_limit=3&_sort=mod,-i", "r9 r6 r3 r0 r7 r4 r1 r8 r5 r2", []int{3, 3, 3, 1}},
+		{"?_sort=-o.p", "r9 r8 r7 r6 r5 r4 r3 r2 r1 r0", []int{4, 4, 2}},
+		{"?id=r3", "r3", []int{1}},
+		{"?_limit=1&id=r3&not_mod=0", "", []int{0}},
+	} {
+		all, sizes := follow(t, s, "GET "+records+c.query)
+		if got := strings.Join(all, " "); got != c.want || !slices.Equal(sizes, c.sizes) {
+			t.Errorf("%s: %s by %v", c.query, got, sizes)
+		}
+	}
+	head := s.must(200, "alice", "HEAD "+records+"?_limit=2&mod=0", "")
+	if head.header.Get("Total-Records") != "4" || head.header.Get("Next-Page") != "" {
+		t.Errorf("HEAD: %v", head.header)
+	}
+	// Pages hold, whatever is written meanwhile.
+	next := s.must(200, "alice", "GET "+records+"?_limit=2", "").header.Get("Next-Page")
+	s.must(201, "alice", "PUT "+records+"/new", "")
+	if got := ids(s.must(200, "alice", "GET "+strings.TrimPrefix(next, "http://example.com"), "")); !slices.Equal(got, []string{"r7", "r6"}) {
+		t.Errorf("after an insertion: %v", got)
+	}
+	for _, bad := range []string{"x", "e30=", "W10=", "eyJsYXN0X29iamVjdCI6e319"} {
+		r := s.must(400, "alice", "GET "+records+"?_token="+url.QueryEscape(bad), "")
+		if !strings.Contains(r.text, "_token has invalid content") {
+			t.Error(r.text)
+		}
+	}
+}
+
+func TestPagesOfDeletion(t *testing.T) {
+	s := filled(t, nil)
+	stock(t, s, 7)
+	s.must(200, "alice", "PUT /v1/buckets/b", `{"permissions":{"read":["system.Everyone"]}}`)
+	r := s.must(200, "alice", "DELETE "+records+"?_limit=2&_sort=i&gt_i=0", "")
+	if got := ids(r); !slices.Equal(got, []string{"r1", "r2"}) {
+		t.Errorf("deleted %v", got)
+	}
+	next := strings.TrimPrefix(r.header.Get("Next-Page"), "http://example.com")
+	s.must(401, "", "DELETE "+next, "") // uses nothing up
+	r = s.must(200, "alice", "DELETE "+next, "")
+	if got := ids(r); !slices.Equal(got, []string{"r3", "r4"}) {
+		t.Errorf("then %v", got)
+	}
+	again := s.must(400, "alice", "DELETE "+next, "")
+	if !strings.Contains(again.text, "_token was already used or has expired.") {
+		t.Error(again.text)
+	}
+	token := strings.TrimPrefix(s.must(200, "alice", "GET "+records+"?_limit=1", "").header.Get("Next-Page"), "http://example.com")
+	s.must(400, "alice", "DELETE "+token, "") // that of a GET
+	if got, _ := follow(t, s, "DELETE "+records+"?_limit=1"); len(got) != 3 {
+		t.Errorf("the rest: %v", got)
+	}
+	if got := ids(s.must(200, "alice", "GET "+records, "")); got != nil {
+		t.Errorf("left: %v", got)
+	}
+}
+
+func TestTokensExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := &tokens{live: map[string]time.Time{}}
+		ts.keep("n")
+		time.Sleep(tokenLife + time.Second)
+		for range tokenMost {
+			ts.keep(time.Now().String())
+		}
+		if !time.Now().After(ts.live["n"]) {
+			t.Error("it is still good")
+		}
+	})
+}
+
+func TestFilterParameters(t *testing.T) {
+	s := filled(t, nil)
+	stock(t, s, 4)
+	stamp := func(id string) string {
+		return number(s.must(200, "alice", "GET "+records+"/"+id, "").data()["last_modified"])
+	}
+	two := stamp("r2")
+	s.must(200, "alice", "DELETE "+records+"/r3", "")
+	for query, want := range map[string][]string{
+		"last_modified=" + two:                {"r2"},
+		"last_modified=%22" + two + "%22":     {"r2"},
+		"gt_last_modified=" + two:             {"r3"},
+		"min_last_modified=" + two:            {"r3", "r2"},
+		"lt_last_modified=" + two:             {"r1", "r0"},
+		"max_last_modified=" + two:            {"r2", "r1", "r0"},
+		"not_last_modified=" + two:            {"r3", "r1", "r0"},
+		"has_last_modified=true":              {"r3", "r2", "r1", "r0"},
+		"_since=0&deleted=true":               {"r3"},
+		"_since=0&not_deleted=true":           {"r2", "r1", "r0"},
+		"_since=0&i=1":                        {"r1"},
+		"_since=0&id=r3":                      {"r3"},
+		"id=r3":                               nil,
+		"deleted=true":                        nil,
+		"_since=0&exclude_id=r3,r1":           {"r2", "r0"},
+		"i=1&i=1":                             nil,
+		"o.p=b&_unknown=1":                    {"r1"},
+		"unknown=1":                           nil,
+		"id=r1&in_id=r1,r2":                   {"r1"},
+		"_since=0&_sort=deleted,-id&gt_id=r0": {"r3", "r2", "r1"},
+	} {
+		if diff := cmp.Diff(want, ids(s.must(200, "alice", "GET "+records+"?"+query, ""))); diff != "" {
+			t.Errorf("%s: %s", query, diff)
+		}
+	}
+	for _, bad := range []string{
+		"last_modified=abc", "last_modified=-1", "last_modified=1.5", "last_modified=99999999999999", "in_last_modified=1", "exclude_last_modified=1", "contains_last_modified=1", "like_last_modified=1", "last_modified=1&last_modified=2",
+		"id=1", "in_id=1", "contains_id=a", "like_i=1", "i=%22%5Cu0000%22", "_since=1&_since=2",
+	} {
+		s.must(400, "alice", "GET "+records+"?"+bad, "")
+		s.must(400, "alice", "DELETE "+records+"?"+bad, "")
+	}
+	r := s.must(200, "alice", "GET "+records+"?_fields=o.p&id=r1", "")
+	if diff := cmp.Diff(map[string]any{"id": "r1", "last_modified": r.list()[0].(map[string]any)["last_modified"], "o": map[string]any{"p": "b"}}, r.list()[0]); diff != "" {
+		t.Error(diff)
+	}
+	r = s.must(200, "alice", "GET "+records+"/r1?_fields=i", "")
+	if _, ok := r.body["permissions"]; ok || r.data()["i"] != 1.0 || r.data()["o"] != nil {
+		t.Error(r.text)
+	}
+	// bob sees what is shared with him, filtered and in pages, too
+	s.must(200, "alice", "PATCH "+records+"/r1", `{"permissions":{"read":["system.Everyone"]}}`)
+	s.must(200, "alice", "PATCH "+records+"/r0", `{"permissions":{"read":["system.Everyone"]}}`)
+	for query, want := range map[string][]string{"?_sort=i": {"r0", "r1"}, "?i=1": {"r1"}, "?in_id=r0,r2": {"r0"}, "?_sort=last_modified&_limit=1": {"r1"}} {
+		if diff := cmp.Diff(want, ids(s.must(200, "bob", "GET "+records+query, ""))); diff != "" {
+			t.Errorf("%s: %s", query, diff)
+		}
+	}
+}
+
+// FuzzToken: a token is taken only if it says where to go on.
+func FuzzToken(f *testing.F) {
+	f.Add(`{"last_object":{"last_modified":5},"offset":1,"nonce":"x"}`)
+	f.Add(`{"last_object":[]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		a := &api{tokens: &tokens{live: map[string]time.Time{}}}
+		req := newRequest()
+		raw := "_token=" + url.QueryEscape(base64Of(text))
+		if _, err := a.parameters(http.Header{}, raw, req); err == nil && text != "" && req.Query.Before < 0 {
+			t.Fatalf("%s was taken and says nothing", text)
+		}
+	})
+}
+
+func newRequest() *kinto.Request { return &kinto.Request{Op: kinto.Get} }
+
+func base64Of(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }

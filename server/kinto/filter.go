@@ -1,0 +1,241 @@
+package kinto
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Filter is one condition on an attribute (protocol §7, filtering).
+type Filter struct {
+	Op     FilterOp
+	Field  Field
+	Values [][]byte // one value of JSON; any number for In, Exclude, Contains and ContainsAny
+
+	ids     map[string]bool // Values of In and Exclude on id
+	pattern []rune          // Value of Like, lower case
+}
+
+// FilterOp is how a filter compares, by the prefix of its parameter.
+type FilterOp string
+
+// The operators.
+const (
+	Equal       FilterOp = "eq"
+	Not         FilterOp = "not"
+	Less        FilterOp = "lt"
+	AtMost      FilterOp = "max"
+	Greater     FilterOp = "gt"
+	AtLeast     FilterOp = "min"
+	In          FilterOp = "in"
+	Exclude     FilterOp = "exclude"
+	Like        FilterOp = "like"
+	Has         FilterOp = "has"
+	Contains    FilterOp = "contains"
+	ContainsAny FilterOp = "contains_any"
+)
+
+// filterOps in the order in which a prefix is looked for.
+var filterOps = []FilterOp{Less, AtLeast, AtMost, Not, Equal, Greater, In, Exclude, Like, Has, ContainsAny, Contains}
+
+// patternChars bounds what one object costs to compare with a pattern.
+const patternChars = 500
+
+// ParseFilter reads the parameter name=values of a query string; more than one
+// value is a name given more than once. last_modified is not for it.
+func ParseFilter(name string, values []string) (Filter, error) {
+	f := Filter{Op: Equal, Field: ParseField(name)}
+	op, field := CutOp(name)
+	f.Op, f.Field = op, ParseField(field)
+	invalid := Invalid("querystring", name, "Invalid value for "+name)
+	if op == In || op == Exclude {
+		if len(values) > 1 {
+			return f, invalid
+		}
+		for text := range strings.SplitSeq(values[0], ",") {
+			f.Values = append(f.Values, ParseValue(text))
+		}
+	} else if len(values) > 1 {
+		list := []byte{'['}
+		for i, text := range values {
+			if i > 0 {
+				list = append(list, ',')
+			}
+			list = append(list, quote(text)...)
+		}
+		f.Values = [][]byte{append(list, ']')}
+	} else {
+		f.Values = [][]byte{ParseValue(values[0])}
+	}
+	for _, v := range f.Values {
+		if bytes.Contains(v, []byte(`\u0000`)) {
+			return f, invalid
+		}
+	}
+	id := f.Field.is("id")
+	switch op {
+	case Contains, ContainsAny:
+		if id {
+			return f, Invalid("querystring", name, "Field 'id' is not an array")
+		}
+		if typeOf(f.Values[0]) == isArray {
+			f.Values = elements(f.Values[0])
+		}
+		return f, nil
+	case Like:
+		if typeOf(f.Values[0]) != isString {
+			return f, invalid
+		}
+		f.pattern = pattern(string(key(f.Values[0])))
+		if len(f.pattern) > patternChars {
+			return f, invalid
+		}
+		return f, nil
+	case Has:
+		return f, nil
+	}
+	if !id {
+		return f, nil
+	}
+	f.ids = map[string]bool{}
+	for i, v := range f.Values {
+		if typeOf(v) != isString {
+			if op == Equal || op == In {
+				return f, Invalid("querystring", name, python(v)+" is not a string")
+			}
+			f.Values[i] = quote(string(v))
+		}
+		f.ids[string(key(f.Values[i]))] = true
+	}
+	return f, nil
+}
+
+// CutOp splits the name of a parameter: "min_x" is AtLeast on x.
+func CutOp(name string) (FilterOp, string) {
+	for _, op := range filterOps {
+		if rest, ok := strings.CutPrefix(name, string(op)+"_"); ok && isFieldName(rest) {
+			return op, rest
+		}
+	}
+	return Equal, name
+}
+
+// IDs are the only ids that can pass the filter; nil when that is not what it says.
+func (f *Filter) IDs() []string {
+	if !f.Field.is("id") || f.Op != Equal && f.Op != In {
+		return nil
+	}
+	out := make([]string, 0, len(f.ids))
+	for id := range f.ids {
+		out = append(out, id)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Matches reports whether an object passes the filters.
+func (q *Query) Matches(o *Object) bool {
+	for i := range q.Filters {
+		if !q.Filters[i].matches(o) {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *Filter) matches(o *Object) bool {
+	if f.ids != nil {
+		switch f.Op {
+		case Equal, In:
+			return f.ids[o.ID]
+		case Not, Exclude:
+			return !f.ids[o.ID]
+		}
+	}
+	v := f.Field.of(o)
+	switch f.Op {
+	case Equal, In:
+		return v != nil && contains(f.Values, v)
+	case Not, Exclude:
+		return v == nil || !contains(f.Values, v)
+	case Less:
+		return compare(v, f.Values[0]) < 0
+	case AtMost:
+		return compare(v, f.Values[0]) <= 0
+	case Greater:
+		return compare(v, f.Values[0]) > 0
+	case AtLeast:
+		return compare(v, f.Values[0]) >= 0
+	case Has:
+		return (v != nil) == truthy(f.Values[0])
+	case Like:
+		switch typeOf(v) {
+		case isMissing, isNull:
+			return false
+		case isString:
+			v = key(v)
+		}
+		return like(v, f.pattern)
+	case Contains, ContainsAny:
+		if typeOf(v) != isArray {
+			return false
+		}
+		have := elements(v)
+		for _, want := range f.Values {
+			if contains(have, want) == (f.Op == ContainsAny) {
+				return f.Op == ContainsAny
+			}
+		}
+		return f.Op == Contains
+	}
+	panic("kinto: no such operator: " + string(f.Op))
+}
+
+func contains(list [][]byte, v []byte) bool {
+	return slices.ContainsFunc(list, func(e []byte) bool { return compare(e, v) == 0 })
+}
+
+// pattern makes the value of Like one in which % is any run of characters and _
+// is any one, as in SQL: * is a run too, and without a * the value may stand anywhere.
+func pattern(text string) []rune {
+	if strings.Contains(text, "*") {
+		text = strings.ReplaceAll(text, "*", "%")
+	} else {
+		text = "%" + text + "%"
+	}
+	out := []rune(text)
+	for i, c := range out {
+		out[i] = unicode.ToLower(c)
+	}
+	return out
+}
+
+// like matches text, whatever its case, with a pattern.
+func like(text []byte, pattern []rune) bool {
+	at, star, resume := 0, -1, 0
+	for i := 0; i < len(text); {
+		c, n := utf8.DecodeRune(text[i:])
+		switch {
+		case at < len(pattern) && pattern[at] == '%':
+			star, resume = at, i
+			at++
+			continue
+		case at < len(pattern) && (pattern[at] == '_' || pattern[at] == unicode.ToLower(c)):
+			at++
+			i += n
+			continue
+		case star < 0:
+			return false
+		}
+		// Let the last run take one character more.
+		_, n = utf8.DecodeRune(text[resume:])
+		resume += n
+		at, i = star+1, resume
+	}
+	for at < len(pattern) && pattern[at] == '%' {
+		at++
+	}
+	return at == len(pattern)
+}
