@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -148,4 +150,25 @@ func TestTemplateOfPaths(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", path, got, want)
 		}
 	}
+}
+
+// Whatever a client calls us, the way to HTTPS leads to a name of ours or to an
+// IP address, and nowhere else.
+func FuzzSecure(f *testing.F) {
+	for _, seed := range []string{"foyer.local", "FOYER.local.:80", "192.168.1.20:80", "[fd00::1]:80", "[fe80::1%25eth0]", "evil.example", "a@b", "foyer.local/..", "foyer.local:80:80", "[", "]:", "", ":", "foyer.local#@evil"} {
+		f.Add(seed)
+	}
+	s := &server{Config: Config{Settings: config.Default()}, port: 8443}
+	f.Fuzz(func(t *testing.T, name string) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.Host = name
+		got, err := url.Parse(s.secure(r))
+		if err != nil {
+			t.Fatalf("%q: %v", name, err)
+		}
+		_, isAddr := netip.ParseAddr(got.Hostname())
+		if got.Scheme != "https" || got.Port() != "8443" || got.Path != "/" || got.User != nil || got.RawQuery != "" || got.Fragment != "" || got.Hostname() != "foyer.local" && isAddr != nil {
+			t.Errorf("%q leads to %s", name, got)
+		}
+	})
 }

@@ -47,7 +47,7 @@ func (s *server) secure(r *http.Request) string {
 		host = h
 	}
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	names := []string{s.Settings.Name + ".local"}
+	names := []string{strings.ToLower(s.Settings.Name) + ".local"}
 	if s.certs != nil {
 		names = s.certs.Names()
 	}

@@ -174,33 +174,33 @@ func (s *server) close() error {
 func (s *server) serve(ctx context.Context) error {
 	slots := make(chan struct{}, s.Settings.Limits.Connections)
 	var public, local []*http.Server
-	var wg sync.WaitGroup
-	failed := make(chan error, len(s.Listeners))
+	var runs []func() error
 	for _, l := range s.Listeners {
-		var srv *http.Server
-		run := func() error { return srv.Serve(limit(l, slots)) }
 		switch {
-		case l.Name == host.Local:
-			srv = s.httpServer(http.HandlerFunc(s.health))
-			run = func() error { return srv.Serve(l) } // the supervisor does not wait for a slot
-			local = append(local, srv)
-		case l.Name == host.HTTPS && s.certs != nil:
-			srv = s.httpServer(s.chain(s.route))
+		case l.Name == host.Local: // the supervisor does not wait for a slot
+			srv := s.httpServer(http.HandlerFunc(s.health))
+			local, runs = append(local, srv), append(runs, func() error { return srv.Serve(l) })
+		case l.Name == host.HTTPS && !s.PlainHTTP:
+			srv := s.httpServer(s.chain(s.route))
 			srv.TLSConfig = s.certs.TLSConfig()
-			run = func() error { return srv.ServeTLS(limit(l, slots), "", "") }
-			public = append(public, srv)
-		case l.Name == host.HTTP && s.certs != nil:
-			srv = s.httpServer(s.chain(s.plain))
-			public = append(public, srv)
-		case l.Name == host.HTTP && s.PlainHTTP:
-			srv = s.httpServer(s.chain(s.route))
-			public = append(public, srv)
+			public, runs = append(public, srv), append(runs, func() error { return srv.ServeTLS(limit(l, slots), "", "") })
+		case l.Name == host.HTTP:
+			next := s.plain
+			if s.PlainHTTP {
+				next = s.route
+			}
+			srv := s.httpServer(s.chain(next))
+			public, runs = append(public, srv), append(runs, func() error { return srv.Serve(limit(l, slots)) })
 		default:
-			return fmt.Errorf("cannot serve on listener %q %s: it has no use here", l.Name, l.Addr())
+			return fmt.Errorf("cannot serve on listener %q at %s: it has no use here", l.Name, l.Addr())
 		}
+	}
+	var wg sync.WaitGroup
+	failed := make(chan error, len(runs))
+	for _, run := range runs {
 		wg.Go(func() {
 			if err := run(); !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("cannot go on listening on %s: %w", l.Addr(), err)
+				failed <- fmt.Errorf("cannot go on listening: %w", err)
 			}
 		})
 	}

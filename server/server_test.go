@@ -364,25 +364,35 @@ func TestTooMuch(t *testing.T) {
 	s := servertest.Start(t, servertest.Config{Settings: func(s *config.Settings) { s.Limits.Header, s.Limits.Body = 8<<10, 10<<10 }})
 	for name, c := range map[string]*http.Client{"HTTP/2": s.Client(), "HTTP/1.1": oldClient(s)} {
 		t.Run(name, func(t *testing.T) {
-			var head []string
-			for i := range 14 {
-				head = append(head, fmt.Sprintf("X-Large-%d", i), strings.Repeat("x", 1<<10))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/v1/", nil)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if resp, _ := get(t, c, http.MethodGet, s.URL+"/v1/", "", head...); resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-				t.Errorf("large head: %s", resp.Status)
+			for i := range 14 {
+				req.Header.Set(fmt.Sprintf("X-Large-%d", i), strings.Repeat("x", 1<<10))
+			}
+			resp, err := c.Do(req)
+			switch {
+			case err == nil:
+				resp.Body.Close()
+				if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+					t.Errorf("large head: %s", resp.Status)
+				}
+			case !strings.Contains(err.Error(), "advertised limit"): // over HTTP/2 the client may know it beforehand
+				t.Error(err)
 			}
 			large := `{"data":{"x":"` + strings.Repeat("x", 20<<10) + `"}}`
 			auth := []string{"Authorization", "Basic amVhbm5pbmU6Y29ycmVjdCBob3JzZSBiYXR0ZXJ5", "Content-Type", "application/json"}
 			if resp, body := get(t, c, http.MethodPut, s.URL+"/v1/buckets/b", large, auth...); resp.StatusCode != http.StatusRequestEntityTooLarge || !strings.Contains(body, `"errno":113`) {
 				t.Errorf("large body: %s %s", resp.Status, body)
 			}
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.URL+"/v1/buckets/b", io.MultiReader(strings.NewReader(large))) // chunked
+			req, err = http.NewRequestWithContext(t.Context(), http.MethodPut, s.URL+"/v1/buckets/b", io.MultiReader(strings.NewReader(large))) // chunked
 			if err != nil {
 				t.Fatal(err)
 			}
 			req.SetBasicAuth(servertest.Owner, servertest.Password)
 			req.Header.Set("Content-Type", "application/json")
-			resp, err := c.Do(req)
+			resp, err = c.Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -709,3 +709,20 @@ func TestLogBridgeLeavesSecretsOut(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// Whatever is in the file of the CA, it is one that works or an error.
+func FuzzParseHomeCA(f *testing.F) {
+	_, whole, err := makeHomeCA("fuzz", []string{"fuzz.local"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Add(whole[:len(whole)/2])
+	f.Add([]byte("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ca, err := parseHomeCA(data)
+		if err == nil && (ca.root == nil || ca.intermediate == nil || !ca.key.PublicKey.Equal(ca.intermediate.PublicKey)) {
+			t.Error("half a CA was taken for a whole one")
+		}
+	})
+}
