@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
-	"slices"
+	"path/filepath"
 	"strconv"
 	"strings"
 
+	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 )
@@ -42,7 +45,50 @@ func (s firewallStep) Check(ctx context.Context) ([]Change, error) {
 				"lets visitors in on port %d", "laisse entrer les visiteurs par le port %d", port)})
 		}
 	}
+	if front == host.Firewalld && len(out) > 0 {
+		zone, err := s.zone(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(zone); errors.Is(err, fs.ErrNotExist) {
+			out = append(out, Change{Op: Made, Kind: KindFile, What: zone, Why: hint.T("where firewalld keeps that", "où firewalld retient cela")})
+		}
+	}
 	return out, nil
+}
+
+// zone is the file in which firewalld keeps what was changed of its default zone.
+func (s firewallStep) zone(ctx context.Context) (string, error) {
+	name, err := s.m.cfg.Runner.Run(ctx, "firewall-cmd", "--get-default-zone")
+	if err != nil {
+		return "", fmt.Errorf("cannot ask firewalld: %w", err)
+	}
+	return s.m.path("/etc/firewalld/zones/" + strings.TrimSpace(name) + ".xml"), nil
+}
+
+// forgetZone removes the file firewalld made for our rules, and the copy it keeps,
+// once it says no more than the zone as firewalld brings it.
+func (s firewallStep) forgetZone(path string) error {
+	now, err1 := os.ReadFile(path)
+	brought, err2 := os.ReadFile(s.m.path("/usr/lib/firewalld/zones/" + filepath.Base(path)))
+	if err1 != nil || err2 != nil || plainXML(now) != plainXML(brought) {
+		return nil //nolint:nilerr // gone, or there is more in it: it stays
+	}
+	if err := atomicfile.Remove(path + ".old"); err != nil {
+		return err
+	}
+	return atomicfile.Remove(path)
+}
+
+// plainXML is a file of firewalld without the white space between its elements.
+func plainXML(text []byte) string {
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.ReplaceAll(strings.Join(lines, ""), " />", "/>")
 }
 
 // open reports whether the front end lets everybody in on port.
@@ -77,6 +123,9 @@ func (s firewallStep) Apply(ctx context.Context) error {
 		return err
 	}
 	for _, c := range changes {
+		if c.Kind != KindFirewall {
+			continue
+		}
 		front, r, _ := strings.Cut(c.What, " ")
 		commands := [][]string{{"ufw", "allow", r, "comment", "Foyer"}}
 		if front == host.Firewalld {
@@ -92,7 +141,13 @@ func (s firewallStep) Apply(ctx context.Context) error {
 // Undo closes the ports that we opened. A firewall that was taken away since, or
 // a rule that somebody removed, is no error.
 func (s firewallStep) Undo(ctx context.Context, made []Change, _ bool) error {
-	for _, c := range slices.Backward(made) {
+	for _, c := range made { // the rules before the file they are in
+		if c.Kind == KindFile {
+			if err := s.forgetZone(c.What); err != nil {
+				return err
+			}
+			continue
+		}
 		front, r, _ := strings.Cut(c.What, " ")
 		commands := [][]string{{"ufw", "delete", "allow", r}}
 		if front == host.Firewalld {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/supervisor/update"
 )
 
@@ -51,11 +53,27 @@ func (s startStep) need(ctx context.Context) (need, error) {
 			return needRestart, nil
 		}
 	}
+	// A program from elsewhere is what a unit edited by hand starts, or what systemd
+	// is before it has become ours: starting anew would not change it.
 	file, deleted := s.m.cfg.Facts.ProcessFile(st.PID)
-	if st.PID != 0 && file != "" && (deleted || file != update.Path(s.m.optDir(), s.m.cfg.Version)) {
+	if strings.HasPrefix(file, s.m.optDir()+"/") && (deleted || file != update.Path(s.m.optDir(), s.m.cfg.Version)) {
 		return needRestart, nil
 	}
 	return needNothing, nil
+}
+
+// settled reports whether the service has a process, that has become ours.
+func (s startStep) settled(ctx context.Context) (bool, error) {
+	n, err := s.need(ctx)
+	if err != nil || n != needNothing {
+		return false, err
+	}
+	st, err := s.m.service.State(ctx)
+	if err != nil || s.m.service.Manager() != host.Systemd {
+		return err == nil, err
+	}
+	file, _ := s.m.cfg.Facts.ProcessFile(st.PID)
+	return st.PID != 0 && !strings.HasPrefix(filepath.Base(file), "systemd"), nil
 }
 
 func (s startStep) Check(ctx context.Context) ([]Change, error) {
@@ -87,10 +105,7 @@ func (s startStep) Apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = waitFor(ctx, s.m.cfg.patience.start, s.m.cfg.patience.pause, func(ctx context.Context) (bool, error) {
-		n, err := s.need(ctx)
-		return n == needNothing, err
-	})
+	err = waitFor(ctx, s.m.cfg.patience.start, s.m.cfg.patience.pause, s.settled)
 	if err != nil {
 		return s.m.notWell(ctx, fmt.Errorf("the service does not start: %w", err))
 	}
