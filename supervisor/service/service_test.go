@@ -109,10 +109,14 @@ type scripted struct {
 	show string
 	ran  []string
 	fail string // the command that fails
+	old  bool   // of a systemd that does not know --timestamp
 }
 
 func (s *scripted) Run(_ context.Context, name string, args ...string) (string, error) {
 	if args[0] == "show" {
+		if s.old && strings.HasPrefix(args[1], "--timestamp") {
+			return "", &host.RunError{Command: "systemctl show", Code: 1, Output: "unrecognized option"}
+		}
 		return s.show, nil
 	}
 	command := name + " " + strings.Join(args, " ")
@@ -234,6 +238,10 @@ func TestStateIsSystemds(t *testing.T) {
 	}
 	if before, err := s.StartedBefore(t.Context(), time.Unix(1700000001, 0), false); !before || err != nil {
 		t.Errorf("started before: %t, %v", before, err)
+	}
+	r.old = true
+	if st, err := s.State(t.Context()); err != nil || st.Restarts != 7 {
+		t.Errorf("an old systemd: %+v, %v", st, err)
 	}
 	r.show = "ActiveState=active\nListen=[::]:80 (Stream)\nListen=[::]:443 (Stream)\n"
 	if !s.Listens(t.Context(), 443) || s.Listens(t.Context(), 43) {

@@ -172,7 +172,11 @@ func (s *Service) listensSystemd(ctx context.Context, port int) bool {
 // show returns properties of a unit; the values of one that is printed several
 // times are joined by line ends.
 func (s *Service) show(ctx context.Context, unit string, names ...string) (map[string]string, error) {
-	out, err := s.cfg.Runner.Run(ctx, "systemctl", "show", "--timestamp=unix", "--property="+strings.Join(names, ","), unit)
+	args := []string{"--property=" + strings.Join(names, ","), unit}
+	out, err := s.cfg.Runner.Run(ctx, "systemctl", append([]string{"show", "--timestamp=unix"}, args...)...)
+	if _, refused := errors.AsType[*host.RunError](err); refused { // systemd before 247: times stay unknown
+		out, err = s.cfg.Runner.Run(ctx, "systemctl", append([]string{"show"}, args...)...)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask systemd about %s: %w", unit, err)
 	}
