@@ -82,7 +82,7 @@ func (a *Auth) Identify(ctx context.Context, authorization string) (kinto.Caller
 				return kinto.Caller{}, err
 			}
 			if ok {
-				return known("account:" + name), nil
+				return a.known(ctx, "account:"+name)
 			}
 		case "basicauth":
 			secret, err := a.hmacSecret(ctx)
@@ -91,14 +91,25 @@ func (a *Auth) Identify(ctx context.Context, authorization string) (kinto.Caller
 			}
 			mac := hmac.New(sha256.New, secret)
 			mac.Write([]byte(name + ":" + password))
-			return known("basicauth:" + hex.EncodeToString(mac.Sum(nil))), nil
+			return a.known(ctx, "basicauth:"+hex.EncodeToString(mac.Sum(nil)))
 		}
 	}
 	return kinto.Anonymous(), nil
 }
 
-func known(id string) kinto.Caller {
-	return kinto.Caller{ID: id, Principals: []string{id, kinto.Authenticated, kinto.Everyone}}
+// known is the caller with an id, and with the groups that is in.
+func (a *Auth) known(ctx context.Context, id string) (kinto.Caller, error) {
+	var groups []string
+	err := a.store.Read(ctx, func(tx kinto.Reader) (err error) {
+		groups, err = tx.Groups(id, kinto.Authenticated)
+		return err
+	})
+	if err != nil {
+		return kinto.Caller{}, fmt.Errorf("cannot tell which groups a caller is in: %w", err)
+	}
+	who := make([]string, 0, len(groups)+3)
+	who = append(append(who, id), groups...)
+	return kinto.Caller{ID: id, Principals: append(who, kinto.Authenticated, kinto.Everyone)}, nil
 }
 
 // basic reads HTTP Basic credentials (RFC 7617). An empty name is nobody.

@@ -31,11 +31,15 @@ var suffices = map[need][]grant{
 	{Bucket, readAttributes}:      {{Bucket, "write"}, {Bucket, "read"}, {Bucket, "collection:create"}, {Bucket, "group:create"}},
 	{Bucket, "write"}:             {{Bucket, "write"}},
 	{Bucket, "collection:create"}: {{Bucket, "write"}, {Bucket, "collection:create"}},
+	{Bucket, "group:create"}:      {{Bucket, "write"}, {Bucket, "group:create"}},
 
 	{Collection, "read"}:          {{Bucket, "write"}, {Bucket, "read"}, {Collection, "write"}, {Collection, "read"}},
 	{Collection, readAttributes}:  {{Bucket, "write"}, {Bucket, "read"}, {Collection, "write"}, {Collection, "read"}, {Collection, "record:create"}},
 	{Collection, "write"}:         {{Bucket, "write"}, {Collection, "write"}},
 	{Collection, "record:create"}: {{Bucket, "write"}, {Collection, "write"}, {Collection, "record:create"}},
+
+	{Group, "read"}:  {{Bucket, "write"}, {Bucket, "read"}, {Group, "write"}, {Group, "read"}},
+	{Group, "write"}: {{Bucket, "write"}, {Group, "write"}},
 
 	{Record, "read"}:  {{Bucket, "write"}, {Bucket, "read"}, {Collection, "write"}, {Collection, "read"}, {Record, "write"}, {Record, "read"}},
 	{Record, "write"}: {{Bucket, "write"}, {Collection, "write"}, {Record, "write"}},

@@ -14,6 +14,7 @@ type Kind string
 const (
 	Bucket     Kind = "bucket"
 	Collection Kind = "collection"
+	Group      Kind = "group"
 	Record     Kind = "record"
 	Account    Kind = "account" // kept here, reached through package auth
 )
@@ -26,12 +27,16 @@ type kind struct {
 	permissions []string // that its objects can grant
 	id          func(string) bool
 	newID       func() string
-	lookup      bool // a missing parent is told before anything else (protocol §1, 2)
+	// shape checks what an object is about to hold and fills in what must be there;
+	// nil: anything goes.
+	shape  func(data []byte) ([]byte, error)
+	lookup bool // a missing parent is told before anything else (protocol §1, 2)
 }
 
 var kinds = []kind{
 	{name: Bucket, plural: "buckets", id: plainID, newID: shortID, permissions: []string{"collection:create", "group:create", "read", "write"}},
 	{name: Collection, plural: "collections", parent: Bucket, id: plainID, newID: shortID, permissions: []string{"read", "record:create", "write"}},
+	{name: Group, plural: "groups", parent: Bucket, id: plainID, newID: shortID, permissions: []string{"read", "write"}, shape: shapeGroup},
 	{name: Record, plural: "records", parent: Collection, id: plainID, newID: longID, permissions: []string{"read", "write"}, lookup: true},
 	{name: Account, id: accountID, newID: shortID, permissions: []string{"read", "write"}},
 }

@@ -17,6 +17,7 @@ func TestLocate(t *testing.T) {
 		{"/buckets/b", List{"", Bucket}, "b", true},
 		{"/buckets/b/collections", List{"/buckets/b", Collection}, "", true},
 		{"/buckets/b/collections/c", List{"/buckets/b", Collection}, "c", true},
+		{"/buckets/b/groups/g", List{"/buckets/b", Group}, "g", true},
 		{"/buckets/b/collections/c/records", List{"/buckets/b/collections/c", Record}, "", true},
 		{"/buckets/b/collections/c/records/r", List{"/buckets/b/collections/c", Record}, "r", true},
 		{"/buckets/b/collections/c/records/r/more", List{}, "", false},

@@ -1,5 +1,5 @@
-// Package kinto holds the rules of the Kinto HTTP API v1: buckets, collections
-// and records, who may do what to them, timestamps, preconditions, tombstones.
+// Package kinto holds the rules of the Kinto HTTP API v1: buckets, collections,
+// groups and records, who may do what to them, timestamps, preconditions, tombstones.
 //
 // It hides how a request turns into reads and writes: a Service takes a Request,
 // checks it in the protocol's order inside one transaction, and returns an Answer

@@ -9,7 +9,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// Object is a bucket, collection, record, account or a tombstone. Its slices are
+// Object is a bucket, collection, group, record, account or a tombstone. Its slices are
 // shared with whoever else has it and are not to be changed.
 type Object struct {
 	ID        string

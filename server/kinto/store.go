@@ -33,6 +33,9 @@ type Reader interface {
 	Select(l List, q Query) (found []Object, more bool, err error)
 	// Count counts the objects q asks for, whatever its limit and order.
 	Count(l List, q Query) (int, error)
+	// Groups returns the URIs of the groups that have one of these members, sorted.
+	// The slice is shared: it is not to be changed.
+	Groups(members ...string) ([]string, error)
 	// Meta returns a fact kept under a name of the server's own, or nil.
 	Meta(name string) ([]byte, error)
 }

@@ -50,6 +50,11 @@ func (s *Service) put(tx Tx, r *Request, id string, old *Object) (*Answer, error
 		o.Data = []byte("{}")
 	}
 	var err error
+	if shape := r.List.Kind.row().shape; shape != nil && r.Body.HasData {
+		if o.Data, err = shape(o.Data); err != nil {
+			return nil, err
+		}
+	}
 	if o.Permissions, err = s.permissions(r, old); err != nil {
 		return nil, err
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // cache remembers what nearly every request reads and few change: which lists
-// there are and the objects above records. Whatever changes any of it empties it
+// there are, the objects above records and who is in which group. Whatever changes any of it empties it
 // all, after the commit and before the writer hears of it; so what the cache
 // holds is never older than the last answered write.
 type cache struct {
@@ -15,6 +15,7 @@ type cache struct {
 	generation uint64
 	lists      map[kinto.List]int64
 	objects    map[objectKey]*kinto.Object
+	in         map[string][]string // names asked for → URIs of groups
 }
 
 type objectKey struct {
@@ -32,7 +33,7 @@ const (
 func structural(k kinto.Kind) bool { return k != kinto.Record }
 
 func newCache() *cache {
-	return &cache{lists: map[kinto.List]int64{}, objects: map[objectKey]*kinto.Object{}}
+	return &cache{lists: map[kinto.List]int64{}, objects: map[objectKey]*kinto.Object{}, in: map[string][]string{}}
 }
 
 // now is the generation to pass to the add functions: take it before the
@@ -82,6 +83,25 @@ func (c *cache) addObject(l kinto.List, o *kinto.Object, generation uint64) {
 	c.objects[objectKey{l, o.ID}] = o
 }
 
+func (c *cache) groups(names string) ([]string, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	uris, ok := c.in[names]
+	return uris, ok
+}
+
+func (c *cache) addGroups(names string, uris []string, generation uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if generation != c.generation {
+		return
+	}
+	if len(c.in) >= cacheEntries {
+		clear(c.in)
+	}
+	c.in[names] = uris
+}
+
 // forget empties the cache after a change was committed.
 func (c *cache) forget() {
 	c.mu.Lock()
@@ -89,4 +109,5 @@ func (c *cache) forget() {
 	c.generation++
 	clear(c.lists)
 	clear(c.objects)
+	clear(c.in)
 }

@@ -74,6 +74,15 @@ INSERT INTO grants (principal, list, id, permission) VALUES (?1, ?2, ?3, ?4) ON 
 -- name: revoke
 DELETE FROM grants WHERE principal = ?1 AND list = ?2 AND id = ?3 AND permission = ?4
 
+-- name: groups
+SELECT DISTINCT lists.parent, members.id FROM members JOIN lists ON lists.pk = members.list
+WHERE members.member IN (SELECT value FROM json_each(?1)) AND lists.kind = ?2
+ORDER BY 1, 2
+-- name: join
+INSERT INTO members (member, list, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING
+-- name: leave
+DELETE FROM members WHERE list = ?1 AND id = ?2
+
 -- name: purge
 UPDATE lists SET parent = '#' || pk, kind = 'dead' WHERE parent = ?1 OR (parent > ?1 || '/' AND parent < ?1 || '0')
 -- name: dead
@@ -85,6 +94,8 @@ DELETE FROM grants WHERE (principal, list, id, permission) IN (
   SELECT principal.value, objects.list, objects.id, granted.key
   FROM objects, json_each(objects.permissions) AS granted, json_each(granted.value) AS principal
   WHERE objects.list = ?1 AND objects.ts <= ?2 AND objects.permissions <> '')
+-- name: sweep_members
+DELETE FROM members WHERE list = ?1 AND id IN (SELECT id FROM objects WHERE list = ?1 AND ts <= ?2)
 -- name: sweep_objects
 DELETE FROM objects WHERE list = ?1 AND ts <= ?2
 -- name: sweep_list

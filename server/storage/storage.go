@@ -1,5 +1,5 @@
 // Package storage keeps what the rules of package kinto decide: objects, list
-// timestamps, grants, facts of the server.
+// timestamps, grants, members of groups, facts of the server.
 //
 // It hides the database. SQLite is spoken to through a thin layer of ours
 // (conn.go). All writes go through one goroutine which gathers what waits into

@@ -90,6 +90,11 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 	if err != nil {
 		return err
 	}
+	if l.Kind == kinto.Group {
+		if err := t.members(pk, o); err != nil {
+			return err
+		}
+	}
 	if old != nil && string(old.Permissions) == string(permissions) {
 		return nil
 	}
@@ -99,6 +104,19 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 		}
 	}
 	return t.each("grant", pk, o.ID, permissions)
+}
+
+// members keeps who is in a group.
+func (t *tx) members(pk int64, o *kinto.Object) error {
+	if err := t.c.do("leave").int(1, pk).text(2, o.ID).run(); err != nil {
+		return err
+	}
+	for _, m := range kinto.Members(o) {
+		if err := t.c.do("join").text(1, m).int(2, pk).text(3, o.ID).run(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // each runs grant or revoke for every permission in raw.

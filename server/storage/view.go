@@ -189,13 +189,14 @@ func (v *view) scan(l kinto.List, q *kinto.Query, each func(*kinto.Object) bool)
 	if q.IDs != nil {
 		s.text(7, list(q.IDs))
 	}
+	var o kinto.Object
 	for n := 1; ; n++ {
 		more, err := s.step()
 		if !more {
 			return err
 		}
 		id := s.raw(0)
-		o := kinto.Object{
+		o = kinto.Object{
 			ID: unsafe.String(unsafe.SliceData(id), len(id)), Timestamp: s.number(1), Deleted: s.number(2) != 0,
 			Data: s.raw(3), Permissions: s.raw(4),
 		}
@@ -243,6 +244,36 @@ func (v *view) Count(l kinto.List, q kinto.Query) (int, error) {
 	n := s.number(0)
 	s.reset()
 	return int(n), nil
+}
+
+// Groups implements kinto.Reader.
+func (v *view) Groups(members ...string) ([]string, error) {
+	names := list(members)
+	if !v.own {
+		if uris, ok := v.cache.groups(names); ok {
+			return uris, nil
+		}
+	}
+	if err := v.open(); err != nil {
+		return nil, err
+	}
+	s := v.c.do("groups").text(1, names).text(2, string(kinto.Group))
+	uris := []string{}
+	for {
+		more, err := s.step()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+		l := kinto.List{Parent: string(s.raw(0)), Kind: kinto.Group}
+		uris = append(uris, l.URI(string(s.raw(1))))
+	}
+	if !v.own {
+		v.cache.addGroups(names, uris, v.generation)
+	}
+	return uris, nil
 }
 
 // Meta implements kinto.Reader.

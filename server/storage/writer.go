@@ -258,8 +258,12 @@ func (w *writer) sweepSome() (again bool, err error) {
 	s.reset()
 	if none {
 		err = w.c.do("sweep_list").int(1, pk).run()
-	} else if err = w.c.do("sweep_grants").int(1, pk).int(2, to).run(); err == nil {
-		err = w.c.do("sweep_objects").int(1, pk).int(2, to).run()
+	} else {
+		for _, name := range []string{"sweep_grants", "sweep_members", "sweep_objects"} {
+			if err = w.c.do(name).int(1, pk).int(2, to).run(); err != nil {
+				break
+			}
+		}
 	}
 	if err != nil {
 		return false, err

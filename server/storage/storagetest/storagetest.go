@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(*testing.T) kinto.Store) {
 		{"Select", selects},
 		{"Granted", granted},
 		{"Pages", pages},
+		{"Groups", groups},
 		{"Purge", purge},
 		{"Meta", meta},
 		{"Cancelled", cancelled},
@@ -465,6 +466,56 @@ func selects(t *testing.T, s kinto.Store) {
 		}
 		return errors.Join(err, err2)
 	})
+}
+
+// groups: who is in which group is known as soon as it is answered.
+func groups(t *testing.T, s kinto.Store) {
+	in := func(bucket string) kinto.List { return kinto.List{Parent: "/buckets/" + bucket, Kind: kinto.Group} }
+	of := func(members ...string) (uris []string) {
+		t.Helper()
+		read(t, s, func(tx kinto.Reader) (err error) {
+			uris, err = tx.Groups(members...)
+			return err
+		})
+		return uris
+	}
+	check := func(want []string, members ...string) {
+		t.Helper()
+		if got := of(members...); !slices.Equal(got, want) {
+			t.Errorf("%v: %v, want %v", members, got, want)
+		}
+	}
+	check(nil, "ann")
+	mustPut(t, s, in("b"), "g", `{"members":["ann","bob","ann",1]}`)
+	mustPut(t, s, in("a"), "h", `{"members":["ann"]}`)
+	mustPut(t, s, in("b"), "none", `{}`)
+	mustPut(t, s, records, "r", `{"members":["ann"]}`)
+	check([]string{"/buckets/a/groups/h", "/buckets/b/groups/g"}, "ann")
+	check([]string{"/buckets/a/groups/h", "/buckets/b/groups/g"}, "ann", "bob", "")
+	check([]string{"/buckets/b/groups/g"}, "bob")
+	mustPut(t, s, in("b"), "g", `{"members":["bob"]}`)
+	check([]string{"/buckets/a/groups/h"}, "ann")
+	write(t, s, func(tx kinto.Tx) error { return tx.Purge("/buckets/a") })
+	check(nil, "ann")
+	write(t, s, func(tx kinto.Tx) error {
+		old, err := tx.Get(in("b"), "g")
+		if err != nil {
+			return err
+		}
+		ts, err := tx.Tick(in("b"), -1)
+		if err != nil {
+			return err
+		}
+		if err := tx.Put(in("b"), &kinto.Object{ID: "g", Timestamp: ts, Deleted: true}, old); err != nil {
+			return err
+		}
+		got, err := tx.Groups("bob")
+		if len(got) > 0 {
+			t.Errorf("in the transaction: %v", got)
+		}
+		return err
+	})
+	check(nil, "bob")
 }
 
 // pages: whatever the order, filters and size of a page, the pages together are the
