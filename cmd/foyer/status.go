@@ -45,6 +45,7 @@ func (a *app) status(ctx context.Context) error {
 	row(hint.T("Owner", "Propriétaire"), owner.In(a.lang))
 	row(hint.T("Server", "Serveur"), hint.T("%s for %s, restarted %d times", "%s depuis %s, relancé %d fois", serverState(s.Server.State), since(s.Server.Since), s.Server.Restarts).In(a.lang))
 	row(hint.T("Trust", "Confiance"), strings.Join(s.Certificate.Words[string(a.lang)], " "))
+	row(hint.Text{}, s.Certificate.Fingerprint)
 	row(hint.T("Data", "Données"), hint.T("%s (%s free)", "%s (%s libres)", s.Data.Path, health.Size(s.Data.Free)).In(a.lang))
 	row(hint.T("Version", "Version"), s.Version)
 	a.findings(s.Checks)

@@ -62,9 +62,9 @@ type Finding struct {
 type Check struct {
 	Code      string        // stable, documented in docs/codes.md
 	Title     hint.Text     // a few words: "Disk space"
-	Every     time.Duration // how often; 0 = each time the board is run
+	Every     time.Duration // how often while all is well; 0 = each time the board is run. What is not well is looked at every 5 s at least
 	Timeout   time.Duration // 0 = 10 s; a check that takes longer is a finding itself
-	DependsOn []string      // codes; while one of them has a Warning or Error, this one is not run
+	DependsOn []string      // codes; while one of them is anything but OK, this one is not run
 	Run       func(ctx context.Context) Finding
 	Repair    func(ctx context.Context) error // optional; run once each time a Warning or Error appears
 }
@@ -115,7 +115,11 @@ func (b *Board) Round(ctx context.Context) {
 			b.set(i, last)
 			continue
 		}
-		if !last.Hidden && !last.Checked.IsZero() && time.Since(last.Checked) < c.Every {
+		every := c.Every
+		if last.Severity >= Warning { // so that what is mended is seen soon
+			every = min(every, 5*time.Second)
+		}
+		if !last.Hidden && !last.Checked.IsZero() && time.Since(last.Checked) < every {
 			continue
 		}
 		f := b.run(ctx, c)
@@ -166,7 +170,7 @@ func (b *Board) unwell(code string) bool {
 	defer b.mu.Unlock()
 	for _, r := range b.results {
 		if r.Code == code {
-			return r.Hidden || r.Severity >= Warning
+			return r.Hidden || r.Severity > OK
 		}
 	}
 	return false

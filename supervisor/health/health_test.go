@@ -46,6 +46,25 @@ func TestBoardRemembersSinceWhenAndHidesWhatFollows(t *testing.T) {
 	})
 }
 
+func TestWhatIsMendedIsSeenSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := true
+		b := NewBoard(quiet, Check{Code: "door", Every: time.Hour, Run: func(context.Context) Finding {
+			if bad {
+				return Finding{Severity: Error}
+			}
+			return Finding{}
+		}})
+		b.Round(t.Context())
+		bad = false
+		time.Sleep(5 * time.Second)
+		b.Round(t.Context())
+		if worst, still := Worst(b.Results()); still {
+			t.Errorf("still %+v", worst)
+		}
+	})
+}
+
 func TestRepairRunsOnceAndIsSeen(t *testing.T) {
 	broken, repairs := true, 0
 	b := NewBoard(quiet, Check{
