@@ -61,7 +61,7 @@ type Config struct {
 // tests hurry.
 type Timing struct {
 	Probe        time.Duration   // between two looks at a healthy server; 2 s
-	ProbeTimeout time.Duration   // for an answer; 2 s
+	ProbeTimeout time.Duration   // for an answer; 3 s, longer than the server takes to say that it is not well
 	Starting     time.Duration   // between two looks at a server that has not answered yet; 50 ms
 	Grace        time.Duration   // a new server may take so long to answer first; 2 min
 	Drain        time.Duration   // a server that is told to end may take so long; 15 s
@@ -83,7 +83,7 @@ func (t Timing) orDefaults() Timing {
 		}
 	}
 	set(&t.Probe, 2*time.Second)
-	set(&t.ProbeTimeout, 2*time.Second)
+	set(&t.ProbeTimeout, 3*time.Second)
 	set(&t.Starting, 50*time.Millisecond)
 	set(&t.Grace, 2*time.Minute)
 	set(&t.Drain, 15*time.Second)
