@@ -196,7 +196,11 @@ func (s *Supervisor) watch(ctx context.Context) {
 		// The loop that watches has come round: it is this loop's liveness that the
 		// service manager's watchdog stands for, the server's is handled above.
 		if time.Since(reported) > time.Second {
-			s.notify("WATCHDOG=1")
+			state := "WATCHDOG=1"
+			if !ready { // a server that does not start is tried on here: nothing is won by starting its supervisor again
+				state += "\nEXTEND_TIMEOUT_USEC=60000000"
+			}
+			s.notify(state)
 			reported = time.Now()
 		}
 		wait := s.cfg.Timing.Probe

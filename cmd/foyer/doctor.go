@@ -47,7 +47,9 @@ func (a *app) doctor(ctx context.Context) error {
 		a.printJSON(map[string]any{"ok": !bad, "findings": found})
 	default:
 		for _, r := range found {
-			if r.Severity == health.OK {
+			if r.Severity == health.OK && r.What.IsZero() {
+				fmt.Fprintf(a.out, "✓ %s\n", r.Title.In(a.lang))
+			} else if r.Severity == health.OK {
 				fmt.Fprintf(a.out, "✓ %s: %s\n", r.Title.In(a.lang), r.What.In(a.lang))
 			}
 		}
@@ -97,11 +99,8 @@ func (a *app) examineInstallation(ctx context.Context) []health.Result {
 			Severity: health.Warning, What: hint.T("%s is not as it should be.", "%s n'est pas comme il devrait.", c.What),
 			Do: hint.T("`sudo foyer install` mends it.", "`sudo foyer install` le répare."),
 		}
-		if c.Op == "!" {
-			f = health.Finding{
-				Severity: health.Info, What: hint.T("%s was edited by hand.", "%s a été modifié à la main.", c.What), Did: hint.T("Foyer leaves it as it is.", "Foyer le laisse tel quel."),
-				Do: hint.T("To have ours again: `sudo foyer install --replace-edited`.", "Pour retrouver le nôtre : `sudo foyer install --replace-edited`."),
-			}
+		if c.Op == installer.Edited {
+			f = health.Finding{Severity: health.Info, What: hint.T("%s: %s.", "%s : %s.", c.What, c.Why)}
 		}
 		out = append(out, health.Result{Code: "installation", Title: title, Finding: f})
 	}

@@ -174,9 +174,10 @@ func (a *app) progress(ctx context.Context) func(installer.Event) {
 
 func (a *app) showPlan(p installer.Plan) error {
 	if a.json {
-		a.printJSON(map[string]any{"steps": p.Steps, "plan": p.Changes, "changed": false})
+		a.printJSON(map[string]any{"steps": p.Steps, "plan": p.Changes, "notes": p.Notes, "changed": false})
 		return nil
 	}
+	defer a.notes(p.Notes)
 	if len(p.Changes) == 0 {
 		a.say(nothingToDo())
 		return nil
@@ -188,13 +189,20 @@ func (a *app) showPlan(p installer.Plan) error {
 	return nil
 }
 
+// notes shows what is worth knowing and not ours to change.
+func (a *app) notes(notes []hint.Text) {
+	for _, n := range notes {
+		fmt.Fprintf(a.out, "· %s\n", n.In(a.lang))
+	}
+}
+
 func nothingToDo() hint.Text {
 	return hint.T("Foyer is installed already; there was nothing to change.", "Foyer est déjà installé ; il n'y avait rien à changer.")
 }
 
 func (a *app) showResult(r installer.Result, p installer.Plan) error {
 	if a.json {
-		a.printJSON(map[string]any{"changed": r.Changed, "addresses": r.Addresses, "claim": r.ClaimCode, "owner": r.Owner, "plan": p.Changes})
+		a.printJSON(map[string]any{"changed": r.Changed, "addresses": r.Addresses, "claim": r.ClaimCode, "owner": r.Owner, "plan": p.Changes, "notes": r.Notes})
 		return nil
 	}
 	if !r.Changed {
@@ -216,10 +224,11 @@ func (a *app) showResult(r installer.Result, p installer.Plan) error {
 		}
 	}
 	for _, c := range p.Changes {
-		if c.Op == "!" {
-			a.say(hint.T("%s was edited by hand and is left as it is; `sudo foyer install --replace-edited` writes it anew.", "%s a été modifié à la main et reste tel quel ; `sudo foyer install --replace-edited` le réécrit.", c.What))
+		if c.Op == installer.Edited {
+			fmt.Fprintf(a.out, "! %s: %s\n", c.What, c.Why.In(a.lang))
 		}
 	}
+	a.notes(r.Notes)
 	return nil
 }
 

@@ -2,7 +2,6 @@ package health
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
@@ -100,12 +99,12 @@ func Claimed(claimed func() bool) Check {
 }
 
 // Size is a number of bytes as people write it.
-func Size(n uint64) string {
+func Size(n uint64) hint.Text {
 	switch {
 	case n >= 10<<30:
-		return fmt.Sprintf("%d GB", n>>30)
+		return hint.T("%d GB", "%d Go", n>>30)
 	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GB", float64(n)/(1<<30))
+		return hint.T("%.1f GB", "%.1f Go", float64(n)/(1<<30))
 	}
-	return fmt.Sprintf("%d MB", n>>20)
+	return hint.T("%d MB", "%d Mo", n>>20)
 }
