@@ -28,6 +28,7 @@ var (
 	errQuery     = &refusal{400, 107, "", "Invalid query string."}
 	errAccept    = &refusal{406, 107, "", "Accept header should be one of ['application/json']"}
 	errType      = &refusal{415, 107, "", "Content-Type header should be one of ['application/json']"}
+	errPatchType = &refusal{415, 107, "", "Content-Type header should be one of ['application/json', 'application/merge-patch+json', 'application/json-patch+json']"}
 	errTooLarge  = &refusal{413, 113, "", "The request body is too large for this server."}
 	errCut       = &refusal{400, 107, "", "The request body could not be read."}
 	errBusy      = &refusal{503, 201, "", unavailable}

@@ -44,14 +44,47 @@ func refused(params string) bool {
 	return false
 }
 
-// isJSON reports whether a Content-Type is JSON; none, or an empty one, is.
-func isJSON(header []string) bool {
-	if len(header) == 0 {
-		return true
+// mediaType is a Content-Type without parameters, in lower case; JSON when there is
+// none, or an empty one.
+func mediaType(header []string) string {
+	if len(header) == 0 || header[0] == "application/json" {
+		return "application/json"
 	}
 	media, _, _ := strings.Cut(header[0], ";")
-	media = strings.TrimSpace(media)
-	return media == "" || strings.EqualFold(media, "application/json")
+	if media = strings.ToLower(strings.TrimSpace(media)); media == "" {
+		return "application/json"
+	}
+	return media
+}
+
+// bodyParser reads bodies of a Content-Type; nil when op takes none such.
+func bodyParser(op kinto.Op, header []string) func(kinto.Kind, []byte) (kinto.Body, error) {
+	media := mediaType(header)
+	switch {
+	case media == "application/json":
+		return kinto.ParseBody
+	case op == kinto.Patch && media == "application/merge-patch+json":
+		return kinto.ParseMergePatch
+	case op == kinto.Patch && media == "application/json-patch+json":
+		return kinto.ParseJSONPatch
+	}
+	return nil
+}
+
+// behavior reads Response-Behavior (§7).
+func behavior(header []string) (kinto.Behavior, error) {
+	if len(header) == 0 {
+		return kinto.Full, nil
+	}
+	switch strings.ToLower(header[0]) {
+	case "full":
+		return kinto.Full, nil
+	case "light":
+		return kinto.Light, nil
+	case "diff":
+		return kinto.Diff, nil
+	}
+	return kinto.Full, kinto.Invalid("header", "Response-Behavior", fmt.Sprintf("%q is not one of full, light, diff", header[0]))
 }
 
 // conditions reads the preconditions (§7).

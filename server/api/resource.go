@@ -40,11 +40,17 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 		return
 	}
 	carries := op == kinto.Create || op == kinto.Put || op == kinto.Patch
+	var parser func(kinto.Kind, []byte) (kinto.Body, error)
+	if carries {
+		parser = bodyParser(op, r.Header["Content-Type"])
+	}
 	var form *refusal
 	switch {
 	case !accepts(r.Header["Accept"]):
 		form = errAccept
-	case carries && !isJSON(r.Header["Content-Type"]):
+	case op == kinto.Patch && parser == nil:
+		form = errPatchType
+	case carries && parser == nil:
 		form = errType
 	}
 	if form != nil {
@@ -57,7 +63,7 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 		return
 	}
 	req := kinto.Request{Op: op, Who: who, List: list, ID: id, Body: kinto.NoBody(), Modified: -1}
-	var bad [3]error
+	var bad [4]error
 	if carries {
 		var release func()
 		var text []byte
@@ -66,10 +72,13 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 			return
 		}
 		defer release()
-		req.Body, bad[0] = kinto.ParseBody(list.Kind, text)
-		if bad[0] == nil && op == kinto.Patch && !req.Body.HasData && len(req.Body.Permissions) == 0 {
+		req.Body, bad[0] = parser(list.Kind, text)
+		if bad[0] == nil && op == kinto.Patch && !req.Body.Says() {
 			bad[0] = kinto.Invalid("body", "", "Provide at least one of data or permissions")
 		}
+	}
+	if op == kinto.Patch {
+		req.Behavior, bad[3] = behavior(r.Header["Response-Behavior"])
 	}
 	req.Cond, bad[1] = conditions(r.Header)
 	used, err := a.parameters(w.Header(), r.URL.RawQuery, &req)
@@ -195,7 +204,11 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, req *kinto.Request,
 			b = append(b, ans.Permissions...)
 		}
 		b = append(b, `,"data":`...)
-		b = ans.Object.AppendJSON(b)
+		if ans.Part != nil {
+			b = append(b, ans.Part...)
+		} else {
+			b = ans.Object.AppendJSON(b)
+		}
 		b = append(b, '}')
 	}
 	*buf = b

@@ -22,7 +22,13 @@ type Body struct {
 	HasID       bool
 	Modified    int64       // data.last_modified when it is an integer; negative: none
 	Permissions Permissions // by name; an empty list clears it; nil or empty: nothing said
+
+	merge bool        // Data and Permissions are a JSON Merge Patch
+	ops   []operation // a JSON Patch; not nil: nothing else is said
 }
+
+// Says reports whether there is anything in it for a Patch.
+func (b *Body) Says() bool { return b.HasData || len(b.Permissions) > 0 || b.ops != nil }
 
 // NoBody is the body of a request without one.
 func NoBody() Body { return Body{Modified: -1} }
@@ -32,18 +38,23 @@ func NoBody() Body { return Body{Modified: -1} }
 // then still has the id if one could be read.
 func ParseBody(k Kind, text []byte) (Body, error) {
 	b := NoBody()
+	err := b.parse(k, text)
+	return b, err
+}
+
+func (b *Body) parse(k Kind, text []byte) error {
 	if len(bytes.TrimSpace(text)) == 0 {
-		return b, nil
+		return nil
 	}
 	doc, err := compact(text)
 	if err != nil {
-		return b, problems(Problem{Location: "body", Description: "Invalid JSON: " + err.Error()}, Problem{Location: "body", Description: "Required"})
+		return problems(Problem{Location: "body", Description: "Invalid JSON: " + err.Error()}, Problem{Location: "body", Description: "Required"})
 	}
 	if doc[0] != '{' {
 		if doc[0] == '[' {
-			return b, problems(notMapping("", doc))
+			return problems(notMapping("", doc))
 		}
-		return b, problems(Problem{Location: "body", Description: "Should be a JSON object or an array"}, Problem{Location: "body", Description: "Required"})
+		return problems(Problem{Location: "body", Description: "Should be a JSON object or an array"}, Problem{Location: "body", Description: "Required"})
 	}
 	var bad []Problem
 	for _, f := range fields(doc) {
@@ -57,9 +68,9 @@ func ParseBody(k Kind, text []byte) (Body, error) {
 		}
 	}
 	if len(bad) > 0 {
-		return b, problems(bad...)
+		return problems(bad...)
 	}
-	return b, nil
+	return nil
 }
 
 // problems makes an InvalidError, sorted as the reference sorts.
@@ -150,10 +161,13 @@ func (b *Body) permissions(k Kind, raw []byte) []Problem {
 	for _, f := range fields(raw) {
 		name := string(f.key)
 		if !slices.Contains(k.Permissions(), name) {
-			bad = append(bad, Problem{Location: "body", Name: "permissions", Description: fmt.Sprintf(`"%s" is not one of %s`, name, strings.Join(k.Permissions(), ", "))})
+			bad = append(bad, unknownPermission(k, name))
 			continue
 		}
 		if string(f.raw) == "null" {
+			if b.merge {
+				b.Permissions[name] = nil
+			}
 			continue
 		}
 		if f.raw[0] != '[' {
@@ -175,6 +189,10 @@ func (b *Body) permissions(k Kind, raw []byte) []Problem {
 		b.Permissions[name] = who
 	}
 	return bad
+}
+
+func unknownPermission(k Kind, name string) Problem {
+	return Problem{Location: "body", Name: "permissions", Description: fmt.Sprintf(`"%s" is not one of %s`, name, strings.Join(k.Permissions(), ", "))}
 }
 
 func notMapping(name string, raw []byte) Problem {

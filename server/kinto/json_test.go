@@ -65,12 +65,12 @@ func TestMerge(t *testing.T) {
 func TestParseBody(t *testing.T) {
 	b, err := ParseBody(Record, []byte(`{"data":{"id":"a\u0062","x":1,"last_modified":12},"permissions":{"read":["\u0061","b"],"write":null}}`))
 	want := Body{HasData: true, Data: []byte(`{"x":1}`), ID: "ab", HasID: true, Modified: 12, Permissions: Permissions{"read": {"a", "b"}}}
-	if diff := cmp.Diff(want, b); diff != "" || err != nil {
+	if diff := cmp.Diff(want, b, cmp.AllowUnexported(Body{}, operation{})); diff != "" || err != nil {
 		t.Errorf("%v %s", err, diff)
 	}
 	for _, empty := range []string{"", " \n", "{}"} {
 		b, err := ParseBody(Record, []byte(empty))
-		if diff := cmp.Diff(NoBody(), b); diff != "" || err != nil {
+		if diff := cmp.Diff(NoBody(), b, cmp.AllowUnexported(Body{}, operation{})); diff != "" || err != nil {
 			t.Errorf("%q: %v %s", empty, err, diff)
 		}
 	}

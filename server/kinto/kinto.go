@@ -95,6 +95,8 @@ type Request struct {
 	Query Query
 	// Fields is what the answer to a Get is to have of each object.
 	Fields Fields
+	// Behavior is for a Patch.
+	Behavior Behavior
 	// Modified is the timestamp a deletion asks for; negative: none.
 	Modified int64
 	// Invalid is what is wrong with the request's form. It is returned only to
@@ -119,6 +121,7 @@ type Tag struct {
 type Answer struct {
 	Created   bool
 	Object    *Object  // for a request on an object, and Create; a tombstone after Delete
+	Part      []byte   // after a Patch that asked for a part: the attributes to show, as a JSON object
 	Objects   []Object // of a list
 	Next      []byte   // Query.Position to continue from; nil: there is no more
 	Limit     int      // objects a page may hold

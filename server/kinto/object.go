@@ -89,9 +89,8 @@ func grants(raw []byte, permission string, who []string) bool {
 	return found
 }
 
-// permissions is what an object's permissions become by a request.
-func (s *Service) permissions(r *Request, old *Object) ([]byte, error) {
-	given := r.Body.Permissions
+// permissions is what an object's permissions become by a request that gives some.
+func (s *Service) permissions(r *Request, given Permissions, old *Object) ([]byte, error) {
 	now := Permissions{}
 	if old != nil && (r.Op == Patch || len(given) == 0) {
 		writer := !s.explicit || grants(old.Permissions, "write", []string{r.Who.name()})

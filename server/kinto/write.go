@@ -31,7 +31,7 @@ func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
 		return s.put(tx, r, id, nil)
 	case Put, Patch:
 		if r.Body.HasID && r.Body.ID != r.ID {
-			return nil, Invalid("body", "id", "Object id does not match existing object")
+			return nil, otherID()
 		}
 		return s.put(tx, r, r.ID, old)
 	}
@@ -40,25 +40,37 @@ func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
 
 // put makes the object what the request says, over old or anew.
 func (s *Service) put(tx Tx, r *Request, id string, old *Object) (*Answer, error) {
-	o := &Object{ID: id, Data: r.Body.Data}
+	body := r.Body
+	var err error
+	if body.ops != nil {
+		if body, err = body.patch(r.List.Kind, old); err != nil {
+			return nil, err
+		}
+		if body.HasID && body.ID != id {
+			return nil, otherID()
+		}
+	}
+	o := &Object{ID: id, Data: body.Data}
 	switch {
-	case old != nil && !r.Body.HasData:
+	case old != nil && !body.HasData:
 		o.Data = old.Data
+	case r.Body.ops != nil:
+	case body.merge:
+		o.Data = mergePatch(old.Data, body.Data)
 	case old != nil && r.Op == Patch:
-		o.Data = merge(old.Data, r.Body.Data)
-	case !r.Body.HasData:
+		o.Data = merge(old.Data, body.Data)
+	case !body.HasData:
 		o.Data = []byte("{}")
 	}
-	var err error
-	if shape := r.List.Kind.row().shape; shape != nil && r.Body.HasData {
+	if shape := r.List.Kind.row().shape; shape != nil && body.HasData {
 		if o.Data, err = shape(o.Data); err != nil {
 			return nil, err
 		}
 	}
-	if o.Permissions, err = s.permissions(r, old); err != nil {
+	if o.Permissions, err = s.permissions(r, body.Permissions, old); err != nil {
 		return nil, err
 	}
-	want := r.Body.Modified
+	want := body.Modified
 	if old != nil && want <= old.Timestamp {
 		want = -1
 	}
@@ -70,7 +82,18 @@ func (s *Service) put(tx Tx, r *Request, id string, old *Object) (*Answer, error
 	}
 	a := s.answer(r, o)
 	a.Created = old == nil
+	if r.Behavior != Full {
+		sent := body.Data
+		if !body.HasData {
+			sent = []byte("{}")
+		}
+		a.Part = r.Behavior.part(old.Data, sent, o.Data)
+	}
 	return a, nil
+}
+
+func otherID() *InvalidError {
+	return Invalid("body", "id", "Object id does not match existing object")
 }
 
 func (s *Service) delete(tx Tx, r *Request, old *Object) (*Answer, error) {
