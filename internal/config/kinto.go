@@ -57,6 +57,7 @@ var KintoKeys = []KintoKey{
 	{"trailing_slash_redirect_ttl_seconds", KintoInt, "3600", hint.T("Seconds a client may remember that. -1: not said.", "Secondes pendant lesquelles un client peut le retenir. -1 : non dit.")},
 	{"paginate_by", KintoInt, "", hint.T("How many objects a page of a list holds at most. Empty: as many as storage_max_fetch_size.", "Combien d'objets une page de liste contient au plus. Vide : autant que storage_max_fetch_size.")},
 	{"storage_max_fetch_size", KintoInt, "10000", hint.T("How many objects are read for one answer at most.", "Combien d'objets sont lus au plus pour une réponse.")},
+	{"batch_max_requests", KintoInt, "25", hint.T("How many requests a batch holds at most. 0 or empty: any number.", "Combien de requêtes un lot contient au plus. 0 ou vide : sans limite.")},
 	{"bucket_create_principals", KintoList, "system.Authenticated", hint.T("Who may create buckets.", "Qui peut créer des buckets.")},
 	{"*_*_principals", KintoList, "", hint.T("RESOURCE_PERMISSION_principals: who holds a permission on every bucket, collection, group, record or account.", "RESSOURCE_PERMISSION_principals : qui détient une permission sur chaque bucket, collection, groupe, enregistrement ou compte.")},
 }

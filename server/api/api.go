@@ -39,7 +39,8 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// api is the handler; it is read-only after New but for the counters.
+// api is the handler; it is read-only after New but for what its pointers lead to.
+// A batch works on a copy of it.
 type api struct {
 	Config
 	readonly   bool
@@ -50,10 +51,11 @@ type api struct {
 	redirects  redirects
 	scheme     string // of our URLs; empty: as the request came
 	host       string
-	inFlight   atomic.Int64 // bytes of large bodies being held
-	toldFull   atomic.Int64 // when the log was last told that the disk is full, in Unix seconds
-	buffers    sync.Pool
+	inFlight   *atomic.Int64 // bytes of large bodies being held
+	toldFull   *atomic.Int64 // when the log was last told that the disk is full, in Unix seconds
+	buffers    *sync.Pool
 	tokens     *tokens
+	within     *within // a batch; nil: none
 }
 
 // New returns the handler.
@@ -68,12 +70,14 @@ func New(c Config) http.Handler {
 		redirects:  newRedirects(k),
 		scheme:     k.String("http_scheme"),
 		host:       k.String("http_host"),
+		inFlight:   &atomic.Int64{},
+		toldFull:   &atomic.Int64{},
+		buffers:    &sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }},
 		tokens:     &tokens{live: map[string]time.Time{}},
 	}
 	if n := k.Int("backoff", 0); n > 0 {
 		a.backoff = []string{strconv.Itoa(n)}
 	}
-	a.buffers.New = func() any { b := make([]byte, 0, 4096); return &b }
 	return a
 }
 
@@ -151,6 +155,10 @@ func (a *api) route(w http.ResponseWriter, r *http.Request, rest string) {
 			w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
 			a.fail(w, r, errMethod)
 		}
+		return
+	}
+	if rest == "batch" && a.within == nil {
+		a.batch(w, r)
 		return
 	}
 	path := r.URL.Path[len("/v1"):]

@@ -83,6 +83,9 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 	req.Cond, bad[1] = conditions(r.Header)
 	used, err := a.parameters(w.Header(), r.URL.RawQuery, &req)
 	bad[2] = err
+	if used != "" && a.within != nil {
+		a.within.used = append(a.within.used, used)
+	}
 	req.Invalid = kinto.Problems(bad[:]...)
 	answer, err := a.Kinto.Do(r.Context(), &req)
 	if err != nil {
@@ -109,6 +112,12 @@ func (a *api) refuse(w http.ResponseWriter, r *http.Request, list kinto.List, op
 // who is who sends a request.
 func (a *api) who(r *http.Request) (kinto.Caller, error) {
 	if header := r.Header["Authorization"]; len(header) > 0 {
+		if a.within != nil {
+			if who, ok := a.within.known[header[0]]; ok {
+				return who, nil
+			}
+			return kinto.Anonymous(), nil
+		}
 		return a.Auth.Identify(r.Context(), header[0])
 	}
 	return kinto.Anonymous(), nil

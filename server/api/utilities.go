@@ -49,7 +49,7 @@ func (a *api) hello(w http.ResponseWriter, r *http.Request) {
 		Capabilities map[string]capability `json:"capabilities"`
 	}{
 		Name: "foyer", Version: a.Version, API: "1.23", Docs: "https://kinto.readthedocs.io/", URL: a.url(r, "/v1/"),
-		Settings:     settings{a.readonly, a.Settings.Kinto.Bool("explicit_permissions"), 25},
+		Settings:     settings{a.readonly, a.Settings.Kinto.Bool("explicit_permissions"), a.Settings.Kinto.Int("batch_max_requests", 0)},
 		Capabilities: map[string]capability{},
 	}
 	if who.ID != "" {

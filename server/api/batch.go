@@ -1,0 +1,241 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// batch does many requests in one (§8). Those that write share one transaction:
+// all of them are kept, or none. Requests are let in as if they came one by one;
+// who sends them is found out before the transaction begins, since checking a
+// password takes long.
+func (a *api) batch(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Method == http.MethodOptions:
+		a.cors.preflight(a, w, r, []string{"POST", "OPTIONS"})
+		return
+	case r.Method != http.MethodPost || a.readonly:
+		w.Header()["Allow"] = []string{"POST, OPTIONS"}
+		a.fail(w, r, errMethod)
+		return
+	case mediaType(r.Header["Content-Type"]) != "application/json":
+		a.fail(w, r, errType)
+		return
+	}
+	text, release, err := a.body(w, r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	defer release()
+	steps, err := kinto.ParseBatch(text, a.Settings.Kinto.Int("batch_max_requests", 0))
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	all := make([]*http.Request, len(steps))
+	in := *a
+	in.within = &within{known: map[string]kinto.Caller{}}
+	writes := false
+	for i := range steps {
+		if all[i], err = subRequest(r, &steps[i]); err != nil {
+			a.fail(w, r, kinto.Invalid("body", "requests."+strconv.Itoa(i)+".path", "Invalid path"))
+			return
+		}
+		writes = writes || steps[i].Method != http.MethodGet && steps[i].Method != http.MethodHead
+		if header := all[i].Header.Get("Authorization"); header != "" {
+			if _, ok := in.within.known[header]; ok {
+				continue
+			}
+			if in.within.known[header], err = a.Auth.Identify(r.Context(), header); err != nil {
+				a.fail(w, r, err)
+				return
+			}
+		}
+	}
+	var out []*recorder
+	do := func(s *kinto.Service) (err error) {
+		in.Kinto = s
+		in.giveBack()
+		out, err = in.each(all, steps)
+		return err
+	}
+	if writes {
+		err = a.Kinto.Together(r.Context(), do)
+	} else {
+		err = do(a.Kinto)
+	}
+	if err != nil {
+		in.giveBack()
+	}
+	if failed, ok := errors.AsType[*subFailed](err); ok {
+		if failed.answer.status != http.StatusConflict {
+			for _, name := range []string{"Retry-After", "Content-Type"} {
+				if v := failed.answer.header[name]; v != nil {
+					w.Header()[name] = v
+				}
+			}
+			a.write(w, r, failed.answer.status, failed.answer.body.Bytes())
+			return
+		}
+	} else if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	body := []byte(`{"responses":[`)
+	for i, answer := range out {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = answer.append(body)
+	}
+	a.write(w, r, http.StatusOK, append(body, "]}"...))
+}
+
+// within is what the requests of a batch share.
+type within struct {
+	known map[string]kinto.Caller // by Authorization header
+	used  []string                // nonces that were used up
+}
+
+// giveBack makes nonces good again that a transaction used up which is not kept.
+func (a *api) giveBack() {
+	for _, nonce := range a.within.used {
+		a.tokens.keep(nonce)
+	}
+	a.within.used = nil
+}
+
+// subFailed: a request of a batch makes all of it come to nothing.
+type subFailed struct{ answer *recorder }
+
+func (e *subFailed) Error() string {
+	return "a request of the batch was answered " + strconv.Itoa(e.answer.status)
+}
+
+// batchAnswer bounds what the answers of a batch hold together.
+const batchAnswer = 64 << 20
+
+// each does the requests of a batch one after the other. When one is answered with
+// a conflict nothing is kept, so all that write are answered so.
+func (a *api) each(all []*http.Request, steps []kinto.Step) ([]*recorder, error) {
+	out := make([]*recorder, len(all))
+	held := 0
+	for i, r := range all {
+		answer := a.one(r, steps[i].Body)
+		if to := answer.header.Get("Location"); answer.status == http.StatusTemporaryRedirect && to != "" {
+			next, err := url.Parse(to)
+			if err != nil {
+				return nil, err
+			}
+			again := r.Clone(r.Context())
+			again.URL = &url.URL{Path: next.Path, RawPath: next.RawPath, RawQuery: next.RawQuery}
+			answer = a.one(again, steps[i].Body)
+		}
+		out[i] = answer
+		held += answer.body.Len()
+		switch {
+		case answer.status >= 500:
+			return nil, &subFailed{answer}
+		case answer.status == http.StatusConflict:
+			for j := range out {
+				if out[j] == nil || steps[j].Method != http.MethodGet && steps[j].Method != http.MethodHead && out[j].status < 300 {
+					lost := *answer
+					lost.path, lost.method = all[j].URL.Path, all[j].Method
+					out[j] = &lost
+				}
+			}
+			return out, &subFailed{answer}
+		case held > batchAnswer:
+			return nil, errTooLarge
+		}
+	}
+	return out, nil
+}
+
+// subRequest is a step as a request of its own.
+func subRequest(outer *http.Request, s *kinto.Step) (*http.Request, error) {
+	path := s.Path
+	if !strings.HasPrefix(path, "/v1") {
+		path = "/v1" + path
+	}
+	u, err := url.ParseRequestURI(path)
+	if err != nil || u.Host != "" {
+		return nil, errPath
+	}
+	r := outer.Clone(outer.Context())
+	r.Method, r.URL, r.RequestURI = s.Method, u, path
+	for _, h := range s.Headers {
+		r.Header.Set(h.Name, h.Value)
+	}
+	r.Header.Del("Content-Length")
+	if s.Body != nil {
+		r.Header.Set("Content-Type", "application/json; charset=utf-8")
+	}
+	return r, nil
+}
+
+// one does one request.
+func (a *api) one(r *http.Request, body []byte) *recorder {
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	answer := &recorder{header: http.Header{}, path: r.URL.Path, method: r.Method}
+	a.ServeHTTP(answer, r)
+	return answer
+}
+
+// recorder keeps an answer.
+type recorder struct {
+	method, path string
+	status       int
+	header       http.Header
+	body         bytes.Buffer
+}
+
+func (w *recorder) Header() http.Header { return w.header }
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(p)
+}
+
+// append appends the answer as an entry of a batch's.
+func (w *recorder) append(b []byte) []byte {
+	headers := map[string]string{}
+	for name, values := range w.header {
+		switch name { // as the reference writes them
+		case "Etag":
+			name = "ETag"
+		case "Www-Authenticate":
+			name = "WWW-Authenticate"
+		}
+		headers[name] = strings.Join(values, ", ")
+	}
+	head, err := json.Marshal(struct {
+		Status  int               `json:"status"`
+		Path    string            `json:"path"`
+		Headers map[string]string `json:"headers"`
+	}{w.status, w.path, headers})
+	if err != nil {
+		panic("api: headers cannot be encoded: " + err.Error())
+	}
+	b = append(append(b, head[:len(head)-1]...), `,"body":`...)
+	text := w.body.Bytes()
+	if w.method == http.MethodHead || len(text) == 0 || w.header.Get("Content-Type") != "application/json" {
+		text = []byte(`""`)
+	}
+	return append(append(b, text...), '}')
+}

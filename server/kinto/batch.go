@@ -1,0 +1,176 @@
+package kinto
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Together runs fn in one transaction: the requests done by the Service it gets are
+// all kept, or none of them when fn returns an error. Each sees what those before
+// it did. Like the function of Store.Write, fn may be run more than once, and
+// other writes wait for it.
+func (s *Service) Together(ctx context.Context, fn func(*Service) error) error {
+	return s.store.Write(ctx, func(tx Tx) error {
+		in := *s
+		in.store = within{tx}
+		return fn(&in)
+	})
+}
+
+// within is a Store inside a transaction.
+type within struct{ tx Tx }
+
+func (w within) Read(_ context.Context, fn func(Reader) error) error { return fn(w.tx) }
+func (w within) Write(_ context.Context, fn func(Tx) error) error    { return fn(w.tx) }
+
+// Step is one request of a batch.
+type Step struct {
+	Method  string
+	Path    string // as sent, with the query string
+	Headers []Header
+	Body    []byte // checked and compact; nil: none
+}
+
+// Header is one header of a Step.
+type Header struct{ Name, Value string }
+
+// batchBytes bounds what a batch grows to when its defaults are spelt out.
+const batchBytes = 32 << 20
+
+// ParseBatch reads the body of a batch of at most so many requests, 0 for any
+// number, and lays each over the defaults (protocol §8, batch).
+func ParseBatch(text []byte, most int) ([]Step, error) {
+	doc, err := compact(text)
+	if err != nil {
+		return nil, problems(Problem{Location: "body", Description: "Invalid JSON: " + err.Error()}, Problem{Location: "body", Description: "Required"})
+	}
+	if doc[0] != '{' {
+		return nil, problems(notMapping("", doc))
+	}
+	var defaults, requests []byte
+	var bad []Problem
+	for _, f := range fields(doc) {
+		switch string(f.key) {
+		case "defaults":
+			defaults = f.raw
+			if defaults[0] != '{' {
+				bad = append(bad, notMapping("defaults", defaults))
+			}
+		case "requests":
+			requests = f.raw
+			if requests[0] != '[' {
+				bad = append(bad, Problem{Location: "body", Name: "requests", Description: pyText(requests) + " is not iterable"})
+			}
+		default:
+			bad = append(bad, Problem{Location: "body", Description: fmt.Sprintf(`Unrecognized keys in mapping: "{%s: %s}"`, pyQuote(f.key), python(f.raw))})
+		}
+	}
+	if requests == nil {
+		bad = append(bad, Problem{Location: "body", Name: "requests", Description: "Required"})
+	}
+	if len(bad) > 0 {
+		return nil, problems(bad...)
+	}
+	all := elements(requests)
+	if most > 0 && len(all) > most {
+		return nil, Invalid("body", "requests", fmt.Sprintf("Number of requests is limited to %d", most))
+	}
+	if len(all)*len(defaults) > batchBytes {
+		return nil, Invalid("body", "requests", "The batch is too large")
+	}
+	steps := make([]Step, len(all))
+	for i, raw := range all {
+		name := "requests." + strconv.Itoa(i)
+		if raw[0] != '{' {
+			bad = append(bad, notMapping(name, raw))
+			continue
+		}
+		if defaults != nil {
+			raw = overlay(defaults, raw)
+		}
+		bad = append(bad, steps[i].parse(name, raw)...)
+	}
+	if len(bad) > 0 {
+		return nil, problems(bad...)
+	}
+	return steps, nil
+}
+
+// batchMethods are those a batch may have.
+var batchMethods = []string{"GET", "HEAD", "DELETE", "TRACE", "POST", "PUT", "PATCH"}
+
+func (s *Step) parse(name string, raw []byte) (bad []Problem) {
+	wrong := func(field, description string) {
+		bad = append(bad, Problem{Location: "body", Name: name + field, Description: description})
+	}
+	s.Method = "GET"
+	for _, f := range fields(raw) {
+		isText := typeOf(f.raw) == isString
+		switch string(f.key) {
+		case "method":
+			s.Method = string(key(stringOr(f.raw)))
+			if !slices.Contains(batchMethods, s.Method) {
+				wrong(".method", fmt.Sprintf("%s is not one of %s", pyText(f.raw), strings.Join(batchMethods, ", ")))
+			}
+		case "path":
+			s.Path = string(key(stringOr(f.raw)))
+			switch {
+			case !isText:
+				wrong(".path", python(f.raw)+" is not a string: {'': ''}")
+			case !strings.HasPrefix(s.Path, "/"):
+				wrong(".path", "String does not match expected pattern")
+			case strings.Contains(s.Path, "/batch"):
+				wrong(".path", "Recursive call on /batch endpoint is forbidden.")
+			}
+		case "headers":
+			if f.raw[0] != '{' {
+				bad = append(bad, notMapping(name+".headers", f.raw))
+				continue
+			}
+			for _, h := range fields(f.raw) {
+				if typeOf(h.raw) != isString {
+					wrong(".headers."+short(h.key), python(h.raw)+" is not a string: {'': ''}")
+					continue
+				}
+				s.Headers = append(s.Headers, Header{string(h.key), string(key(h.raw))})
+			}
+		case "body":
+			s.Body = f.raw
+			if f.raw[0] != '{' {
+				bad = append(bad, notMapping(name+".body", f.raw))
+			}
+		default:
+			wrong("", fmt.Sprintf(`Unrecognized keys in mapping: "{%s: %s}"`, pyQuote(f.key), python(f.raw)))
+		}
+	}
+	if s.Path == "" && len(bad) == 0 {
+		wrong(".path", "Required")
+	}
+	return bad
+}
+
+// overlay lays an object over another; objects in both are laid over each other.
+func overlay(under, over []byte) []byte {
+	out := fields(under)
+	at := map[string]int{}
+	for i, f := range out {
+		at[string(f.key)] = i
+	}
+	for _, f := range fields(over) {
+		i, there := at[string(f.key)]
+		if !there {
+			out = append(out, f)
+			continue
+		}
+		if f.raw[0] == '{' && out[i].raw[0] == '{' {
+			name := f.text[:len(f.text)-len(f.raw)]
+			f.raw = overlay(out[i].raw, f.raw)
+			f.text = append(slices.Clip(name), f.raw...)
+		}
+		out[i] = f
+	}
+	return join(out)
+}
