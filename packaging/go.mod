@@ -3,4 +3,3 @@ module github.com/foyer-server/foyer/packaging
 go 1.26.0
 
 require golang.org/x/sys v0.49.0
-

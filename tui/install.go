@@ -225,7 +225,7 @@ func (m *install) planLines() []string {
 			}
 		}
 		out = append(out, text)
-		for _, l := range strings.Split(lipgloss.Wrap(why, m.width-6, ""), "\n") {
+		for l := range strings.SplitSeq(lipgloss.Wrap(why, m.width-6, ""), "\n") {
 			out = append(out, "    "+faint.Render(strings.TrimRight(l, " ")))
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -392,9 +393,7 @@ func flatten(prefix string, table map[string]any) map[string]any {
 	out := map[string]any{}
 	for k, v := range table {
 		if sub, ok := v.(map[string]any); ok {
-			for name, v := range flatten(prefix+k+".", sub) {
-				out[name] = v
-			}
+			maps.Copy(out, flatten(prefix+k+".", sub))
 			continue
 		}
 		out[prefix+k] = v
