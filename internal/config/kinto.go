@@ -42,6 +42,7 @@ type KintoKey struct {
 var KintoKeys = []KintoKey{
 	{"multiauth.policies", KintoList, "account", hint.T("How callers may say who they are, first match wins.", "Comment les appelants s'identifient, le premier qui convient l'emporte.")},
 	{"userid_hmac_secret", KintoString, "", hint.T("Secret that turns the credentials of the policy basicauth into user ids. Empty: one is made once and kept with the data.", "Secret qui change les identifiants de la méthode basicauth en identités. Vide : un secret est créé une fois et gardé avec les données.")},
+	{"default_bucket_hmac_secret", KintoString, "", hint.T("Secret that names each caller's own bucket, /buckets/default. Empty: the one of userid_hmac_secret.", "Secret qui nomme le bucket personnel de chacun, /buckets/default. Vide : celui de userid_hmac_secret.")},
 	{"explicit_permissions", KintoBool, "true", hint.T("Whoever writes an object is added to its writers.", "Qui écrit un objet est ajouté à ses rédacteurs.")},
 	{"readonly", KintoBool, "false", hint.T("Refuse every write.", "Refuser toute écriture.")},
 	{"retry_after_seconds", KintoInt, "3", hint.T("Seconds a client should wait after an error that passes.", "Secondes d'attente conseillées après une erreur passagère.")},

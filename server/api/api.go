@@ -167,13 +167,21 @@ func (a *api) route(w http.ResponseWriter, r *http.Request, rest string) {
 	case ok && encodedSlash(r.URL.RawPath):
 		// It would be taken for a separator, and no id may have one.
 		a.fail(w, r, kinto.InvalidID())
+	case ok && isOwn(path) && r.Method != http.MethodOptions:
+		a.own(w, r, path[len("/buckets/"+alias):])
 	case ok:
-		a.resource(w, r, list, id)
+		a.resource(w, r, list, id, id)
 	case strings.HasSuffix(path, "/") && a.redirects.slashes:
 		a.redirects.slash(a, w, r, strings.TrimRight(r.URL.Path, "/"))
 	default:
 		a.fail(w, r, errNotHere)
 	}
+}
+
+// isOwn reports whether a path is the default bucket or below it.
+func isOwn(path string) bool {
+	rest, ok := strings.CutPrefix(path, "/buckets/"+alias)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 func encodedSlash(raw string) bool {

@@ -69,6 +69,11 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 		return err
 	}
 	if writes {
+		// Making the secret that names default buckets is a transaction of its own.
+		if _, err = a.Auth.DefaultBucket(r.Context(), kinto.Anonymous()); err != nil {
+			a.fail(w, r, err)
+			return
+		}
 		err = a.Kinto.Together(r.Context(), do)
 	} else {
 		err = do(a.Kinto)

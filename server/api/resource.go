@@ -23,8 +23,9 @@ var (
 	objectMethods = []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"}
 )
 
-// resource serves a list, or an object of it, in the order of §1.
-func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, id string) {
+// resource serves a list, or an object of it, in the order of §1. called is what
+// the client calls the object.
+func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, id, called string) {
 	ops, methods := listOps, listMethods
 	if id != "" {
 		ops, methods = objectOps, objectMethods
@@ -73,6 +74,9 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 		}
 		defer release()
 		req.Body, bad[0] = parser(list.Kind, text)
+		if id != "" && req.Body.ID == called {
+			req.Body.ID = id
+		}
 		if bad[0] == nil && op == kinto.Patch && !req.Body.Says() {
 			bad[0] = kinto.Invalid("body", "", "Provide at least one of data or permissions")
 		}

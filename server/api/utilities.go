@@ -28,6 +28,7 @@ func (a *api) hello(w http.ResponseWriter, r *http.Request) {
 	type user struct {
 		ID         string   `json:"id"`
 		Principals []string `json:"principals"`
+		Bucket     string   `json:"bucket"`
 	}
 	type settings struct {
 		ReadOnly    bool `json:"readonly"`
@@ -49,11 +50,18 @@ func (a *api) hello(w http.ResponseWriter, r *http.Request) {
 		Capabilities map[string]capability `json:"capabilities"`
 	}{
 		Name: "foyer", Version: a.Version, API: "1.23", Docs: "https://kinto.readthedocs.io/", URL: a.url(r, "/v1/"),
-		Settings:     settings{a.readonly, a.Settings.Kinto.Bool("explicit_permissions"), a.Settings.Kinto.Int("batch_max_requests", 0)},
-		Capabilities: map[string]capability{},
+		Settings: settings{a.readonly, a.Settings.Kinto.Bool("explicit_permissions"), a.Settings.Kinto.Int("batch_max_requests", 0)},
+		Capabilities: map[string]capability{
+			"default_bucket": {"The default bucket is an alias for a personal bucket where collections are created implicitly.", "https://kinto.readthedocs.io/en/latest/api/1.x/buckets.html#personal-bucket-default"},
+		},
 	}
 	if who.ID != "" {
-		body.User = &user{who.ID, who.Principals}
+		bucket, err := a.Auth.DefaultBucket(r.Context(), who)
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		body.User = &user{who.ID, who.Principals, bucket}
 	}
 	for _, p := range a.Auth.Policies() {
 		if p == "basicauth" {

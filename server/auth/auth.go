@@ -41,6 +41,8 @@ type Auth struct {
 	verifier *verifier
 	claimed  atomic.Bool // once true it stays
 
+	bucketSecret []byte // default_bucket_hmac_secret
+
 	secretMu sync.Mutex
 	secret   []byte // userid_hmac_secret; nil until it is known
 }
@@ -48,7 +50,7 @@ type Auth struct {
 // New returns the Auth of a server. dataDir is where claim offers are left. A
 // policy this server does not have is logged and left out.
 func New(store kinto.Store, settings config.Kinto, dataDir string, log *slog.Logger) *Auth {
-	a := &Auth{store: store, dir: dataDir, log: log, verifier: newVerifier()}
+	a := &Auth{store: store, dir: dataDir, log: log, verifier: newVerifier(), bucketSecret: []byte(settings.String("default_bucket_hmac_secret"))}
 	for _, p := range settings.List("multiauth.policies") {
 		switch p {
 		case "account", "basicauth":

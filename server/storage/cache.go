@@ -15,7 +15,7 @@ type cache struct {
 	generation uint64
 	lists      map[kinto.List]int64
 	objects    map[objectKey]*kinto.Object
-	in         map[string][]string // names asked for → URIs of groups
+	in         map[string][]string // members asked for → URIs of groups
 }
 
 type objectKey struct {
@@ -83,14 +83,14 @@ func (c *cache) addObject(l kinto.List, o *kinto.Object, generation uint64) {
 	c.objects[objectKey{l, o.ID}] = o
 }
 
-func (c *cache) groups(names string) ([]string, bool) {
+func (c *cache) groups(members string) ([]string, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	uris, ok := c.in[names]
+	uris, ok := c.in[members]
 	return uris, ok
 }
 
-func (c *cache) addGroups(names string, uris []string, generation uint64) {
+func (c *cache) addGroups(members string, uris []string, generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if generation != c.generation {
@@ -99,7 +99,7 @@ func (c *cache) addGroups(names string, uris []string, generation uint64) {
 	if len(c.in) >= cacheEntries {
 		clear(c.in)
 	}
-	c.in[names] = uris
+	c.in[members] = uris
 }
 
 // forget empties the cache after a change was committed.

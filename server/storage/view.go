@@ -248,16 +248,16 @@ func (v *view) Count(l kinto.List, q kinto.Query) (int, error) {
 
 // Groups implements kinto.Reader.
 func (v *view) Groups(members ...string) ([]string, error) {
-	names := list(members)
+	key := strings.Join(members, "\x00")
 	if !v.own {
-		if uris, ok := v.cache.groups(names); ok {
+		if uris, ok := v.cache.groups(key); ok {
 			return uris, nil
 		}
 	}
 	if err := v.open(); err != nil {
 		return nil, err
 	}
-	s := v.c.do("groups").text(1, names).text(2, string(kinto.Group))
+	s := v.c.do("groups").text(1, list(members)).text(2, string(kinto.Group))
 	uris := []string{}
 	for {
 		more, err := s.step()
@@ -271,7 +271,7 @@ func (v *view) Groups(members ...string) ([]string, error) {
 		uris = append(uris, l.URI(string(s.raw(1))))
 	}
 	if !v.own {
-		v.cache.addGroups(names, uris, v.generation)
+		v.cache.addGroups(key, uris, v.generation)
 	}
 	return uris, nil
 }

@@ -1,0 +1,57 @@
+package kinto
+
+import "context"
+
+// Ensure makes the bucket, and unless it is empty the collection in it, if they are
+// not there: the caller's default bucket comes to be by being used (protocol §8,
+// default_bucket). The caller may write what is made.
+func (s *Service) Ensure(ctx context.Context, who Caller, bucket, collection string) error {
+	if s.readonly {
+		return ErrReadOnly
+	}
+	type place struct {
+		list List
+		id   string
+	}
+	all := []place{{List{Kind: Bucket}, bucket}}
+	if collection != "" {
+		if !Collection.ValidID(collection) {
+			return &InvalidError{[]Problem{{Location: "path", NoName: true, Description: "Invalid collection id"}}}
+		}
+		all = append(all, place{List{Parent: List{Kind: Bucket}.URI(bucket), Kind: Collection}, collection})
+	}
+	there := true
+	err := s.store.Read(ctx, func(tx Reader) error {
+		there = true
+		for _, p := range all {
+			o, err := tx.Get(p.list, p.id)
+			if err != nil {
+				return err
+			}
+			there = there && o != nil
+		}
+		return nil
+	})
+	if err != nil || there {
+		return err
+	}
+	return s.store.Write(ctx, func(tx Tx) error {
+		for _, p := range all {
+			o, err := tx.Get(p.list, p.id)
+			if err != nil {
+				return err
+			}
+			if o != nil {
+				continue
+			}
+			o = &Object{ID: p.id, Data: []byte("{}"), Permissions: Permissions{"write": {who.ID}}.Encode()}
+			if o.Timestamp, err = tx.Tick(p.list, -1); err != nil {
+				return err
+			}
+			if err := tx.Put(p.list, o, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
