@@ -93,3 +93,37 @@ func BenchmarkCreate64Generated(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkFilter10k looks through ten thousand records for a few, and
+// BenchmarkSort10k puts them in order for the first page.
+func BenchmarkFilter10k(b *testing.B) {
+	h := stocked(b, 10_000)
+	for b.Loop() {
+		serve(b, h, 200, "GET", "/v1/buckets/b/collections/c/records?position=12.5&like_title=bread&gt_id=r9990", "")
+	}
+}
+
+func BenchmarkSort10k(b *testing.B) {
+	h := stocked(b, 10_000)
+	for b.Loop() {
+		serve(b, h, 200, "GET", "/v1/buckets/b/collections/c/records?_sort=-title,due.day,id&_limit=100", "")
+	}
+}
+
+// BenchmarkBatch25 is a batch of 25 records, kept in one transaction.
+func BenchmarkBatch25(b *testing.B) {
+	h := stocked(b, 0)
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		body := []byte(`{"defaults":{"method":"PUT","body":` + item + `},"requests":[`)
+		for i := range 25 {
+			if i > 0 {
+				body = append(body, ',')
+			}
+			body = fmt.Appendf(body, `{"path":"/buckets/b/collections/c/records/n%d"}`, n)
+			n++
+		}
+		serve(b, h, 200, "POST", "/v1/batch", string(body)+"]}")
+	}
+}

@@ -115,6 +115,28 @@ func TestPagesOfDeletion(t *testing.T) {
 	}
 }
 
+// TestDeletionOfWhatMatches: a deletion by filter takes what passes it and is the
+// caller's to delete, and nothing else.
+func TestDeletionOfWhatMatches(t *testing.T) {
+	s := filled(t, nil)
+	stock(t, s, 9)
+	bob := s.must(200, "bob", "GET /v1/", "").body["user"].(map[string]any)["id"].(string)
+	for _, id := range []string{"r3", "r4", "r6"} {
+		s.must(200, "alice", "PATCH "+records+"/"+id, `{"permissions":{"write":["`+bob+`"]}}`)
+	}
+	s.must(403, "eve", "DELETE "+records+"?mod=0", "")
+	got, sizes := follow(t, s, "DELETE "+records+"?in_mod=1,2&_sort=-o.p&_limit=2&exclude_id=r8")
+	if strings.Join(got, " ") != "r7 r5 r4 r2 r1" || !slices.Equal(sizes, []int{2, 2, 1}) {
+		t.Errorf("deleted %v by %v", got, sizes)
+	}
+	if got := ids(s.must(200, "bob", "DELETE "+records+"?min_i=3", "")); !slices.Equal(got, []string{"r6", "r3"}) {
+		t.Errorf("bob deleted %v", got)
+	}
+	if got := ids(s.must(200, "alice", "GET "+records+"?_sort=i", "")); !slices.Equal(got, []string{"r0", "r8"}) {
+		t.Errorf("left: %v", got)
+	}
+}
+
 func TestTokensExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts := &tokens{live: map[string]time.Time{}}

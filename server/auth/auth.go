@@ -1,6 +1,6 @@
 // Package auth says who is calling, and who owns this server.
 //
-// It hides policies, passwords, the cache in front of bcrypt, and the claim by
+// It hides policies, groups, passwords, the cache in front of bcrypt, and the claim by
 // which the first owner comes to be. Accounts are ordinary Kinto objects of kind
 // account in the store, each in a list of its own; the owner's name, the pending
 // claim and the secrets made here are facts in the store's meta. Used by the

@@ -4,9 +4,11 @@
 // It hides how a request turns into reads and writes: a Service takes a Request,
 // checks it in the protocol's order inside one transaction, and returns an Answer
 // or an error of this package. Kinds of objects are rows of a table (kinds.go);
-// every kind goes through the same operations. It knows nothing of HTTP: package
-// api maps methods, headers and errors; package auth says who is calling;
-// package storage implements Store.
+// every kind goes through the same operations. Lists are filtered, ordered and cut
+// into pages by a Query (query.go, filter.go), which a Store either understands or
+// leaves to a Page; a batch is many requests in one transaction (batch.go). It
+// knows nothing of HTTP: package api maps methods, headers and errors; package auth
+// says who is calling; package storage implements Store.
 //
 // Promises: a write that was answered survives a power cut (Store.Write); an
 // answer's objects and timestamp are of one moment; nothing is told to a caller
@@ -102,6 +104,8 @@ type Request struct {
 	// Invalid is what is wrong with the request's form. It is returned only to
 	// callers who may make the request at all.
 	Invalid error
+
+	aim *Answer // of a deletion in a list: what a look at it found
 }
 
 // Cond are the preconditions of a request. The zero Cond asks nothing.
@@ -145,6 +149,9 @@ func (s *Service) Do(ctx context.Context, r *Request) (a *Answer, err error) {
 		if err := s.store.Read(ctx, func(tx Reader) error { return s.check(tx, r) }); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.takeAim(ctx, r); err != nil {
+		return nil, err
 	}
 	err = s.store.Write(ctx, func(tx Tx) error {
 		a, err = s.write(tx, r)

@@ -1,5 +1,7 @@
 package kinto
 
+import "context"
+
 // write does a Create, Put, Patch or Delete inside a transaction.
 func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
 	if r.ID == "" && r.Op == Delete {
@@ -154,8 +156,14 @@ func (s *Service) deleteList(tx Tx, r *Request) (*Answer, error) {
 		return a, nil
 	}
 	q.Tombstones = false
+	if r.aim != nil {
+		q.IDs = r.aim.ids()
+	}
 	if err := s.find(tx, r.List, q, a); err != nil {
 		return nil, err
+	}
+	if r.aim != nil {
+		a.Next, a.Limit = r.aim.Next, r.aim.Limit
 	}
 	found := a.Objects
 	a.Objects = make([]Object, len(found))
@@ -170,4 +178,37 @@ func (s *Service) deleteList(tx Tx, r *Request) (*Answer, error) {
 		a.Timestamp = o.Timestamp
 	}
 	return a, nil
+}
+
+// takeAim finds what a deletion in a list is for before the transaction, when that
+// takes looking at more than what is deleted: other writes do not wait for it. The
+// transaction looks again, at what was found.
+func (s *Service) takeAim(ctx context.Context, r *Request) error {
+	r.aim = nil
+	if r.Op != Delete || r.ID != "" || len(r.Query.Filters) == 0 && len(r.Query.Sort) < 2 {
+		return nil
+	}
+	return s.store.Read(ctx, func(tx Reader) error {
+		r.aim = nil
+		q, err := s.allowList(tx, r)
+		if err != nil || q.Granted != nil && len(q.Granted.Permissions) == 0 {
+			return err
+		}
+		q.Tombstones = false
+		aim := &Answer{}
+		if err := s.find(tx, r.List, q, aim); err != nil {
+			return err
+		}
+		r.aim = aim
+		return nil
+	})
+}
+
+// ids are those of the objects of a list.
+func (a *Answer) ids() []string {
+	out := make([]string, len(a.Objects))
+	for i := range a.Objects {
+		out[i] = a.Objects[i].ID
+	}
+	return out
 }

@@ -200,11 +200,12 @@ func (v *view) scan(l kinto.List, q *kinto.Query, each func(*kinto.Object) bool)
 			ID: unsafe.String(unsafe.SliceData(id), len(id)), Timestamp: s.number(1), Deleted: s.number(2) != 0,
 			Data: s.raw(3), Permissions: s.raw(4),
 		}
+		large := len(o.Data) > 16<<10
 		if !each(&o) {
 			s.reset()
 			return nil
 		}
-		if n%256 == 0 && v.ctx.Err() != nil {
+		if (n%256 == 0 || large) && v.ctx.Err() != nil {
 			s.reset()
 			return v.ctx.Err()
 		}
