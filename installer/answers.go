@@ -167,10 +167,10 @@ func (l *loader) file(name string, data []byte) {
 		l.wrong(err)
 		return
 	}
-	values := flatten("", doc)
-	keys := slices.SortedFunc(maps.Keys(values), func(a, b string) int { return lineOf(data, a) - lineOf(data, b) })
+	values := config.Flatten("", doc)
+	keys := slices.SortedFunc(maps.Keys(values), func(a, b string) int { return config.LineOf(data, a) - config.LineOf(data, b) })
 	for _, key := range keys {
-		line := lineOf(data, key)
+		line := config.LineOf(data, key)
 		if !slices.Contains(known(), key) && !strings.HasPrefix(key, "kinto.") {
 			l.wrong(config.Malformed(name, line, key, "there is no such key"+config.DidYouMean(key, known())))
 			continue
@@ -356,14 +356,14 @@ func (a *Answers) Write(w io.Writer) error {
 		var text string
 		switch k.Name {
 		case "owner":
-			text = quoteTOML(a.Owner)
+			text = config.QuoteTOML(a.Owner)
 		case "owner_password":
 			text = `""`
 			if a.OwnerPassword != "" {
 				text = `"env:FOYER_OWNER_PASSWORD"`
 			}
 		case "firewall":
-			text = quoteTOML(a.Firewall)
+			text = config.QuoteTOML(a.Firewall)
 		case "http_port":
 			text = strconv.Itoa(a.HTTPPort)
 		case "https_port":
@@ -371,12 +371,12 @@ func (a *Answers) Write(w io.Writer) error {
 		case "addresses":
 			var quoted []string
 			for _, address := range a.Addresses {
-				quoted = append(quoted, quoteTOML(address))
+				quoted = append(quoted, config.QuoteTOML(address))
 			}
 			text = "[" + strings.Join(quoted, ", ") + "]"
 		default:
 			set, _ := s.Get(k.Name)
-			text = quoteTOML(set)
+			text = config.QuoteTOML(set)
 		}
 		mark := ""
 		if strings.HasPrefix(k.Name, "owner") && a.Owner == "" {
@@ -398,7 +398,7 @@ func (a *Answers) Write(w io.Writer) error {
 	if names := s.Kinto.Names(); len(names) > 0 {
 		b.WriteString("\n[kinto]\n")
 		for _, n := range names {
-			text := quoteTOML(s.Kinto.String(n))
+			text := config.QuoteTOML(s.Kinto.String(n))
 			if strings.Contains(n, "secret") {
 				fmt.Fprintf(&b, "# %q = \"********\"\n", n)
 				continue
@@ -450,19 +450,6 @@ func (a *Answers) blank(root string) (bool, error) {
 	return true, nil
 }
 
-// flatten turns nested tables into dotted names.
-func flatten(prefix string, table map[string]any) map[string]any {
-	out := map[string]any{}
-	for k, v := range table {
-		if sub, ok := v.(map[string]any); ok {
-			maps.Copy(out, flatten(prefix+k+".", sub))
-			continue
-		}
-		out[prefix+k] = v
-	}
-	return out
-}
-
 // textOf turns a TOML value of the right kind for key into text.
 func textOf(key string, v any) (string, error) {
 	number := strings.HasSuffix(key, "_port") || strings.HasPrefix(key, "limits.")
@@ -496,40 +483,4 @@ func textOf(key string, v any) (string, error) {
 		return "", errors.New("a whole number, without quotes, is needed")
 	}
 	return "", errors.New(`text in quotes, like "this", is needed`)
-}
-
-// lineOf finds the line on which a dotted key is set; 0 when it cannot be told.
-func lineOf(data []byte, key string) int {
-	table := ""
-	for i, line := range strings.Split(string(data), "\n") {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") {
-			table = strings.Trim(line, "[] ") + "."
-			continue
-		}
-		name, _, ok := strings.Cut(line, "=")
-		if ok && table+strings.ReplaceAll(strings.TrimSpace(name), `"`, "") == key {
-			return i + 1
-		}
-	}
-	return 0
-}
-
-// quoteTOML writes a TOML basic string.
-func quoteTOML(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r < 0x20 || r == 0x7f:
-			fmt.Fprintf(&b, `\u%04X`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
 }

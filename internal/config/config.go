@@ -123,13 +123,13 @@ func (s *Settings) readFile(path string, data []byte) error {
 	if err := toml.Unmarshal(data, &flat); err != nil {
 		return Malformed(path, 0, "", err.Error())
 	}
-	for name := range flatten("", flat) {
+	for name := range Flatten("", flat) {
 		if !strings.HasPrefix(name, "kinto.") {
-			s.sources[name] = fmt.Sprintf("%s:%d", path, lineOf(data, name))
+			s.sources[name] = fmt.Sprintf("%s:%d", path, LineOf(data, name))
 		}
 	}
-	for name, v := range flatten("", doc.Kinto) {
-		line := lineOf(data, "kinto."+name)
+	for name, v := range Flatten("", doc.Kinto) {
+		line := LineOf(data, "kinto."+name)
 		text, err := kintoText(v)
 		if err != nil {
 			return Malformed(path, line, "kinto."+name, err.Error())
@@ -388,12 +388,12 @@ func keyNames() []string {
 	return out
 }
 
-// flatten turns nested tables into dotted names.
-func flatten(prefix string, table map[string]any) map[string]any {
+// Flatten turns nested tables into dotted names.
+func Flatten(prefix string, table map[string]any) map[string]any {
 	out := map[string]any{}
 	for k, v := range table {
 		if sub, ok := v.(map[string]any); ok {
-			maps.Copy(out, flatten(prefix+k+".", sub))
+			maps.Copy(out, Flatten(prefix+k+".", sub))
 			continue
 		}
 		out[prefix+k] = v
@@ -401,9 +401,9 @@ func flatten(prefix string, table map[string]any) map[string]any {
 	return out
 }
 
-// lineOf finds the line on which a dotted key is set, for messages; 0 when it
+// LineOf finds the line on which a dotted key is set, for messages; 0 when it
 // cannot be told (an inline table, a quoted key).
-func lineOf(data []byte, key string) int {
+func LineOf(data []byte, key string) int {
 	table := ""
 	for i, line := range strings.Split(string(data), "\n") {
 		line = strings.TrimSpace(line)

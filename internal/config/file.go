@@ -34,7 +34,7 @@ func (s *Settings) File(l hint.Lang) []byte {
 	if names := s.Kinto.Names(); len(names) > 0 {
 		b.WriteString("\n[kinto]\n")
 		for _, n := range names {
-			fmt.Fprintf(&b, "%q = %s\n", n, quoteTOML(s.Kinto.String(n)))
+			fmt.Fprintf(&b, "%q = %s\n", n, QuoteTOML(s.Kinto.String(n)))
 		}
 	}
 	return []byte(b.String())
@@ -47,17 +47,17 @@ func (s *Settings) tomlValue(key string) string {
 	case *[]string:
 		var quoted []string
 		for _, v := range *p {
-			quoted = append(quoted, quoteTOML(v))
+			quoted = append(quoted, QuoteTOML(v))
 		}
 		return "[" + strings.Join(quoted, ", ") + "]"
 	case *string:
-		return quoteTOML(*p)
+		return QuoteTOML(*p)
 	}
 	return `""`
 }
 
-// quoteTOML writes a TOML basic string.
-func quoteTOML(s string) string {
+// QuoteTOML writes a TOML basic string.
+func QuoteTOML(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for _, r := range s {

@@ -1,30 +1,12 @@
 package control
 
-import (
-	"errors"
-	"net"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// peerUID returns the user at the other end of a unix socket (SO_PEERCRED, unix(7)).
-func peerUID(c net.Conn) (int, error) {
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		return -1, errors.New("not a unix socket")
-	}
-	raw, err := u.SyscallConn()
+// peerOf asks for SO_PEERCRED (unix(7)).
+func peerOf(fd int) (int, error) {
+	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
 		return -1, err
 	}
-	uid, inner := -1, error(nil)
-	err = raw.Control(func(fd uintptr) {
-		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-		if err != nil {
-			inner = err
-			return
-		}
-		uid = int(cred.Uid)
-	})
-	return uid, errors.Join(err, inner)
+	return int(cred.Uid), nil
 }
