@@ -69,3 +69,48 @@ test("permissions open a record to everybody", async () => {
   assert.deepEqual((await theirs.listRecords()).data.map((r) => r.id), ["open"]);
   await assert.rejects(theirs.updateRecord({ id: "open", text: "x" }), (e) => [401, 403].includes(e.response?.status));
 });
+
+test("a batch is done as one", async () => {
+  const answers = await client.bucket("family").batch((b) => {
+    for (let i = 0; i < 60; i++) b.collection("notes").createRecord({ id: `many-${i}`, n: i });
+  });
+  assert.equal(answers.length, 60);
+  assert.ok(answers.every((a) => a.status === 201));
+});
+
+test("pages, filters and order", async () => {
+  const first = await notes.listRecords({ filters: { min_n: 10 }, sort: "n", limit: 20 });
+  assert.deepEqual(first.data.map((r) => r.n), Array.from({ length: 20 }, (_, i) => 10 + i));
+  assert.ok(first.hasNextPage);
+  const second = await first.next();
+  assert.equal(second.data[second.data.length - 1].n, 49);
+  const all = await notes.listRecords({ filters: { min_n: 10 }, sort: "-n", limit: 7, pages: Infinity });
+  assert.deepEqual(all.data.map((r) => r.n), Array.from({ length: 50 }, (_, i) => 59 - i));
+  assert.ok((await notes.getTotalRecords()) >= 60);
+});
+
+test("a group's members may do what the group may", async () => {
+  const guests = await start({ KINTO_MULTIAUTH_POLICIES: "account basicauth" });
+  try {
+    const url = guests.url.replace(/\/$/, "");
+    const owner = new KintoClient(url, { headers: jeannine });
+    const paul = new KintoClient(url, { headers: { Authorization: basic("paul", "anything") } });
+    const { id } = await paul.fetchUser();
+    await owner.createBucket("shared");
+    await owner.bucket("shared").createGroup("friends", [id]);
+    await owner.bucket("shared").createCollection("list", { permissions: { write: ["/buckets/shared/groups/friends"] } });
+    const theirs = paul.bucket("shared").collection("list");
+    assert.equal((await theirs.createRecord({ text: "bread" })).data.text, "bread");
+    await owner.bucket("shared").deleteGroup("friends");
+    await assert.rejects(theirs.createRecord({ text: "more" }), (e) => e.response?.status === 403);
+  } finally {
+    await guests.stop();
+  }
+});
+
+test("permissions are added and taken away", async () => {
+  await notes.addPermissions({ read: ["system.Authenticated"] });
+  assert.deepEqual((await notes.getPermissions()).read, ["system.Authenticated"]);
+  await notes.removePermissions({ read: ["system.Authenticated"] });
+  assert.equal((await notes.getPermissions()).read, undefined);
+});
