@@ -84,7 +84,7 @@ test("pages, filters and order", async () => {
   assert.ok(first.hasNextPage);
   const second = await first.next();
   assert.equal(second.data[second.data.length - 1].n, 49);
-  const all = await notes.listRecords({ filters: { min_n: 10 }, sort: "-n", limit: 7, pages: Infinity });
+  const all = await notes.listRecords({ filters: { min_n: 10, has_n: true }, sort: "-n", limit: 7, pages: Infinity });
   assert.deepEqual(all.data.map((r) => r.n), Array.from({ length: 50 }, (_, i) => 59 - i));
   assert.ok((await notes.getTotalRecords()) >= 60);
 });
