@@ -46,7 +46,7 @@ func browser(r *http.Request) bool {
 	return reads(r) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// lead sends a visitor elsewhere, for now.
+// lead redirects a visitor, in a way that browsers do not remember.
 func lead(w http.ResponseWriter, status int, to string) {
 	h := w.Header()
 	h.Set("Location", to)
