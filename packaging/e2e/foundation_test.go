@@ -106,8 +106,13 @@ func ask(ctx context.Context, c *http.Client, method, path, body string) (answer
 	if err != nil {
 		return answer{}, err
 	}
-	etag, _ := strconv.ParseInt(strings.Trim(resp.Header.Get("ETag"), `"`), 10, 64)
-	return answer{resp.StatusCode, etag, string(text)}, nil
+	return answer{resp.StatusCode, etagOf(resp), string(text)}, nil
+}
+
+// etagOf is the timestamp an answer carries; 0 when it carries none.
+func etagOf(resp *http.Response) int64 {
+	n, _ := strconv.ParseInt(strings.Trim(resp.Header.Get("ETag"), `"`), 10, 64)
+	return n
 }
 
 func (m *machine) mustAsk(c *http.Client, method, path, body string, status int) answer {

@@ -1,0 +1,190 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// What a power cut leaves on the disk: the data lies on a file system of its own
+// in an image; the image is copied the moment everything is killed, so the copy
+// holds what had reached the disk and nothing the kernel still kept in memory.
+// (It shows the order of blocks as written, not what the firmware of a card does.)
+func TestAcknowledgedIsOnTheDisk(t *testing.T) {
+	dir, err := os.MkdirTemp(filepath.Dir(os.Getenv("FOYER_E2E_TREE")), "disk-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	image, crash := filepath.Join(dir, "image"), filepath.Join(dir, "crash")
+	host(t, "truncate", "-s", "128M", image)
+	host(t, "mkfs.ext4", "-q", "-F", image)
+
+	disk := mount(t, image)
+	f := tryFoyer(t, filepath.Join(disk, "data"))
+	f.must(t, "/buckets/b", http.StatusCreated)
+	f.must(t, "/buckets/b/collections/c", http.StatusCreated)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var mu sync.Mutex
+	acked := map[string]int64{}
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				id := fmt.Sprintf("r%d-%d", w, i)
+				if a, err := f.put(ctx, "/buckets/b/collections/c/records/"+id); err == nil && a.status == http.StatusCreated {
+					mu.Lock()
+					acked[id] = a.etag
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for {
+		mu.Lock()
+		n := len(acked)
+		mu.Unlock()
+		if n > 2000 {
+			break
+		}
+		time.Sleep(time.Millisecond) // another process is waited for
+	}
+	f.kill()
+	host(t, "cp", "--sparse=always", image, crash) // before the kernel writes back what nobody asked it to
+	cancel()
+	wg.Wait()
+
+	again := tryFoyer(t, filepath.Join(mount(t, crash), "data"))
+	defer again.kill()
+	var got struct {
+		Data []struct {
+			ID       string `json:"id"`
+			Modified int64  `json:"last_modified"`
+		} `json:"data"`
+	}
+	resp, err := again.request(t.Context(), http.MethodGet, "/buckets/b/collections/c/records", "")
+	if err != nil || resp.status != http.StatusOK {
+		t.Fatalf("%+v, %v", resp, err)
+	}
+	if err := json.Unmarshal([]byte(resp.body), &got); err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]int64{}
+	for _, r := range got.Data {
+		there[r.ID] = r.Modified
+	}
+	lost := 0
+	for id, etag := range acked {
+		if there[id] != etag {
+			lost++
+		}
+	}
+	if lost > 0 {
+		t.Errorf("%d of %d acknowledged records had not reached the disk", lost, len(acked))
+		return
+	}
+	show("power cut, as the disk sees it (ext4 image)", "%d acknowledged records, %d lost", len(acked), lost)
+}
+
+func host(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%q: %v\n%s", args, err, out)
+	}
+}
+
+// mount mounts an image until the test ends.
+func mount(t *testing.T, image string) string {
+	t.Helper()
+	at := image + ".mnt"
+	if err := os.Mkdir(at, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	host(t, "mount", "-o", "loop", image, at)
+	t.Cleanup(func() { host(t, "umount", at) })
+	return at
+}
+
+// tried is a `foyer try --http` with an owner.
+type tried struct {
+	url string
+	cmd *exec.Cmd
+}
+
+func tryFoyer(t *testing.T, data string) *tried {
+	t.Helper()
+	cmd := exec.Command(os.Getenv("FOYER_E2E_BINARY"), "try", "--http", "--json", "--listen", "127.0.0.1:0", "--owner", "jeannine", "--data", data)
+	cmd.Env = append(os.Environ(), "FOYER_OWNER_PASSWORD="+password)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	f := &tried{cmd: cmd}
+	t.Cleanup(f.kill)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	var said struct{ URL string }
+	if err == nil {
+		err = json.Unmarshal([]byte(line), &said)
+	}
+	if err != nil {
+		t.Fatalf("foyer try said %q: %v", line, err)
+	}
+	f.url = strings.TrimSuffix(said.URL, "/")
+	return f
+}
+
+// kill ends supervisor and server at once.
+func (f *tried) kill() {
+	if f.cmd.ProcessState != nil {
+		return
+	}
+	pid := f.cmd.Process.Pid
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	f.cmd.Process.Kill()
+	for _, child := range strings.Fields(string(children)) {
+		exec.Command("kill", "-9", child).Run()
+	}
+	f.cmd.Wait()
+}
+
+func (f *tried) request(ctx context.Context, method, path, body string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, f.url+path, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	req.SetBasicAuth("jeannine", password)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, etagOf(resp), string(text)}, err
+}
+
+func (f *tried) put(ctx context.Context, path string) (answer, error) {
+	return f.request(ctx, http.MethodPut, path, `{"data":{"text":"milk"}}`)
+}
+
+func (f *tried) must(t *testing.T, path string, status int) {
+	t.Helper()
+	if a, err := f.put(t.Context(), path); err != nil || a.status != status {
+		t.Fatalf("PUT %s: %+v, %v", path, a, err)
+	}
+}
