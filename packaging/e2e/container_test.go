@@ -37,9 +37,11 @@ type machine struct {
 
 var machines atomic.Int64 // numbers the machines of this run
 
-// newMachine prepares a machine that is switched off.
+// newMachine prepares a machine that is switched off. From here on the test runs
+// beside others: machines share nothing, and mostly wait. One for each test.
 func newMachine(t *testing.T) *machine {
 	t.Helper()
+	t.Parallel()
 	tree := os.Getenv("FOYER_E2E_TREE")
 	if tree == "" {
 		t.Fatal("FOYER_E2E_TREE is not set: run make test, or make show-foundation")

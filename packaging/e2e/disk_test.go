@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -23,6 +25,7 @@ import (
 // holds what had reached the disk and nothing the kernel still kept in memory.
 // (It shows the order of blocks as written, not what the firmware of a card does.)
 func TestAcknowledgedIsOnTheDisk(t *testing.T) {
+	t.Parallel()
 	dir, err := os.MkdirTemp(filepath.Dir(os.Getenv("FOYER_E2E_TREE")), "disk-")
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +161,13 @@ func (f *tried) kill() {
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	f.cmd.Process.Kill()
 	for _, child := range strings.Fields(string(children)) {
-		exec.Command("kill", "-9", child).Run()
+		pid, err := strconv.Atoi(child)
+		if err != nil {
+			continue
+		}
+		for end := time.Now().Add(20 * time.Second); syscall.Kill(pid, syscall.SIGKILL) == nil && time.Now().Before(end); {
+			time.Sleep(time.Millisecond) // until it has let go of its files
+		}
 	}
 	f.cmd.Wait()
 }
