@@ -55,8 +55,7 @@ func newMachine(t *testing.T) *machine {
 	t.Cleanup(func() {
 		m.powerCut()
 		if mounted {
-			if err := unix.Unmount(m.root, 0); err != nil {
-				t.Errorf("cannot unmount %s: %v", m.root, err)
+			if !unmount(t, m.root) {
 				return
 			}
 		}
@@ -73,6 +72,23 @@ func newMachine(t *testing.T) *machine {
 	}
 	mounted = true
 	return m
+}
+
+// unmount unmounts a file system nobody uses any more. A machine that starts at
+// this moment has a copy of every mount until it has shut itself in, and a process
+// that was killed lets go a little later: it is tried again for a while.
+func unmount(t *testing.T, at string) bool {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		err := unix.Unmount(at, 0)
+		if err == nil {
+			return true
+		}
+		if err != unix.EBUSY || time.Now().After(end) {
+			t.Errorf("cannot unmount %s: %v", at, err)
+			return false
+		}
+	}
 }
 
 // boot switches the machine on and waits until systemd has settled.

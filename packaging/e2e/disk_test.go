@@ -117,7 +117,7 @@ func mount(t *testing.T, image string) string {
 		t.Fatal(err)
 	}
 	host(t, "mount", "-o", "loop", image, at)
-	t.Cleanup(func() { host(t, "umount", at) })
+	t.Cleanup(func() { unmount(t, at) })
 	return at
 }
 
