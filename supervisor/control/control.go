@@ -130,6 +130,7 @@ func Serve(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger) e
 		},
 	}
 	ended := make(chan struct{})
+	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer close(ended)
 		<-ctx.Done()
@@ -140,8 +141,9 @@ func Serve(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger) e
 		}
 	}()
 	err := srv.Serve(l)
+	cancel()
+	<-ended
 	if errors.Is(err, http.ErrServerClosed) {
-		<-ended
 		return nil
 	}
 	return fmt.Errorf("cannot serve the control socket: %w", err)
