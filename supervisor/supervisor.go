@@ -24,6 +24,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -184,6 +185,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 func (s *Supervisor) notify(state string) {
+	if status, ok := strings.CutPrefix(state, "STATUS="); ok { // why a server ended may have line ends, which would be further words
+		state = "STATUS=" + strings.Join(strings.Fields(status), " ")
+	}
 	if err := s.cfg.Notify(state); err != nil {
 		s.cfg.Log.Warn("the service manager does not listen", "err", err)
 	}
