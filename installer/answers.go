@@ -114,7 +114,7 @@ func LoadAnswers(path string, stdin io.Reader, environ []string, flags map[strin
 	l.environment()
 	for _, key := range slices.Sorted(maps.Keys(flags)) {
 		if !slices.Contains(known(), key) {
-			l.wrong(config.Malformed("--"+strings.ReplaceAll(key, "_", "-"), 0, key, "there is no such key"+config.DidYouMean(key, known())))
+			l.wrong(config.Malformed("--"+strings.ReplaceAll(key, "_", "-"), 0, key, config.NoSuchKey(key, known())))
 			continue
 		}
 		l.values[key] = value{flags[key], "--" + strings.ReplaceAll(key, "_", "-")}
@@ -155,7 +155,7 @@ type loader struct {
 func (l *loader) wrong(err error) {
 	e := hint.Find(err)
 	if e == nil {
-		e = config.Malformed("", 0, "", err.Error())
+		e = config.Malformed("", 0, "", config.Reason(err))
 	}
 	l.problems = append(l.problems, e)
 }
@@ -172,12 +172,12 @@ func (l *loader) file(name string, data []byte) {
 	for _, key := range keys {
 		line := config.LineOf(data, key)
 		if !slices.Contains(known(), key) && !strings.HasPrefix(key, "kinto.") {
-			l.wrong(config.Malformed(name, line, key, "there is no such key"+config.DidYouMean(key, known())))
+			l.wrong(config.Malformed(name, line, key, config.NoSuchKey(key, known())))
 			continue
 		}
 		text, err := textOf(key, values[key])
 		if err != nil {
-			l.wrong(config.Malformed(name, line, key, err.Error()))
+			l.wrong(config.Malformed(name, line, key, config.Reason(err)))
 			continue
 		}
 		source := name
@@ -212,14 +212,14 @@ func (l *loader) fill(a *Answers) {
 		case "owner":
 			a.Owner = v.text
 			if !validOwner(v.text) {
-				l.wrong(config.Malformed(v.source, 0, key, "1 to 64 letters without accents, digits and . + - _ @, beginning with a letter or digit"))
+				l.wrong(config.Malformed(v.source, 0, key, hint.T("1 to 64 letters without accents, digits and . + - _ @, beginning with a letter or digit", "de 1 à 64 lettres sans accent, chiffres et . + - _ @, en commençant par une lettre ou un chiffre")))
 			}
 		case "owner_password":
 			password = v
 		case "firewall":
 			a.Firewall = v.text
 			if v.text != FirewallAuto && v.text != FirewallLeave {
-				l.wrong(config.Malformed(v.source, 0, key, "auto or leave"))
+				l.wrong(config.Malformed(v.source, 0, key, hint.T("auto or leave", "auto ou leave")))
 			}
 		default:
 			alone := config.Default()
@@ -252,7 +252,7 @@ func (l *loader) fill(a *Answers) {
 func (l *loader) password(a *Answers, v value) {
 	if a.Owner == "" {
 		if v.source != "" && !strings.HasPrefix(v.source, "FOYER_") {
-			l.wrong(config.Malformed(v.source, 0, "owner_password", "owner is needed with it"))
+			l.wrong(config.Malformed(v.source, 0, "owner_password", hint.T("owner is needed with it", "owner doit être donné avec elle")))
 		}
 		return
 	}
@@ -260,7 +260,7 @@ func (l *loader) password(a *Answers, v value) {
 	if path, ok := strings.CutPrefix(text, "@file:"); ok {
 		data, err := os.ReadFile(path)
 		if err != nil {
-			l.wrong(config.Malformed(v.source, 0, "owner_password", "@file:PATH of a file that can be read").Because(err))
+			l.wrong(config.Malformed(v.source, 0, "owner_password", hint.T("@file:PATH of a file that can be read", "@file:CHEMIN d'un fichier lisible")).Because(err))
 			return
 		}
 		text = strings.TrimRight(string(data), "\r\n")
@@ -272,13 +272,13 @@ func (l *loader) password(a *Answers, v value) {
 			}
 		}
 		if text == "" {
-			l.wrong(config.Malformed(v.source, 0, "owner_password", "env:NAME of an environment variable that is set; "+name+" is not"))
+			l.wrong(config.Malformed(v.source, 0, "owner_password", hint.T("env:NAME of an environment variable that is set; %s is not", "env:NOM d'une variable d'environnement définie ; %s ne l'est pas", name)))
 			return
 		}
 	}
 	switch {
 	case text == "":
-		l.wrong(config.Malformed("owner_password", 0, "owner_password", "it is needed with owner, as FOYER_OWNER_PASSWORD or in the answers file"))
+		l.wrong(config.Malformed("owner_password", 0, "owner_password", hint.T("it is needed with owner, as FOYER_OWNER_PASSWORD or in the answers file", "il la faut avec owner, par FOYER_OWNER_PASSWORD ou dans le fichier de réponses")))
 	case utf8.RuneCountInString(text) < 8 || len(text) > 72: // bcrypt looks no further
 		l.wrong(hint.New("password-weak",
 			hint.T("This password is too short or too long.", "Ce mot de passe est trop court ou trop long."), hint.T("Nothing was changed.", "Rien n'a été changé."),
@@ -471,7 +471,7 @@ func textOf(key string, v any) (string, error) {
 		for _, e := range v {
 			w, ok := e.(string)
 			if !ok {
-				return "", errors.New(`a list of text, like ["a", "b"], is needed`)
+				return "", config.Allowed(hint.T(`a list of text, like ["a", "b"], is needed`, `il faut une liste de textes, comme ["a", "b"]`))
 			}
 			words = append(words, w)
 		}
@@ -480,7 +480,7 @@ func textOf(key string, v any) (string, error) {
 		}
 	}
 	if number {
-		return "", errors.New("a whole number, without quotes, is needed")
+		return "", config.Allowed(hint.T("a whole number, without quotes, is needed", "il faut un nombre entier, sans guillemets"))
 	}
-	return "", errors.New(`text in quotes, like "this", is needed`)
+	return "", config.Allowed(hint.T(`text in quotes, like "this", is needed`, `il faut un texte entre guillemets, comme "ceci"`))
 }

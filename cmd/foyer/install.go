@@ -61,6 +61,7 @@ func (a *app) install(ctx context.Context, f installFlags) error {
 	if l, ok := hint.ParseLang(answers.Language); ok {
 		a.lang = l
 	}
+	os.Unsetenv("FOYER_OWNER_PASSWORD") // the commands the steps run do not need it
 	if f.print {
 		return answers.Write(a.out)
 	}

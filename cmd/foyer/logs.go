@@ -21,7 +21,7 @@ func (a *app) logsCmd() *cobra.Command {
 		Short: hint.T("What Foyer wrote down lately", "Ce que Foyer a noté récemment").In(a.lang),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if lines < 1 || lines > 10000 {
-				return wrongUse(fmt.Errorf("--lines %d: a number from 1 to 10000 is needed", lines))
+				return wrongUse(hint.T("--lines %d: a number from 1 to 10000 is needed", "--lines %d : il faut un nombre de 1 à 10000", lines))
 			}
 			if journalctl, err := exec.LookPath("journalctl"); err == nil && a.runDir == config.SystemRun && installed() {
 				if os.Geteuid() > 0 {
@@ -43,7 +43,7 @@ func (a *app) logsCmd() *cobra.Command {
 				return err
 			}
 			if follow {
-				return wrongUse(fmt.Errorf("--follow works where systemd keeps the log"))
+				return wrongUse(hint.T("--follow works where systemd keeps the log", "--follow marche là où systemd tient le journal"))
 			}
 			newest, err := control.Dial(a.runDir).Log(cmd.Context(), lines)
 			if err != nil {

@@ -161,7 +161,7 @@ func (a *app) root() *cobra.Command {
 		},
 	}
 	root.SetVersionTemplate("foyer {{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrongUse(err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrongUse(verbatim(err)) })
 	f := root.PersistentFlags()
 	f.BoolVar(&a.json, "json", false, hint.T("answer with one JSON object", "répondre par un objet JSON").In(a.lang))
 	f.BoolVar(&a.plain, "plain", a.getenv("ACCESSIBLE") != "", hint.T("no screens: one line at a time", "sans écrans : une ligne à la fois").In(a.lang))
@@ -183,14 +183,17 @@ func or(a, b string) string {
 func usage(_ *app, check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return wrongUse(err)
+			return wrongUse(verbatim(err))
 		}
 		return nil
 	}
 }
 
-func wrongUse(err error) error {
-	return hint.New("usage", hint.T("This command is not written right: %s.", "Cette commande n'est pas bien écrite : %s.", err.Error()), hint.Text{},
+// verbatim is what the command-line library says, in its own words.
+func verbatim(err error) hint.Text { return hint.Text{EN: err.Error(), FR: err.Error()} }
+
+func wrongUse(why hint.Text) error {
+	return hint.New("usage", hint.T("This command is not written right: %s.", "Cette commande n'est pas bien écrite : %s.", why), hint.Text{},
 		hint.T("`foyer --help` shows how.", "`foyer --help` montre comment.")).Exits(hint.ExitUsage)
 }
 

@@ -196,10 +196,10 @@ func tail(lines []string, n int) []string { return lines[max(0, len(lines)-n):] 
 func tryAddress(f tryFlags) (string, error) {
 	hostPart, port, err := net.SplitHostPort(f.listen)
 	if err != nil {
-		return "", wrongUse(fmt.Errorf("--listen %s: ADDRESS:PORT is needed", f.listen))
+		return "", wrongUse(hint.T("--listen %s: ADDRESS:PORT is needed", "--listen %s : il faut ADRESSE:PORT", f.listen))
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return "", wrongUse(fmt.Errorf("--listen %s: a port from 0 to 65535 is needed", f.listen))
+		return "", wrongUse(hint.T("--listen %s: a port from 0 to 65535 is needed", "--listen %s : il faut un port de 0 à 65535", f.listen))
 	}
 	if f.http {
 		ip, err := netip.ParseAddr(hostPart)

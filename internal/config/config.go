@@ -121,7 +121,7 @@ func (s *Settings) readFile(path string, data []byte) error {
 	s.Kinto = kinto
 	flat := map[string]any{}
 	if err := toml.Unmarshal(data, &flat); err != nil {
-		return Malformed(path, 0, "", err.Error())
+		return Malformed(path, 0, "", Reason(err))
 	}
 	for name := range Flatten("", flat) {
 		if !strings.HasPrefix(name, "kinto.") {
@@ -132,10 +132,10 @@ func (s *Settings) readFile(path string, data []byte) error {
 		line := LineOf(data, "kinto."+name)
 		text, err := kintoText(v)
 		if err != nil {
-			return Malformed(path, line, "kinto."+name, err.Error())
+			return Malformed(path, line, "kinto."+name, Reason(err))
 		}
 		if err := s.Kinto.set(name, text, fmt.Sprintf("%s:%d", path, line)); err != nil {
-			return Malformed(path, line, "kinto."+name, err.Error())
+			return Malformed(path, line, "kinto."+name, Reason(err))
 		}
 	}
 	return nil
@@ -148,7 +148,7 @@ func (s *Settings) readEnv(environ []string) error {
 		name, value, _ := strings.Cut(kv, "=")
 		if rest, ok := strings.CutPrefix(name, "KINTO_"); ok {
 			if err := s.Kinto.setEnv(rest, value, name); err != nil {
-				return Malformed(name, 0, name, err.Error())
+				return Malformed(name, 0, name, Reason(err))
 			}
 			continue
 		}
@@ -176,7 +176,7 @@ func EnvName(key string) string {
 func (s *Settings) Set(key, text, source string) error {
 	if name, ok := strings.CutPrefix(key, "kinto."); ok {
 		if err := s.Kinto.set(name, text, source); err != nil {
-			return Malformed(source, 0, key, err.Error())
+			return Malformed(source, 0, key, Reason(err))
 		}
 		return nil
 	}
@@ -187,13 +187,13 @@ func (s *Settings) Set(key, text, source string) error {
 	case *int:
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			return Malformed(source, 0, key, "a whole number is needed")
+			return Malformed(source, 0, key, aNumber())
 		}
 		*p = n
 	case *[]string:
 		*p = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 	default:
-		return Malformed(source, 0, key, "there is no such setting")
+		return Malformed(source, 0, key, NoSuchKey(key, keyNames()))
 	}
 	s.sources[key] = source
 	return nil
@@ -229,19 +229,19 @@ func (s *Settings) field(key string) any {
 var Keys = []Key{
 	{"name", "foyer", hint.T("Name of this server: it answers to NAME.local at home.", "Nom de ce serveur : il répond à NOM.local à la maison."), func(s *Settings) error {
 		if !nameRE.MatchString(s.Name) {
-			return errors.New("letters, digits and dashes, 1 to 63 of them, beginning and ending with a letter or digit")
+			return Allowed(hint.T("letters, digits and dashes, 1 to 63 of them, beginning and ending with a letter or digit", "des lettres, chiffres et tirets, de 1 à 63, commençant et finissant par une lettre ou un chiffre"))
 		}
 		return nil
 	}},
 	{"language", "", hint.T("Language of messages: en or fr. Empty: chosen for each person.", "Langue des messages : en ou fr. Vide : choisie pour chaque personne."), func(s *Settings) error {
 		if _, ok := hint.ParseLang(s.Language); s.Language != "" && !ok {
-			return errors.New("en, fr, or empty")
+			return Allowed(hint.T("en, fr, or empty", "en, fr, ou vide"))
 		}
 		return nil
 	}},
 	{"data", SystemData, hint.T("Folder that holds the data.", "Dossier où vivent les données."), func(s *Settings) error {
 		if !filepath.IsAbs(s.Data) || filepath.Clean(s.Data) == "/" {
-			return errors.New("a folder as an absolute path, e.g. /var/lib/foyer")
+			return Allowed(hint.T("a folder as an absolute path, e.g. /var/lib/foyer", "un dossier par son chemin absolu, p. ex. /var/lib/foyer"))
 		}
 		return nil
 	}},
@@ -250,7 +250,7 @@ var Keys = []Key{
 	{"addresses", "", hint.T("Further names and private addresses this server may be called by.", "Autres noms et adresses privées sous lesquels on peut appeler ce serveur."), func(s *Settings) error {
 		for _, a := range s.Addresses {
 			if _, err := netip.ParseAddr(a); err != nil && !hostRE.MatchString(a) {
-				return fmt.Errorf("names and addresses like cloud.example or 192.168.1.20, not %q", a)
+				return Allowed(hint.T("names and addresses like cloud.example or 192.168.1.20, not %q", "des noms et adresses comme cloud.example ou 192.168.1.20, pas %q", a))
 			}
 		}
 		return nil
@@ -271,7 +271,7 @@ var (
 func port(get func(*Settings) int) func(*Settings) error {
 	return func(s *Settings) error {
 		if n := get(s); n < 1 || n > 65535 {
-			return errors.New("a port from 1 to 65535")
+			return Allowed(hint.T("a port from 1 to 65535", "un port de 1 à 65535"))
 		}
 		return nil
 	}
@@ -280,7 +280,7 @@ func port(get func(*Settings) int) func(*Settings) error {
 func between(name string, low, high int, get func(*Settings) int) func(*Settings) error {
 	return func(s *Settings) error {
 		if n := get(s); n < low || n > high {
-			return fmt.Errorf("a whole number from %d to %d", low, high)
+			return Allowed(hint.T("a whole number from %d to %d", "un nombre entier de %d à %d", low, high))
 		}
 		return nil
 	}
@@ -291,18 +291,18 @@ func between(name string, low, high int, get func(*Settings) int) func(*Settings
 func (s *Settings) Validate() error {
 	for _, k := range Keys {
 		if err := k.check(s); err != nil {
-			return Malformed(s.sources[k.Name], 0, k.Name, err.Error())
+			return Malformed(s.sources[k.Name], 0, k.Name, Reason(err))
 		}
 	}
 	if s.HTTPPort == s.HTTPSPort {
-		return Malformed(s.sources["https_port"], 0, "https_port", "another port than http_port")
+		return Malformed(s.sources["https_port"], 0, "https_port", hint.T("another port than http_port", "un autre port que http_port"))
 	}
 	return nil
 }
 
 // Malformed is the error for a settings or answers file: where (a file, an
 // environment variable or a flag; line 0 = not known), which key, what is allowed.
-func Malformed(where string, line int, key, allowed string) *hint.Error {
+func Malformed(where string, line int, key string, allowed hint.Text) *hint.Error {
 	if line > 0 {
 		where = fmt.Sprintf("%s:%d", where, line)
 	}
@@ -337,17 +337,37 @@ func DecodeTOML(where string, data []byte, doc any, known []string) error {
 		e := &strict.Errors[0]
 		line, _ := e.Position()
 		key := strings.Join(e.Key(), ".")
-		return Malformed(where, line, key, "there is no such key"+DidYouMean(key, known))
+		return Malformed(where, line, key, NoSuchKey(key, known))
 	}
 	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, _ := e.Position()
-		return Malformed(where, line, strings.Join(e.Key(), "."), strings.TrimPrefix(e.Error(), "toml: "))
+		return Malformed(where, line, strings.Join(e.Key(), "."), notTOML(strings.TrimPrefix(e.Error(), "toml: ")))
 	}
-	return Malformed(where, 0, "", err.Error())
+	return Malformed(where, 0, "", notTOML(err.Error()))
 }
 
-// DidYouMean returns `, did you mean "x"?` without the final mark, or nothing.
-func DidYouMean(key string, known []string) string {
+// Allowed is an error that says what a value may be, in each language.
+type Allowed hint.Text
+
+func (a Allowed) Error() string { return a.EN }
+
+// Reason is what an error says, in each language if it is an Allowed.
+func Reason(err error) hint.Text {
+	if a, ok := errors.AsType[Allowed](err); ok {
+		return hint.Text(a)
+	}
+	return hint.Text{EN: err.Error(), FR: err.Error()}
+}
+
+func aNumber() hint.Text { return hint.T("a whole number is needed", "il faut un nombre entier") }
+
+// notTOML says what the reader of TOML complains of, in its own words.
+func notTOML(complaint string) hint.Text {
+	return hint.T("this is not TOML (%s)", "ce n'est pas du TOML (%s)", complaint)
+}
+
+// NoSuchKey says that a key is unknown, and which known one is spelt most like it.
+func NoSuchKey(key string, known []string) hint.Text {
 	best, near := "", 4
 	for _, k := range known {
 		if d := distance(key, k); d < near {
@@ -355,9 +375,9 @@ func DidYouMean(key string, known []string) string {
 		}
 	}
 	if best == "" {
-		return ""
+		return hint.T("there is no such key", "cette clé n'existe pas")
 	}
-	return fmt.Sprintf("; %q is one", best)
+	return hint.T("there is no such key; %q is one", "cette clé n'existe pas ; %q existe", best)
 }
 
 // distance is the Levenshtein distance.

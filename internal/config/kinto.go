@@ -1,8 +1,6 @@
 package config
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -117,7 +115,7 @@ func (k Kinto) set(name, text, source string) error {
 		for _, k := range KintoKeys {
 			known = append(known, k.Name)
 		}
-		return errors.New("there is no such key" + DidYouMean(name, known))
+		return Allowed(NoSuchKey(name, known))
 	}
 	switch key.Kind {
 	case KintoBool:
@@ -126,7 +124,7 @@ func (k Kinto) set(name, text, source string) error {
 		}
 	case KintoInt:
 		if _, err := strconv.Atoi(text); err != nil && text != "" {
-			return errors.New("a whole number is needed")
+			return Allowed(aNumber())
 		}
 	}
 	k.values[name], k.sources[name] = text, source
@@ -199,7 +197,7 @@ func parseBool(text string) (bool, error) {
 	case "false", "f", "no", "n", "off", "0", "":
 		return false, nil
 	}
-	return false, errors.New("true or false")
+	return false, Allowed(hint.T("true or false", "true ou false"))
 }
 
 // kintoText turns a TOML value into the text the reference's ini file would hold.
@@ -227,5 +225,5 @@ func kintoText(v any) (string, error) {
 		}
 		return strings.Join(words, " "), nil
 	}
-	return "", fmt.Errorf("text, a number, true, false or a list is needed, not %T", v)
+	return "", Allowed(hint.T("text, a number, true, false or a list is needed", "il faut du texte, un nombre, true, false ou une liste"))
 }
