@@ -773,8 +773,8 @@ func TestAnswersThatPass(t *testing.T) {
 // broken is a store in which everything fails; without an error it panics.
 type broken struct{ err error }
 
-func (b broken) Read(context.Context, func(kinto.Reader) error) error { return b.fail() }
-func (b broken) Write(context.Context, func(kinto.Tx) error) error    { return b.fail() }
+func (b broken) Read(context.Context, func(kinto.Reader) error) error            { return b.fail() }
+func (b broken) Write(context.Context, []kinto.List, func(kinto.Tx) error) error { return b.fail() }
 func (b broken) fail() error {
 	if b.err == nil {
 		panic("SECRET")

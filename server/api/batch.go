@@ -45,12 +45,18 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 	in := *a
 	in.within = &within{known: map[string]kinto.Caller{}}
 	writes := false
+	var about []kinto.List
 	for i := range steps {
 		if all[i], err = subRequest(r, &steps[i]); err != nil {
 			a.fail(w, r, kinto.Invalid("body", "requests."+strconv.Itoa(i)+".path", "Invalid path"))
 			return
 		}
-		writes = writes || steps[i].Method != http.MethodGet && steps[i].Method != http.MethodHead
+		if steps[i].Method != http.MethodGet && steps[i].Method != http.MethodHead {
+			writes = true
+			if l, _, ok := kinto.Locate(strings.TrimPrefix(all[i].URL.Path, "/v1")); ok {
+				about = append(about, l)
+			}
+		}
 		if header := all[i].Header.Get("Authorization"); header != "" {
 			if _, ok := in.within.known[header]; ok {
 				continue
@@ -74,7 +80,7 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 			a.fail(w, r, err)
 			return
 		}
-		err = a.Kinto.Together(r.Context(), do)
+		err = a.Kinto.Together(r.Context(), about, do)
 	} else {
 		err = do(a.Kinto)
 	}

@@ -143,8 +143,8 @@ type stumblingTx struct {
 	err error
 }
 
-func (s stumbling) Write(ctx context.Context, fn func(kinto.Tx) error) error {
-	return s.Store.Write(ctx, func(tx kinto.Tx) error { return fn(stumblingTx{tx, s.err}) })
+func (s stumbling) Write(ctx context.Context, about []kinto.List, fn func(kinto.Tx) error) error {
+	return s.Store.Write(ctx, nil, func(tx kinto.Tx) error { return fn(stumblingTx{tx, s.err}) })
 }
 
 func (tx stumblingTx) Put(l kinto.List, o, old *kinto.Object) error {

@@ -152,7 +152,7 @@ func (a *Auth) hmacSecret(ctx context.Context) ([]byte, error) {
 	})
 	if err == nil && kept == nil {
 		fresh := []byte(rand.Text())
-		err = a.store.Write(ctx, func(tx kinto.Tx) (err error) {
+		err = a.store.Write(ctx, nil, func(tx kinto.Tx) (err error) {
 			if kept, err = tx.Meta(metaSecret); err != nil || kept != nil {
 				return err
 			}

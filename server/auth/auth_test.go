@@ -151,7 +151,7 @@ func TestAccounts(t *testing.T) {
 		}
 	}
 	// A changed password counts at once, whatever is remembered.
-	if err := h.db.Write(t.Context(), func(tx kinto.Tx) error { return putAccount(tx, "jeannine", "$2a$10$none") }); err != nil {
+	if err := h.db.Write(t.Context(), nil, func(tx kinto.Tx) error { return putAccount(tx, "jeannine", "$2a$10$none") }); err != nil {
 		t.Fatal(err)
 	}
 	if who := h.identify("jeannine", "correct horse"); who.ID == id {

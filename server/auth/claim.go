@@ -75,7 +75,7 @@ func (a *Auth) take(ctx context.Context, offer claim.Offer) error {
 	if offer.Owner != "" && !validName(offer.Owner) {
 		return nameMalformed()
 	}
-	return a.store.Write(ctx, func(tx kinto.Tx) error {
+	return a.store.Write(ctx, nil, func(tx kinto.Tx) error {
 		taken, err := tx.Meta(metaTaken)
 		if err != nil || string(taken) == offer.ID && offer.ID != "" {
 			return err
@@ -167,7 +167,7 @@ func (a *Auth) Claim(ctx context.Context, code, name, password string) error {
 
 // settle makes the owner if offer still stands.
 func (a *Auth) settle(ctx context.Context, offer claim.Offer, name, hash string) error {
-	err := a.store.Write(ctx, func(tx kinto.Tx) error {
+	err := a.store.Write(ctx, nil, func(tx kinto.Tx) error {
 		owner, err := tx.Meta(metaOwner)
 		if err != nil {
 			return err
@@ -194,7 +194,7 @@ func (a *Auth) settle(ctx context.Context, offer claim.Offer, name, hash string)
 // tryOffer counts a try and returns the offer it is for.
 func (a *Auth) tryOffer(ctx context.Context) (claim.Offer, error) {
 	var offer *claim.Offer
-	err := a.store.Write(ctx, func(tx kinto.Tx) (err error) {
+	err := a.store.Write(ctx, nil, func(tx kinto.Tx) (err error) {
 		if offer, err = pending(tx); err != nil {
 			return err
 		}

@@ -11,9 +11,9 @@ import (
 // Together runs fn in one transaction: the requests done by the Service it gets are
 // all kept, or none of them when fn returns an error. Each sees what those before
 // it did. Like the function of Store.Write, fn may be run more than once, and
-// other writes wait for it.
-func (s *Service) Together(ctx context.Context, fn func(*Service) error) error {
-	return s.store.Write(ctx, func(tx Tx) error {
+// other writes wait for it; about is as there.
+func (s *Service) Together(ctx context.Context, about []List, fn func(*Service) error) error {
+	return s.store.Write(ctx, about, func(tx Tx) error {
 		in := *s
 		in.store = within{tx}
 		return fn(&in)
@@ -23,8 +23,8 @@ func (s *Service) Together(ctx context.Context, fn func(*Service) error) error {
 // within is a Store inside a transaction.
 type within struct{ tx Tx }
 
-func (w within) Read(_ context.Context, fn func(Reader) error) error { return fn(w.tx) }
-func (w within) Write(_ context.Context, fn func(Tx) error) error    { return fn(w.tx) }
+func (w within) Read(_ context.Context, fn func(Reader) error) error        { return fn(w.tx) }
+func (w within) Write(_ context.Context, _ []List, fn func(Tx) error) error { return fn(w.tx) }
 
 // Step is one request of a batch.
 type Step struct {

@@ -35,7 +35,11 @@ func (s *Service) Ensure(ctx context.Context, who Caller, bucket, collection str
 	if err != nil || there {
 		return err
 	}
-	return s.store.Write(ctx, func(tx Tx) error {
+	about := make([]List, len(all))
+	for i := range all {
+		about[i] = all[i].list
+	}
+	return s.store.Write(ctx, about, func(tx Tx) error {
 		for _, p := range all {
 			o, err := tx.Get(p.list, p.id)
 			if err != nil {

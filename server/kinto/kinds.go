@@ -17,7 +17,12 @@ const (
 	Group      Kind = "group"
 	Record     Kind = "record"
 	Account    Kind = "account" // kept here, reached through package auth
+	History    Kind = "history" // entries about the objects of a bucket
 )
+
+// Structural reports whether objects of a kind are few, change seldom and decide
+// about others: what is above records, groups, accounts.
+func (k Kind) Structural() bool { return k != Record && k != History }
 
 // kind is one row of the table of kinds: what tells kinds apart.
 type kind struct {

@@ -153,7 +153,7 @@ func (s *Service) Do(ctx context.Context, r *Request) (a *Answer, err error) {
 	if err := s.takeAim(ctx, r); err != nil {
 		return nil, err
 	}
-	err = s.store.Write(ctx, func(tx Tx) error {
+	err = s.store.Write(ctx, []List{r.List}, func(tx Tx) error {
 		a, err = s.write(tx, r)
 		return err
 	})

@@ -15,7 +15,7 @@ func (s *Service) read(ctx context.Context, r *Request) (a *Answer, err error) {
 	err = s.store.Read(ctx, look)
 	if errors.Is(err, errNoTimestamp) {
 		// The first look at a list gives it its timestamp, which then stays (protocol §6).
-		err = s.store.Write(ctx, func(tx Tx) error {
+		err = s.store.Write(ctx, []List{r.List}, func(tx Tx) error {
 			if err := look(tx); !errors.Is(err, errNoTimestamp) {
 				return err
 			}

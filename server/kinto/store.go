@@ -13,11 +13,16 @@ type Store interface {
 	// power cut. When fn returns an error nothing of it is kept and Write
 	// returns that error. fn may be run more than once, so it sets its results
 	// anew each time, and it is short: other writes wait for it. It sees what
-	// earlier writes did.
+	// earlier writes did, and nothing it reads is changed by anybody else until
+	// its transaction ends: of two writers with the same precondition one wins.
+	//
+	// about are the lists fn will write to, as far as they are known: a store
+	// in which writers run side by side keeps other writers of these lists away
+	// from the start. Leaving one out costs time and is not wrong.
 	//
 	// Errors wrap ErrFull when the disk is full and ErrUnavailable when the
 	// database cannot be written for another reason that may pass.
-	Write(ctx context.Context, fn func(Tx) error) error
+	Write(ctx context.Context, about []List, fn func(Tx) error) error
 }
 
 // Reader reads from one snapshot.

@@ -29,9 +29,6 @@ const (
 	cacheBytes   = 16 << 10
 )
 
-// structural reports whether objects of a kind are cached.
-func structural(k kinto.Kind) bool { return k != kinto.Record }
-
 func newCache() *cache {
 	return &cache{lists: map[kinto.List]int64{}, objects: map[objectKey]*kinto.Object{}, in: map[string][]string{}}
 }

@@ -201,7 +201,7 @@ func (db *SQLite) Read(ctx context.Context, fn func(kinto.Reader) error) (err er
 }
 
 // Write implements kinto.Store.
-func (db *SQLite) Write(ctx context.Context, fn func(kinto.Tx) error) error {
+func (db *SQLite) Write(ctx context.Context, _ []kinto.List, fn func(kinto.Tx) error) error {
 	return db.writer.write(ctx, fn)
 }
 

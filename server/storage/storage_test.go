@@ -118,7 +118,7 @@ func (k *killer) Write(p []byte) (int, error) {
 // script runs a statement where the writer would, and compares its answer.
 func script(t *testing.T, db *SQLite, sql, want string) {
 	t.Helper()
-	err := db.Write(t.Context(), func(kinto.Tx) error {
+	err := db.Write(t.Context(), nil, func(kinto.Tx) error {
 		s, err := db.writer.c.prepare(sql)
 		if err != nil {
 			return err
@@ -150,7 +150,7 @@ var records = kinto.List{Parent: "/buckets/b/collections/c", Kind: kinto.Record}
 func TestReopenKeepsEverythingAndItsModeIsPrivate(t *testing.T) {
 	path := file(t)
 	db := open(t, path)
-	if err := db.Write(t.Context(), func(tx kinto.Tx) error { return put(tx, records, "r", 10) }); err != nil {
+	if err := db.Write(t.Context(), nil, func(tx kinto.Tx) error { return put(tx, records, "r", 10) }); err != nil {
 		t.Fatal(err)
 	}
 	if runtime.GOOS != "windows" {
@@ -167,7 +167,7 @@ func TestReopenKeepsEverythingAndItsModeIsPrivate(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{db.Health(t.Context()), db.Write(t.Context(), nil)} {
+	for _, err := range []error{db.Health(t.Context()), db.Write(t.Context(), nil, nil)} {
 		if !errors.Is(err, kinto.ErrUnavailable) {
 			t.Errorf("after Close: %v", err)
 		}
@@ -209,7 +209,7 @@ func TestDatabaseOfANewerFoyerIsLeftAlone(t *testing.T) {
 func TestDiskFull(t *testing.T) {
 	db := open(t, file(t))
 	write := func(id string, size int) error {
-		return db.Write(t.Context(), func(tx kinto.Tx) error { return put(tx, records, id, size) })
+		return db.Write(t.Context(), nil, func(tx kinto.Tx) error { return put(tx, records, id, size) })
 	}
 	if err := write("first", 100); err != nil {
 		t.Fatal(err)
@@ -256,7 +256,7 @@ func TestDiskFull(t *testing.T) {
 func TestSweep(t *testing.T) {
 	path := file(t)
 	db := open(t, path)
-	err := db.Write(t.Context(), func(tx kinto.Tx) error {
+	err := db.Write(t.Context(), nil, func(tx kinto.Tx) error {
 		for i := range 1800 {
 			if err := put(tx, records, fmt.Sprintf("r%d", i), 10); err != nil {
 				return err
@@ -269,7 +269,7 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The purge is the last thing before the restart.
-	if err := db.Write(t.Context(), func(tx kinto.Tx) error { return tx.Purge("/buckets/b") }); err != nil {
+	if err := db.Write(t.Context(), nil, func(tx kinto.Tx) error { return tx.Purge("/buckets/b") }); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
@@ -281,7 +281,7 @@ func TestSweep(t *testing.T) {
 			t.Fatal("the sweep does not end")
 		}
 		left := map[string]int64{}
-		err := db.Write(t.Context(), func(tx kinto.Tx) error { // between two steps of the sweep
+		err := db.Write(t.Context(), nil, func(tx kinto.Tx) error { // between two steps of the sweep
 			for _, table := range []string{"lists", "objects", "grants"} {
 				s, err := db.writer.c.prepare("SELECT count(*) FROM " + table)
 				if err != nil {
@@ -348,7 +348,7 @@ func TestHealthTellsOfAWriterThatHangs(t *testing.T) {
 		hold, held := make(chan struct{}), make(chan struct{})
 		done := make(chan error)
 		go func() {
-			done <- db.Write(context.Background(), func(kinto.Tx) error {
+			done <- db.Write(context.Background(), nil, func(kinto.Tx) error {
 				close(held)
 				<-hold
 				return nil

@@ -79,7 +79,7 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 	if err != nil {
 		return err
 	}
-	if structural(l.Kind) {
+	if l.Kind.Structural() {
 		t.own = true
 	}
 	deleted, data, permissions := int64(0), o.Data, o.Permissions

@@ -75,7 +75,7 @@ func (v *view) row(l kinto.List) (pk, ts int64, err error) {
 
 // Get implements kinto.Reader.
 func (v *view) Get(l kinto.List, id string) (*kinto.Object, error) {
-	if structural(l.Kind) && !v.own {
+	if l.Kind.Structural() && !v.own {
 		if o := v.cache.object(l, id); o != nil {
 			return o, nil
 		}
@@ -97,7 +97,7 @@ func (v *view) Get(l kinto.List, id string) (*kinto.Object, error) {
 	both := append(append(make([]byte, 0, len(data)+len(permissions)), data...), permissions...)
 	o := &kinto.Object{ID: id, Timestamp: s.number(0), Data: both[:len(data):len(data)], Permissions: both[len(data):]}
 	s.reset()
-	if structural(l.Kind) && !v.own {
+	if l.Kind.Structural() && !v.own {
 		v.cache.addObject(l, o, v.generation)
 	}
 	return o, nil

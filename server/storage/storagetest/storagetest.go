@@ -61,7 +61,7 @@ func Run(t *testing.T, open func(*testing.T) kinto.Store) {
 
 func write(t *testing.T, s kinto.Store, fn func(kinto.Tx) error) {
 	t.Helper()
-	if err := s.Write(t.Context(), fn); err != nil {
+	if err := s.Write(t.Context(), nil, fn); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -239,7 +239,7 @@ func touch(t *testing.T, s kinto.Store) {
 
 func collision(t *testing.T, s kinto.Store) {
 	at := func(id string, ts int64) error {
-		return s.Write(t.Context(), func(tx kinto.Tx) error {
+		return s.Write(t.Context(), nil, func(tx kinto.Tx) error {
 			ts, err := tx.Tick(records, ts)
 			if err != nil {
 				return err
@@ -268,7 +268,7 @@ func collision(t *testing.T, s kinto.Store) {
 func rollBack(t *testing.T, s kinto.Store) {
 	kept := mustPut(t, s, records, "kept", `{}`)
 	no := errors.New("no")
-	err := s.Write(t.Context(), func(tx kinto.Tx) error {
+	err := s.Write(t.Context(), nil, func(tx kinto.Tx) error {
 		for _, l := range []kinto.List{records, others, buckets} {
 			if _, err := put(tx, l, "lost", `{}`); err != nil {
 				return err
@@ -321,7 +321,7 @@ func panics(t *testing.T, s kinto.Store) {
 				t.Errorf("recovered %v", p)
 			}
 		}()
-		_ = s.Write(t.Context(), func(tx kinto.Tx) error {
+		_ = s.Write(t.Context(), nil, func(tx kinto.Tx) error {
 			if _, err := put(tx, records, "lost", `{}`); err != nil {
 				return err
 			}
@@ -347,7 +347,7 @@ func snapshot(t *testing.T, s kinto.Store) {
 					return
 				default:
 				}
-				err := s.Write(context.Background(), func(tx kinto.Tx) error {
+				err := s.Write(context.Background(), nil, func(tx kinto.Tx) error {
 					_, err := put(tx, records, fmt.Sprintf("r%d", i%7), `{}`)
 					return err
 				})
@@ -746,7 +746,7 @@ func cancelled(t *testing.T, s kinto.Store) {
 		})
 	})
 	<-held
-	err := s.Write(ctx, func(tx kinto.Tx) error {
+	err := s.Write(ctx, nil, func(tx kinto.Tx) error {
 		_, err := put(tx, records, "late", `{}`)
 		return err
 	})
@@ -772,7 +772,7 @@ func manyWriters(t *testing.T, s kinto.Store) {
 			for i := range each {
 				bad := (g+i)%5 == 0
 				var ts int64
-				err := s.Write(context.Background(), func(tx kinto.Tx) (err error) {
+				err := s.Write(context.Background(), nil, func(tx kinto.Tx) (err error) {
 					if ts, err = put(tx, records, fmt.Sprintf("r%d-%d", g, i), `{}`); err == nil && bad {
 						err = no
 					}
@@ -816,7 +816,7 @@ func Scribe(ctx context.Context, s kinto.Store, out io.Writer, writers int) erro
 			for i := 0; ctx.Err() == nil; i++ {
 				id := fmt.Sprintf("r%d-%d", g, i)
 				var one, two int64
-				err := s.Write(ctx, func(tx kinto.Tx) (err error) {
+				err := s.Write(ctx, nil, func(tx kinto.Tx) (err error) {
 					if one, err = put(tx, own, id, fmt.Sprintf(`{"i":%d}`, i)); err == nil {
 						two, err = put(tx, records, id, fmt.Sprintf(`{"i":%d}`, i))
 					}
