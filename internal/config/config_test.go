@@ -123,3 +123,37 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestIncludes(t *testing.T) {
+	for _, c := range []struct {
+		environ, plugin string
+		want            bool
+	}{
+		{"", "default_bucket", true},
+		{"", "accounts", true},
+		{"", "attachment", true},
+		{"", "history", false},
+		{"KINTO_INCLUDES=kinto.plugins.history kinto_attachment", "history", true},
+		{"KINTO_INCLUDES=kinto.plugins.history kinto_attachment", "attachment", true},
+		{"KINTO_INCLUDES=kinto.plugins.history kinto_attachment", "accounts", false},
+		{"KINTO_INCLUDES=", "default_bucket", false},
+	} {
+		s, err := Load("", []string{c.environ})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Kinto.Includes(c.plugin); got != c.want {
+			t.Errorf("%q: %s is %v", c.environ, c.plugin, got)
+		}
+	}
+}
+
+func TestPatternsInTheEnvironment(t *testing.T) {
+	s, err := Load("", []string{"KINTO_RECORD_READ_PRINCIPALS=system.Everyone"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Kinto.String("record_read_principals"); got != "system.Everyone" {
+		t.Errorf("%q", got)
+	}
+}

@@ -38,6 +38,7 @@ type KintoKey struct {
 
 // KintoKeys documents every [kinto] setting that has an effect.
 var KintoKeys = []KintoKey{
+	{"includes", KintoList, "kinto.plugins.default_bucket kinto.plugins.accounts kinto_attachment", hint.T("Which plugins are on: default_bucket, accounts, attachment, history, flush, openid, admin, counters, each as kinto.plugins.NAME or kinto_attachment.", "Quels modules sont actifs : default_bucket, accounts, attachment, history, flush, openid, admin, counters, chacun écrit kinto.plugins.NOM ou kinto_attachment.")},
 	{"multiauth.policies", KintoList, "account", hint.T("How callers may say who they are, first match wins.", "Comment les appelants s'identifient, le premier qui convient l'emporte.")},
 	{"userid_hmac_secret", KintoString, "", hint.T("Secret that turns the credentials of the policy basicauth into user ids. Empty: one is made once and kept with the data.", "Secret qui change les identifiants de la méthode basicauth en identités. Vide : un secret est créé une fois et gardé avec les données.")},
 	{"default_bucket_hmac_secret", KintoString, "", hint.T("Secret that names each caller's own bucket, /buckets/default. Empty: the one of userid_hmac_secret.", "Secret qui nomme le bucket personnel de chacun, /buckets/default. Vide : celui de userid_hmac_secret.")},
@@ -132,15 +133,20 @@ func (k Kinto) set(name, text, source string) error {
 }
 
 // setEnv sets the key whose name in capitals, with underscores, is rest. A name
-// nothing is known of is left alone.
+// nothing is known of is left alone. What stands for a * is taken in lower case.
 func (k Kinto) setEnv(rest, text, source string) error {
 	for _, key := range KintoKeys {
 		if envForm(key.Name) == rest {
 			return k.set(key.Name, text, source)
 		}
 	}
-	if name := strings.ToLower(rest); kintoKey(name) != nil {
-		return k.set(name, text, source)
+	for _, key := range KintoKeys {
+		before, after, one := strings.Cut(key.Name, "*")
+		if name := strings.ToLower(rest); one && !strings.Contains(after, "*") && matches(strings.ToLower(envForm(key.Name)), name) {
+			return k.set(before+name[len(before):len(name)-len(after)]+after, text, source)
+		} else if matches(key.Name, name) {
+			return k.set(name, text, source)
+		}
 	}
 	return nil
 }
@@ -170,6 +176,16 @@ func (k Kinto) Names() []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// Includes reports whether a plugin of the reference server is on, by the last
+// part of its name: "history" for kinto.plugins.history, "attachment" for
+// kinto_attachment.
+func (k Kinto) Includes(plugin string) bool {
+	return slices.ContainsFunc(k.List("includes"), func(name string) bool {
+		name = name[strings.LastIndexByte(name, '.')+1:]
+		return strings.TrimPrefix(name, "kinto_") == plugin
+	})
 }
 
 // Bool returns a yes-or-no setting.
