@@ -46,6 +46,7 @@ type Config struct {
 type api struct {
 	Config
 	readonly   bool
+	own        bool     // everybody has a bucket of their own
 	retryAfter []string // header value
 	backoff    []string // header value; nil: none
 	backoffPct int
@@ -66,6 +67,7 @@ func New(c Config) http.Handler {
 	a := &api{
 		Config:     c,
 		readonly:   k.Bool("readonly"),
+		own:        k.Includes("default_bucket"),
 		retryAfter: []string{strconv.Itoa(k.Int("retry_after_seconds", 3))},
 		backoffPct: k.Int("backoff_percentage", 100),
 		cors:       newCORS(k),
@@ -169,8 +171,8 @@ func (a *api) route(w http.ResponseWriter, r *http.Request, rest string) {
 	case ok && encodedSlash(r.URL.RawPath):
 		// It would be taken for a separator, and no id may have one.
 		a.fail(w, r, kinto.InvalidID())
-	case ok && isOwn(path) && r.Method != http.MethodOptions:
-		a.own(w, r, path[len("/buckets/"+alias):])
+	case ok && a.own && isOwn(path) && r.Method != http.MethodOptions:
+		a.ownBucket(w, r, path[len("/buckets/"+alias):])
 	case ok:
 		a.resource(w, r, list, id, id)
 	case strings.HasSuffix(path, "/") && a.redirects.slashes:

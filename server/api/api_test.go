@@ -763,7 +763,7 @@ func TestAnswersThatPass(t *testing.T) {
 		}
 		if c.err != nil {
 			r = h.do("", "GET /v1/__heartbeat__", "")
-			if want := `{"cache":false,"permission":false,"storage":false}`; r.status != 503 || r.text != want {
+			if want := `{"attachments":false,"cache":false,"permission":false,"storage":false}`; r.status != 503 || r.text != want {
 				t.Errorf("heartbeat: %d %s", r.status, r.text)
 			}
 		}

@@ -11,9 +11,9 @@ import (
 // alias is the id by which everybody calls the bucket of their own.
 const alias = "default"
 
-// own serves a path below /buckets/default: the caller's own bucket, and the
+// ownBucket serves a path below /buckets/default: the caller's own bucket, and the
 // collection the path names, come to be by being used (§8, default_bucket).
-func (a *api) own(w http.ResponseWriter, r *http.Request, rest string) {
+func (a *api) ownBucket(w http.ResponseWriter, r *http.Request, rest string) {
 	if a.readonly {
 		w.Header()["Allow"] = []string{"OPTIONS"}
 		a.fail(w, r, errMethod)

@@ -4,7 +4,6 @@ import (
 	"html"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/config"
@@ -50,8 +49,7 @@ func (d redirects) slash(a *api, w http.ResponseWriter, r *http.Request, path st
 func (d redirects) to(a *api, w http.ResponseWriter, r *http.Request, path string, ttl int) {
 	h := w.Header()
 	if ttl >= 0 {
-		h["Cache-Control"] = []string{"max-age=" + strconv.Itoa(ttl)}
-		h["Expires"] = []string{time.Now().Add(time.Duration(ttl) * time.Second).UTC().Format(http.TimeFormat)}
+		cacheFor(h, time.Duration(ttl)*time.Second)
 	}
 	target := a.url(r, path)
 	if r.URL.RawQuery != "" {

@@ -1,0 +1,113 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// capability is what hello tells of one thing a server can do beyond the protocol.
+type capability map[string]any
+
+// capable is one row of the table of capabilities.
+type capable struct {
+	name, description, url string
+	on                     func(a *api) bool
+	more                   func(a *api, r *http.Request) capability // nil: nothing to add
+}
+
+const referenceDocs = "https://kinto.readthedocs.io/en/latest/"
+
+// capabilities are told by hello, those that are on.
+var capabilities = []capable{
+	{name: "basicauth", description: "Very basic authentication sessions. Not for production use.", url: "https://kinto.readthedocs.io/en/stable/api/1.x/authentication.html", on: policy("basicauth")},
+	{name: "accounts", description: "Manage user accounts.", url: referenceDocs + "api/1.x/accounts.html", on: (*api).hasAccounts, more: func(*api, *http.Request) capability {
+		return capability{"validation_enabled": false}
+	}},
+	{name: "default_bucket", description: "The default bucket is an alias for a personal bucket where collections are created implicitly.", url: referenceDocs + "api/1.x/buckets.html#personal-bucket-default", on: plugin("default_bucket")},
+}
+
+// plugin is on when the setting includes names it.
+func plugin(name string) func(*api) bool {
+	return func(a *api) bool { return a.Settings.Kinto.Includes(name) }
+}
+
+// policy is on when callers may say who they are by it.
+func policy(name string) func(*api) bool {
+	return func(a *api) bool {
+		for _, p := range a.Auth.Policies() {
+			if p == name {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func (a *api) hasAccounts() bool { return plugin("accounts")(a) && policy("account")(a) }
+
+// readonlyCache is how long the hello of a server that takes no writes is good.
+const readonlyCache = 24 * time.Hour
+
+// hello is what a client asks first (§8).
+func (a *api) hello(w http.ResponseWriter, r *http.Request) {
+	who, err := a.who(r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	k := a.Settings.Kinto
+	body := map[string]any{
+		"project_name": k.String("project_name"), "project_version": a.Version, "http_api_version": "1.23",
+		"project_docs": k.String("project_docs"), "url": a.url(r, "/v1/"), "config": nil,
+		"settings": map[string]any{
+			"readonly": a.readonly, "explicit_permissions": k.Bool("explicit_permissions"), "batch_max_requests": k.Int("batch_max_requests", 0),
+		},
+	}
+	if who.ID != "" {
+		user, err := a.user(r, who)
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		body["user"] = user
+	}
+	told := map[string]capability{}
+	for _, c := range capabilities {
+		if !c.on(a) {
+			continue
+		}
+		one := capability{}
+		if c.more != nil {
+			one = c.more(a, r)
+		}
+		one["description"], one["url"] = c.description, c.url
+		told[c.name] = one
+	}
+	body["capabilities"] = told
+	if a.readonly && who.ID == "" {
+		cacheFor(w.Header(), readonlyCache)
+	}
+	a.document(w, r, http.StatusOK, body)
+}
+
+// user is what hello tells a caller of themselves.
+func (a *api) user(r *http.Request, who kinto.Caller) (map[string]any, error) {
+	user := map[string]any{"id": who.ID, "principals": who.Principals}
+	if plugin("default_bucket")(a) {
+		bucket, err := a.Auth.DefaultBucket(r.Context(), who)
+		if err != nil {
+			return nil, err
+		}
+		user["bucket"] = bucket
+	}
+	return user, nil
+}
+
+// cacheFor lets whoever got an answer keep it for a while.
+func cacheFor(h http.Header, d time.Duration) {
+	h["Cache-Control"] = []string{"max-age=" + strconv.Itoa(int(d.Seconds()))}
+	h["Expires"] = []string{time.Now().Add(d).UTC().Format(http.TimeFormat)}
+}
