@@ -1,6 +1,9 @@
 package kinto
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Store keeps objects, list timestamps and facts of the server. SQLite and
 // PostgreSQL implement it; storagetest says what they promise.
@@ -23,6 +26,12 @@ type Store interface {
 	// Errors wrap ErrFull when the disk is full and ErrUnavailable when the
 	// database cannot be written for another reason that may pass.
 	Write(ctx context.Context, about []List, fn func(Tx) error) error
+
+	// Watch returns a channel that gets a token after commits that changed the
+	// list, by whatever process: one for all those since the last token was
+	// taken, and now and then one for nothing. Whoever watches looks at the list
+	// after Watch returned, so that nothing is missed. stop ends it.
+	Watch(l List) (changed <-chan struct{}, stop func())
 }
 
 // Reader reads from one snapshot.
@@ -43,6 +52,25 @@ type Reader interface {
 	Groups(members ...string) ([]string, error)
 	// Meta returns a fact kept under a name of the server's own, or nil.
 	Meta(name string) ([]byte, error)
+
+	// Lists returns the lists of a kind that ever had a timestamp, sorted by parent.
+	Lists(k Kind) ([]List, error)
+	// Grants returns the live objects that name one of principals in their own
+	// permissions, sorted by URI from the last to the first.
+	Grants(principals []string) ([]Granted, error)
+	// Owner returns whose quota everything below a bucket counts for; empty:
+	// nobody's.
+	Owner(bucket string) (string, error)
+	// Usage sums up what the buckets of an owner hold.
+	Usage(owner string) (Usage, error)
+	// Totals counts live objects and tombstones of each kind there is any of.
+	Totals() (objects, tombstones map[Kind]int, err error)
+	// Note returns what SetNote keeps, or nil when there is none or its time is over.
+	Note(key string) ([]byte, error)
+	// File returns the attachment at a location, or nil.
+	File(location string) (*File, error)
+	// Holds reports whether a live list has an attachment with these contents.
+	Holds(hash string) (bool, error)
 }
 
 // Tx reads and writes in one transaction.
@@ -65,11 +93,48 @@ type Tx interface {
 	// of o comes from Tick. The error is ErrConflict when another object or
 	// tombstone of the list has the same timestamp.
 	Put(l List, o, old *Object) error
-	// Purge forgets every list, object, tombstone and timestamp below the
-	// object uri, not the object itself.
+	// Purge forgets every list, object, tombstone, timestamp, attachment and
+	// owner below the object uri, not the object itself; "" is the root, below
+	// which everything but accounts is. A list that is made again later begins
+	// after the timestamp it was purged with.
 	Purge(uri string) error
 	// SetMeta keeps a fact; nil forgets it.
 	SetMeta(name string, value []byte) error
+	// SetOwner says whose quota everything below a bucket counts for; empty:
+	// nobody's. Purge of the bucket forgets it.
+	SetOwner(bucket, owner string) error
+	// SetNote keeps a value, of at most some megabytes, until a time; nil
+	// forgets it. Until the transaction ends no other writer reads or changes a
+	// note that this one has read or written.
+	SetNote(key string, value []byte, until time.Time) error
+	// Attach makes f the attachment of the object id of a list, instead of the
+	// one it has; nil: it has none any more. A location belongs to one object at
+	// a time: else the error is ErrConflict. Put of a tombstone leaves it alone.
+	Attach(l List, id string, f *File) error
+}
+
+// Granted is one object on which somebody holds something.
+type Granted struct {
+	List        List
+	ID          string
+	Permissions []string // sorted
+}
+
+// Usage is what an owner's buckets hold.
+type Usage struct {
+	Records   int   // live records
+	Bytes     int64 // of the attributes of live objects of every kind
+	FileBytes int64 // of attachments
+}
+
+// File is one attachment: what Kinto tells of it (protocol §8, attachments), and
+// which contents it has.
+type File struct {
+	Location string // relative to the base URL, unguessable
+	Hash     string // SHA-256 of the contents, in hexadecimal
+	Size     int64
+	Type     string // MIME type
+	Name     string // as the client called it
 }
 
 // List names one list: the objects of one kind under one parent.
