@@ -775,6 +775,7 @@ type broken struct{ err error }
 
 func (b broken) Read(context.Context, func(kinto.Reader) error) error            { return b.fail() }
 func (b broken) Write(context.Context, []kinto.List, func(kinto.Tx) error) error { return b.fail() }
+func (b broken) Watch(kinto.List) (<-chan struct{}, func())                      { panic("SECRET") }
 func (b broken) fail() error {
 	if b.err == nil {
 		panic("SECRET")

@@ -58,8 +58,8 @@ type Reader interface {
 	// Grants returns the live objects that name one of principals in their own
 	// permissions, sorted by URI from the last to the first.
 	Grants(principals []string) ([]Granted, error)
-	// Owner returns whose quota everything below a bucket counts for; empty:
-	// nobody's.
+	// Owner returns whose quota everything below a bucket, named by its URI,
+	// counts for; empty: nobody's.
 	Owner(bucket string) (string, error)
 	// Usage sums up what the buckets of an owner hold.
 	Usage(owner string) (Usage, error)
@@ -100,8 +100,8 @@ type Tx interface {
 	Purge(uri string) error
 	// SetMeta keeps a fact; nil forgets it.
 	SetMeta(name string, value []byte) error
-	// SetOwner says whose quota everything below a bucket counts for; empty:
-	// nobody's. Purge of the bucket forgets it.
+	// SetOwner says whose quota everything below a bucket, named by its URI,
+	// counts for; empty: nobody's. Purge of the bucket forgets it.
 	SetOwner(bucket, owner string) error
 	// SetNote keeps a value, of at most some megabytes, until a time; nil
 	// forgets it. Until the transaction ends no other writer reads or changes a

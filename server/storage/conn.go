@@ -132,6 +132,9 @@ func (c *conn) prepare(text string) (*stmt, error) {
 	return &stmt{c: c, p: c.pointer()}, nil
 }
 
+// changes is how many rows the last statement changed.
+func (c *conn) changes() int { return int(sqlite3.Xsqlite3_changes(c.tls, c.db)) }
+
 // autocommit reports that no transaction is open.
 func (c *conn) autocommit() bool { return sqlite3.Xsqlite3_get_autocommit(c.tls, c.db) != 0 }
 

@@ -17,21 +17,38 @@ RELEASE job
 ROLLBACK TO job
 
 -- name: list
-SELECT pk, ts FROM lists WHERE parent = ?1 AND kind = ?2
+SELECT pk, ts, live, tombstones, bytes, files FROM lists WHERE parent = ?1 AND kind = ?2
 -- name: list_add
 INSERT INTO lists (parent, kind, ts) VALUES (?1, ?2, ?3) RETURNING pk
--- name: list_ts
-SELECT ts FROM lists WHERE pk = ?1
--- name: list_tick
-UPDATE lists SET ts = max(ts + 1, ?2) WHERE pk = ?1 RETURNING ts
 -- name: list_set
-UPDATE lists SET ts = ?2 WHERE pk = ?1
+UPDATE lists SET ts = ?2, live = ?3, tombstones = ?4, bytes = ?5, files = ?6 WHERE pk = ?1
+-- name: lists
+SELECT parent FROM lists WHERE kind = ?1 ORDER BY parent
+-- name: totals
+SELECT kind, sum(live), sum(tombstones) FROM lists WHERE kind <> 'dead' GROUP BY kind
+
+-- name: floor
+SELECT max(ts) FROM floors WHERE (parent, kind) IN (VALUES (?1, ?2), ('#', ''))
+-- name: floor_forget
+DELETE FROM floors WHERE parent = ?1 AND kind = ?2
+-- name: floors_keep
+INSERT INTO floors (parent, kind, ts)
+SELECT parent, kind, ts FROM lists WHERE parent = ?1 OR (parent > ?1 || '/' AND parent < ?1 || '0')
+ON CONFLICT (parent, kind) DO UPDATE SET ts = max(ts, excluded.ts)
+-- name: floors_past
+SELECT max(ts) FROM (SELECT ts FROM floors WHERE ts < ?1 AND parent <> '#' ORDER BY ts LIMIT 500)
+-- name: floors_raise
+INSERT INTO floors (parent, kind, ts) VALUES ('#', '', ?1) ON CONFLICT (parent, kind) DO UPDATE SET ts = max(ts, excluded.ts)
+-- name: floors_sweep
+DELETE FROM floors WHERE ts <= ?1 AND parent <> '#'
 
 -- name: get
 SELECT ts, data, permissions FROM objects WHERE list = ?1 AND id = ?2 AND deleted = 0
--- name: put
+-- name: add
 INSERT INTO objects (list, id, ts, deleted, data, permissions) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-ON CONFLICT (list, id) DO UPDATE SET ts = excluded.ts, deleted = excluded.deleted, data = excluded.data, permissions = excluded.permissions
+ON CONFLICT (list, id) DO NOTHING
+-- name: replace
+UPDATE objects SET ts = ?3, deleted = ?4, data = ?5, permissions = ?6 WHERE list = ?1 AND id = ?2 AND deleted = ?7
 
 -- The order is that of the index by timestamp; select_ids looks ids up instead, in no order.
 -- name: select
@@ -74,6 +91,10 @@ INSERT INTO grants (principal, list, id, permission) VALUES (?1, ?2, ?3, ?4) ON 
 -- name: revoke
 DELETE FROM grants WHERE principal = ?1 AND list = ?2 AND id = ?3 AND permission = ?4
 
+-- name: granted
+SELECT lists.parent, lists.kind, grants.id, grants.permission FROM grants JOIN lists ON lists.pk = grants.list
+WHERE grants.principal IN (SELECT value FROM json_each(?1)) AND lists.kind <> 'dead'
+
 -- name: groups
 SELECT DISTINCT lists.parent, members.id FROM members JOIN lists ON lists.pk = members.list
 WHERE members.member IN (SELECT value FROM json_each(?1)) AND lists.kind = ?2
@@ -98,6 +119,8 @@ DELETE FROM grants WHERE (principal, list, id, permission) IN (
 DELETE FROM members WHERE list = ?1 AND id IN (SELECT id FROM objects WHERE list = ?1 AND ts <= ?2)
 -- name: sweep_objects
 DELETE FROM objects WHERE list = ?1 AND ts <= ?2
+-- name: sweep_files
+DELETE FROM files WHERE location IN (SELECT location FROM files WHERE list = ?1 LIMIT 500)
 -- name: sweep_list
 DELETE FROM lists WHERE pk = ?1
 
@@ -107,6 +130,42 @@ SELECT value FROM meta WHERE name = ?1
 INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 -- name: meta_forget
 DELETE FROM meta WHERE name = ?1
+
+-- name: owner
+SELECT owner FROM owners WHERE bucket = ?1
+-- name: owner_set
+INSERT INTO owners (bucket, owner) VALUES (?1, ?2) ON CONFLICT (bucket) DO UPDATE SET owner = excluded.owner
+-- name: owner_forget
+DELETE FROM owners WHERE bucket = ?1
+-- name: owners_forget
+DELETE FROM owners
+-- name: usage
+SELECT sum(iif(kind = ?2, live, 0)), sum(bytes), sum(files) FROM (
+  SELECT kind, live, bytes, files FROM owners JOIN lists ON parent = bucket WHERE owner = ?1
+  UNION ALL
+  SELECT kind, live, bytes, files FROM owners JOIN lists ON parent > bucket || '/' AND parent < bucket || '0' WHERE owner = ?1)
+
+-- name: note
+SELECT value FROM notes WHERE key = ?1 AND until > ?2
+-- name: note_set
+INSERT INTO notes (key, value, until) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET value = excluded.value, until = excluded.until
+-- name: note_forget
+DELETE FROM notes WHERE key = ?1
+-- name: notes_over
+SELECT 1 FROM notes WHERE until <= ?1 LIMIT 1
+-- name: notes_sweep
+DELETE FROM notes WHERE rowid IN (SELECT rowid FROM notes WHERE until <= ?1 LIMIT 50)
+
+-- name: file
+SELECT hash, size, type, name, list, id FROM files JOIN lists ON lists.pk = files.list WHERE location = ?1 AND kind <> 'dead'
+-- name: file_of
+SELECT location, size FROM files WHERE list = ?1 AND id = ?2
+-- name: file_add
+INSERT INTO files (location, list, id, hash, size, type, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+-- name: file_remove
+DELETE FROM files WHERE location = ?1
+-- name: holds
+SELECT 1 FROM files JOIN lists ON lists.pk = files.list WHERE hash = ?1 AND kind <> 'dead' LIMIT 1
 
 -- name: version
 PRAGMA user_version

@@ -1,10 +1,12 @@
 // Package storage keeps what the rules of package kinto decide: objects, list
-// timestamps, grants, members of groups, facts of the server.
+// timestamps, grants, members of groups, attachments' places, facts of the server.
 //
 // It hides the database. SQLite is spoken to through a thin layer of ours
 // (conn.go). All writes go through one goroutine which gathers what waits into
 // one transaction, a savepoint each, and answers after the commit was flushed to
-// disk (writer.go): an answered write survives a power cut. Reads run beside it
+// disk (writer.go): an answered write survives a power cut. What lists hold is
+// counted as it changes (ledger.go); who watches is woken after the commit (hub.go);
+// what is gone is cleared away bit by bit (sweep.go). Reads run beside it
 // on their own connections, each call in one snapshot. Objects above records are
 // cached in memory (cache.go), so one process at a time may write a database.
 //
@@ -203,6 +205,11 @@ func (db *SQLite) Read(ctx context.Context, fn func(kinto.Reader) error) (err er
 // Write implements kinto.Store.
 func (db *SQLite) Write(ctx context.Context, _ []kinto.List, fn func(kinto.Tx) error) error {
 	return db.writer.write(ctx, fn)
+}
+
+// Watch implements kinto.Store.
+func (db *SQLite) Watch(l kinto.List) (changed <-chan struct{}, stop func()) {
+	return db.writer.hub.watch(l)
 }
 
 // Health is nil when a read works and no write has waited for more than 10 s.

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"time"
 
 	"github.com/foyer-server/foyer/server/kinto"
@@ -14,70 +15,82 @@ type tx struct {
 
 var _ kinto.Tx = (*tx)(nil)
 
-// add makes a list with a timestamp.
-func (t *tx) add(l kinto.List, ts int64) (int64, error) {
+// add makes a list that begins at ts, or later if it was there before.
+func (t *tx) add(l kinto.List, ts int64) (*page, error) {
 	t.own = true
-	s := t.c.do("list_add").text(1, l.Parent).text(2, string(l.Kind)).int(3, ts)
+	s := t.c.do("floor").text(1, l.Parent).text(2, string(l.Kind))
 	if _, err := s.one(); err != nil {
-		return 0, err
+		return nil, err
 	}
-	pk := s.number(0)
+	none, floor := s.null(0), s.number(0)
 	s.reset()
-	return pk, nil
+	if !none {
+		ts = max(ts, floor+1)
+		if err := t.c.do("floor_forget").text(1, l.Parent).text(2, string(l.Kind)).run(); err != nil {
+			return nil, err
+		}
+	}
+	s = t.c.do("list_add").text(1, l.Parent).text(2, string(l.Kind)).int(3, ts)
+	if _, err := s.one(); err != nil {
+		return nil, err
+	}
+	p := &page{tally: tally{pk: s.number(0), ts: ts}}
+	s.reset()
+	p.kept = p.tally
+	t.ledger.add(l, p)
+	return p, nil
 }
 
 // Tick implements kinto.Tx. The one writer is all the lock there need be.
 func (t *tx) Tick(l kinto.List, want int64) (int64, error) {
 	now := time.Now().UnixMilli()
-	pk, err := t.list(l)
+	p, err := t.page(l)
 	if err != nil {
 		return 0, err
 	}
-	if pk == 0 {
-		if want < 0 {
-			want = now
-		}
-		_, err := t.add(l, max(now, want))
-		return want, err
-	}
-	if want >= 0 {
-		s := t.c.do("list_ts").int(1, pk)
-		if _, err := s.one(); err != nil {
+	if p == nil {
+		if p, err = t.add(l, max(now, want)); err != nil {
 			return 0, err
 		}
-		ts := s.number(0)
-		s.reset()
-		switch {
-		case want > ts:
-			return want, t.c.do("list_set").int(1, pk).int(2, want).run()
-		case want < ts:
-			return want, nil
+		p.moved = true
+		if want < 0 {
+			want = p.ts
 		}
+		return want, nil
 	}
-	s := t.c.do("list_tick").int(1, pk).int(2, now)
-	if _, err := s.one(); err != nil {
-		return 0, err
+	t.ledger.change(l, p)
+	p.moved = true
+	switch {
+	case want > p.ts:
+		p.ts = want
+	case want >= 0 && want < p.ts:
+		return want, nil
+	default:
+		p.ts = max(now, p.ts+1)
 	}
-	ts := s.number(0)
-	s.reset()
-	return ts, nil
+	return p.ts, nil
 }
 
 // Touch implements kinto.Tx.
 func (t *tx) Touch(l kinto.List) (int64, error) {
-	pk, ts, err := t.row(l)
-	if pk == 0 && err == nil {
-		ts = time.Now().UnixMilli()
-		_, err = t.add(l, ts)
+	p, err := t.page(l)
+	if p == nil && err == nil {
+		p, err = t.add(l, time.Now().UnixMilli())
 	}
-	return ts, err
+	if err != nil {
+		return 0, err
+	}
+	return p.ts, nil
 }
 
 // Put implements kinto.Tx.
 func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
-	pk, err := t.list(l)
+	p, err := t.page(l)
 	if err != nil {
 		return err
+	}
+	if p == nil {
+		return errors.New("cannot keep an object in a list that has no timestamp")
 	}
 	if l.Kind.Structural() {
 		t.own = true
@@ -86,12 +99,51 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 	if o.Deleted {
 		deleted, data, permissions = 1, nil, nil
 	}
-	err = t.c.do("put").int(1, pk).text(2, o.ID).int(3, o.Timestamp).int(4, deleted).bytes(5, data).bytes(6, permissions).run()
-	if err != nil {
-		return err
+	put := func(name string) (done bool, err error) {
+		s := t.c.do(name).int(1, p.pk).text(2, o.ID).int(3, o.Timestamp).int(4, deleted).bytes(5, data).bytes(6, permissions)
+		if name == "replace" {
+			dead := int64(1)
+			if old != nil {
+				dead = 0
+			}
+			s.int(7, dead)
+		}
+		err = s.run()
+		return err == nil && t.c.changes() > 0, err
+	}
+	added := false
+	if old == nil {
+		if added, err = put("add"); err != nil {
+			return err
+		}
+	}
+	if !added {
+		replaced, err := put("replace")
+		if err != nil {
+			return err
+		}
+		if !replaced {
+			return errors.New("cannot replace an object that is not there, or add one that is")
+		}
+	}
+	t.ledger.change(l, p)
+	p.moved = true
+	switch {
+	case added:
+	case old != nil:
+		p.live--
+		p.bytes -= int64(len(old.Data))
+	default:
+		p.tombstones--
+	}
+	if o.Deleted {
+		p.tombstones++
+	} else {
+		p.live++
+		p.bytes += int64(len(data))
 	}
 	if l.Kind == kinto.Group {
-		if err := t.members(pk, o); err != nil {
+		if err := t.members(p.pk, o); err != nil {
 			return err
 		}
 	}
@@ -99,11 +151,11 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 		return nil
 	}
 	if old != nil {
-		if err := t.each("revoke", pk, o.ID, old.Permissions); err != nil {
+		if err := t.each("revoke", p.pk, o.ID, old.Permissions); err != nil {
 			return err
 		}
 	}
-	return t.each("grant", pk, o.ID, permissions)
+	return t.each("grant", p.pk, o.ID, permissions)
 }
 
 // members keeps who is in a group.
@@ -142,7 +194,20 @@ func (t *tx) each(name string, pk int64, id string, raw []byte) error {
 // later, so that a large one holds nobody up.
 func (t *tx) Purge(uri string) error {
 	t.own, t.swept = true, true
-	return t.c.do("purge").text(1, uri).run()
+	if err := t.ledger.write(t.c); err != nil { // the floors are those of now
+		return err
+	}
+	if err := t.c.do("floors_keep").text(1, uri).run(); err != nil {
+		return err
+	}
+	if err := t.c.do("purge").text(1, uri).run(); err != nil {
+		return err
+	}
+	t.ledger.purge(uri)
+	if uri == "" {
+		return t.c.do("owners_forget").run()
+	}
+	return t.c.do("owner_forget").text(1, uri).run()
 }
 
 // SetMeta implements kinto.Tx.
@@ -151,4 +216,76 @@ func (t *tx) SetMeta(name string, value []byte) error {
 		return t.c.do("meta_forget").text(1, name).run()
 	}
 	return t.c.do("meta_set").text(1, name).blob(2, value).run()
+}
+
+// SetOwner implements kinto.Tx.
+func (t *tx) SetOwner(bucket, owner string) error {
+	if owner == "" {
+		return t.c.do("owner_forget").text(1, bucket).run()
+	}
+	return t.c.do("owner_set").text(1, bucket).text(2, owner).run()
+}
+
+// SetNote implements kinto.Tx.
+func (t *tx) SetNote(key string, value []byte, until time.Time) error {
+	if value == nil {
+		return t.c.do("note_forget").text(1, key).run()
+	}
+	return t.c.do("note_set").text(1, key).blob(2, value).int(3, until.UnixMilli()).run()
+}
+
+// Attach implements kinto.Tx.
+func (t *tx) Attach(l kinto.List, id string, f *kinto.File) error {
+	p, err := t.page(l)
+	if err != nil {
+		return err
+	}
+	if p == nil {
+		if f == nil {
+			return nil
+		}
+		if p, err = t.add(l, time.Now().UnixMilli()); err != nil {
+			return err
+		}
+	}
+	if f != nil {
+		s := t.c.do("file").text(1, f.Location)
+		found, err := s.one()
+		if err != nil {
+			return err
+		}
+		if found {
+			same := s.number(4) == p.pk && string(s.raw(5)) == id
+			s.reset()
+			if !same {
+				return kinto.ErrConflict
+			}
+		}
+		// It may be that of a list that waits to be swept.
+		if !found {
+			if err := t.c.do("file_remove").text(1, f.Location).run(); err != nil {
+				return err
+			}
+		}
+	}
+	s := t.c.do("file_of").int(1, p.pk).text(2, id)
+	found, err := s.one()
+	if err != nil {
+		return err
+	}
+	if found {
+		location, size := string(s.raw(0)), s.number(1)
+		s.reset()
+		if err := t.c.do("file_remove").text(1, location).run(); err != nil {
+			return err
+		}
+		t.ledger.change(l, p)
+		p.files -= size
+	}
+	if f == nil {
+		return nil
+	}
+	t.ledger.change(l, p)
+	p.files += f.Size
+	return t.c.do("file_add").text(1, f.Location).int(2, p.pk).text(3, id).text(4, f.Hash).int(5, f.Size).text(6, f.Type).text(7, f.Name).run()
 }

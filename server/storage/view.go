@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"math"
 	"strings"
 	"unsafe"
 
@@ -16,8 +17,9 @@ type view struct {
 	c          *conn
 	cache      *cache
 	generation uint64
-	begun      bool // a transaction is open on c
-	own        bool // this transaction changed what the cache holds: leave the cache alone
+	begun      bool    // a transaction is open on c
+	own        bool    // this transaction changed what the cache holds: leave the cache alone
+	ledger     *ledger // of a Tx
 	arena      []byte
 }
 
@@ -46,31 +48,48 @@ func (v *view) close() error {
 
 // list returns the pk of a list; 0 when it never had a timestamp.
 func (v *view) list(l kinto.List) (int64, error) {
+	if v.ledger != nil {
+		if p := v.ledger.pages[l]; p != nil {
+			return p.pk, nil
+		}
+	}
 	if !v.own {
 		if pk := v.cache.list(l); pk != 0 {
 			return pk, nil
 		}
 	}
-	pk, _, err := v.row(l)
-	return pk, err
+	p, err := v.page(l)
+	if p == nil {
+		return 0, err
+	}
+	return p.pk, nil
 }
 
-// row returns the pk and timestamp of a list; 0 when it never had one.
-func (v *view) row(l kinto.List) (pk, ts int64, err error) {
+// page returns what is known of a list; nil when it never had a timestamp.
+func (v *view) page(l kinto.List) (*page, error) {
+	if v.ledger != nil {
+		if p := v.ledger.pages[l]; p != nil {
+			return p, nil
+		}
+	}
 	if err := v.open(); err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	s := v.c.do("list").text(1, l.Parent).text(2, string(l.Kind))
 	found, err := s.one()
 	if !found {
-		return 0, 0, err
+		return nil, err
 	}
-	pk, ts = s.number(0), s.number(1)
+	p := &page{tally: tally{pk: s.number(0), ts: s.number(1), live: s.number(2), tombstones: s.number(3), bytes: s.number(4), files: s.number(5)}}
 	s.reset()
-	if !v.own {
-		v.cache.addList(l, pk, v.generation)
+	p.kept = p.tally
+	if v.ledger != nil {
+		v.ledger.pages[l] = p
 	}
-	return pk, ts, nil
+	if !v.own {
+		v.cache.addList(l, p.pk, v.generation)
+	}
+	return p, nil
 }
 
 // Get implements kinto.Reader.
@@ -105,8 +124,11 @@ func (v *view) Get(l kinto.List, id string) (*kinto.Object, error) {
 
 // Timestamp implements kinto.Reader.
 func (v *view) Timestamp(l kinto.List) (int64, bool, error) {
-	pk, ts, err := v.row(l)
-	return ts, pk != 0, err
+	p, err := v.page(l)
+	if p == nil {
+		return 0, false, err
+	}
+	return p.ts, true, nil
 }
 
 // find binds the statement for a query; nil when the list is not there.
@@ -235,6 +257,16 @@ func (v *view) Count(l kinto.List, q kinto.Query) (int, error) {
 		})
 		return n, err
 	}
+	if since, before := q.Bounds(); q.Granted == nil && since < 0 && before == math.MaxInt64 {
+		p, err := v.page(l)
+		switch {
+		case p == nil:
+			return 0, err
+		case q.Tombstones:
+			return int(p.live + p.tombstones), nil
+		}
+		return int(p.live), nil
+	}
 	s, err := v.find("count", l, &q)
 	if s == nil {
 		return 0, err
@@ -275,19 +307,4 @@ func (v *view) Groups(members ...string) ([]string, error) {
 		v.cache.addGroups(key, uris, v.generation)
 	}
 	return uris, nil
-}
-
-// Meta implements kinto.Reader.
-func (v *view) Meta(name string) ([]byte, error) {
-	if err := v.open(); err != nil {
-		return nil, err
-	}
-	s := v.c.do("meta").text(1, name)
-	found, err := s.one()
-	if !found {
-		return nil, err
-	}
-	value := append([]byte{}, s.raw(0)...)
-	s.reset()
-	return value, nil
 }

@@ -43,12 +43,18 @@ type writer struct {
 	working []*job // taken from waiting, not yet answered
 	closed  bool
 
-	own  bool // the open transaction changed what the cache holds
-	dead bool // there are lists to sweep
+	ledger *ledger
+	hub    *hub
+	own    bool      // the open transaction changed what the cache holds
+	dead   bool      // there may be something to sweep
+	rested time.Time // when there was last nothing to sweep
 }
 
+// tidy is how often the writer looks for what time alone makes ready to be swept.
+const tidy = time.Minute
+
 func newWriter(c *conn, cache *cache, log *slog.Logger) *writer {
-	return &writer{c: c, cache: cache, log: log, wake: make(chan struct{}, 1), ended: make(chan struct{}), dead: true}
+	return &writer{c: c, cache: cache, log: log, wake: make(chan struct{}, 1), ended: make(chan struct{}), ledger: newLedger(), hub: newHub(), dead: true}
 }
 
 // write queues fn and waits for its commit. A ctx that ends before the writer
@@ -97,20 +103,30 @@ func (w *writer) oldest() time.Time {
 	return time.Time{}
 }
 
-// run writes until the writer is closed and nothing waits.
+// run writes until the writer is closed and nothing waits. What was deleted is
+// swept when there is nothing to write, and now and then when there always is.
 func (w *writer) run() {
 	defer close(w.ended)
-	for {
+	clock := time.NewTicker(tidy)
+	defer clock.Stop()
+	for n := 1; ; n++ {
 		jobs, closed := w.take()
-		switch {
-		case len(jobs) > 0:
+		if len(jobs) > 0 {
 			w.batch(jobs)
-		case closed:
+		} else if closed {
 			return
-		case w.dead:
+		}
+		if !w.dead && time.Since(w.rested) >= tidy {
+			w.dead = true
+		}
+		switch {
+		case w.dead && (len(jobs) == 0 || n%64 == 0):
 			w.sweep()
-		default:
-			<-w.wake
+		case len(jobs) == 0:
+			select {
+			case <-w.wake:
+			case <-clock.C:
+			}
 		}
 	}
 }
@@ -165,6 +181,7 @@ func (w *writer) batch(jobs []*job) {
 // An error means that nothing was kept.
 func (w *writer) commit(jobs []*job) (n int, err error) {
 	w.own = false
+	w.ledger.open()
 	if err := w.c.do("begin_immediate").run(); err != nil {
 		return len(jobs), err
 	}
@@ -186,12 +203,16 @@ func (w *writer) commit(jobs []*job) (n int, err error) {
 		}
 		swept = swept || s
 	}
+	if err := w.ledger.write(w.c); err != nil {
+		return n, err
+	}
 	if err := w.c.do("commit").run(); err != nil {
 		return n, err
 	}
 	if w.own {
 		w.cache.forget()
 	}
+	w.hub.wake(w.ledger)
 	w.dead = w.dead || swept
 	return n, nil
 }
@@ -203,7 +224,8 @@ func (w *writer) job(j *job) (swept bool, err error) {
 	if err := w.c.do("savepoint").run(); err != nil {
 		return false, err
 	}
-	t := &tx{view: view{ctx: j.ctx, c: w.c, cache: w.cache, generation: w.cache.now(), begun: true, own: w.own}}
+	w.ledger.begin()
+	t := &tx{view: view{ctx: j.ctx, c: w.c, cache: w.cache, generation: w.cache.now(), begun: true, own: w.own, ledger: w.ledger}}
 	func() {
 		defer func() { j.panic = recover() }()
 		j.err = j.fn(t)
@@ -217,58 +239,12 @@ func (w *writer) job(j *job) (swept bool, err error) {
 		return false, j.err
 	}
 	if j.err != nil || j.panic != nil {
+		w.ledger.rollback()
 		if err := w.c.do("rollback_to").run(); err != nil {
 			return false, err
 		}
 	}
 	return t.swept, w.c.do("release").run()
-}
-
-// sweep removes a bit of a dead list for good.
-func (w *writer) sweep() {
-	again, err := w.sweepSome()
-	if err != nil {
-		// Nothing is lost by it but room; the next purge or start tries again.
-		w.log.Warn("what was deleted could not be cleared away yet", "err", err)
-		again = false
-	}
-	w.dead = again
-}
-
-func (w *writer) sweepSome() (again bool, err error) {
-	s := w.c.do("dead")
-	if found, err := s.one(); !found {
-		return false, err
-	}
-	pk := s.number(0)
-	s.reset()
-	if err := w.c.do("begin_immediate").run(); err != nil {
-		return false, err
-	}
-	defer func() {
-		if err != nil && !w.c.autocommit() {
-			err = errors.Join(err, w.c.do("rollback").run())
-		}
-	}()
-	s = w.c.do("sweep_to").int(1, pk)
-	if _, err := s.one(); err != nil {
-		return false, err
-	}
-	none, to := s.null(0), s.number(0)
-	s.reset()
-	if none {
-		err = w.c.do("sweep_list").int(1, pk).run()
-	} else {
-		for _, name := range []string{"sweep_grants", "sweep_members", "sweep_objects"} {
-			if err = w.c.do(name).int(1, pk).int(2, to).run(); err != nil {
-				break
-			}
-		}
-	}
-	if err != nil {
-		return false, err
-	}
-	return true, w.c.do("commit").run()
 }
 
 // close waits until everything queued is done.
