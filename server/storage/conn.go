@@ -289,6 +289,11 @@ type codeError struct {
 	text string
 }
 
+// damaged reports that what is in the file is not what was written there.
+func (e *codeError) damaged() bool {
+	return e.code&0xff == sqlite3.SQLITE_CORRUPT || e.code&0xff == sqlite3.SQLITE_NOTADB
+}
+
 func (e *codeError) Error() string { return fmt.Sprintf("sqlite: %s (%d)", e.text, e.code) }
 
 // fail makes rc an error that the rules understand.
@@ -309,7 +314,7 @@ func (c *conn) fail(rc int32) error {
 		return fmt.Errorf("%w: %w", kinto.ErrConflict, err)
 	}
 	switch rc & 0xff {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
 		return fmt.Errorf("%w: %w", kinto.ErrUnavailable, err)
 	}
 	return err

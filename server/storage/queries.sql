@@ -167,7 +167,11 @@ DELETE FROM files WHERE location = ?1
 -- name: holds
 SELECT 1 FROM files JOIN lists ON lists.pk = files.list WHERE hash = ?1 AND kind <> 'dead' LIMIT 1
 
+-- name: check
+PRAGMA integrity_check(10)
 -- name: version
 PRAGMA user_version
 -- name: quick
 SELECT count(*) FROM (SELECT 1 FROM lists LIMIT 1)
+-- name: vacuum_into
+VACUUM INTO ?1

@@ -51,6 +51,7 @@ const patience = 10 * time.Second
 
 // SQLite is a kinto.Store in one file. It is safe for concurrent use.
 type SQLite struct {
+	path    string
 	cache   *cache
 	writer  *writer
 	readers chan *conn // those at rest
@@ -62,11 +63,12 @@ var _ kinto.Store = (*SQLite)(nil)
 
 // Open opens the database file at path, makes it if it is not there (for its
 // owner's eyes only), and brings its schema up to date. A database a newer Foyer
-// wrote is a *hint.Error with code database-newer. Close it.
+// wrote is a *hint.Error with code database-newer, one that is none any more
+// database-damaged; both are left as they are. Close it.
 func Open(ctx context.Context, path string, log *slog.Logger) (db *SQLite, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("cannot open database %s: %w", path, err)
+			err = fmt.Errorf("cannot open database %s: %w", path, explain(err))
 		}
 	}()
 	// Commits wait for fdatasync rather than fsync, and locks belong to our file
@@ -96,13 +98,13 @@ func Open(ctx context.Context, path string, log *slog.Logger) (db *SQLite, err e
 	if err := prepareFile(c); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	db = &SQLite{cache: newCache(), size: max(4, 2*runtime.GOMAXPROCS(0)), log: log}
+	db = &SQLite{path: path, cache: newCache(), size: max(4, 2*runtime.GOMAXPROCS(0)), log: log}
 	db.writer = newWriter(c, db.cache, log)
 	db.readers = make(chan *conn, db.size)
 	for range db.size {
 		r, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY, sql)
 		if err == nil {
-			err = r.exec("PRAGMA query_only = ON; PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF")
+			err = r.exec("PRAGMA query_only = ON; PRAGMA cell_size_check = ON; PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF")
 		}
 		if err != nil {
 			return nil, errors.Join(err, db.closeReaders(len(db.readers)), c.close())
@@ -117,7 +119,7 @@ func Open(ctx context.Context, path string, log *slog.Logger) (db *SQLite, err e
 // carried over after 16 MB rather than 4: ids lie all over the index, so a longer
 // log holds more changes of the same page (a quarter more creations a second).
 func prepareFile(c *conn) error {
-	if err := c.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -8000; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 67108864"); err != nil {
+	if err := c.exec("PRAGMA cell_size_check = ON; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -8000; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 67108864"); err != nil {
 		return err
 	}
 	s, err := c.prepare("PRAGMA journal_mode")

@@ -1,0 +1,140 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"modernc.org/libc"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/hint"
+)
+
+// Check reads the whole database and looks whether all of it fits together; reads
+// and writes go on. Damage is a *hint.Error with code database-damaged whose cause
+// names the first problems.
+func (db *SQLite) Check(ctx context.Context) error {
+	err := db.apart(ctx, func(c *conn) error {
+		s := c.do("check")
+		var found []string
+		for {
+			more, err := s.step()
+			if err != nil {
+				return err
+			}
+			if !more {
+				break
+			}
+			if said := string(s.raw(0)); said != "ok" {
+				found = append(found, said)
+			}
+		}
+		if len(found) > 0 {
+			return &damage{strings.Join(found, "; ")}
+		}
+		return nil
+	})
+	return explain(err)
+}
+
+// Snapshot writes a copy of the database to path: everything that was answered
+// before the call, all of one moment. Reads and writes go on. The copy is a
+// database by itself, for its owner's eyes only, and on the disk when Snapshot
+// returns; until then path is what it was. One call at a time for each path.
+func (db *SQLite) Snapshot(ctx context.Context, path string) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cannot copy the database to %s: %w", path, err)
+		}
+	}()
+	part := path + ".part"
+	if err := os.Remove(part); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(part))
+		}
+	}()
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := db.apart(ctx, func(c *conn) error { return c.do("vacuum_into").text(1, part).run() }); err != nil {
+		return explain(err)
+	}
+	if err := atomicfile.SyncFile(part); err != nil {
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(filepath.Dir(path))
+}
+
+// apart runs fn on a connection of its own, which ends with ctx.
+func (db *SQLite) apart(ctx context.Context, fn func(*conn) error) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c, err := openConn(db.path, sqlite3.SQLITE_OPEN_READONLY, db.writer.c.sql)
+	if err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+		}
+		tls := libc.NewTLS()
+		defer tls.Close()
+		for {
+			sqlite3.Xsqlite3_interrupt(tls, c.db)
+			select {
+			case <-done:
+				return
+			case <-time.After(10 * time.Millisecond): // it may not have begun
+			}
+		}
+	})
+	err = fn(c)
+	close(done)
+	wg.Wait()
+	if ctx.Err() != nil && err != nil {
+		err = ctx.Err()
+	}
+	return errors.Join(err, c.close())
+}
+
+// damage is what Check finds.
+type damage struct{ text string }
+
+func (d *damage) Error() string { return d.text }
+
+// explain makes an error that says the database is damaged one that a person can
+// act on; others stay what they are.
+func explain(err error) error {
+	code, isCode := errors.AsType[*codeError](err)
+	_, found := errors.AsType[*damage](err)
+	if !found && !(isCode && code.damaged()) {
+		return err
+	}
+	return hint.New("database-damaged",
+		hint.T("The database is damaged: a disk that fails, or another program, has changed it.", "La base de données est endommagée : un disque défaillant ou un autre programme l'a modifiée."),
+		hint.T("Nothing was changed.", "Rien n'a été modifié."),
+		hint.T("Restore a backup.", "Restaurez une sauvegarde.")).
+		Because(err)
+}
