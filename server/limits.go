@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -54,6 +55,7 @@ func (e errorLog) Write(p []byte) (int, error) {
 func (s *server) chain(next http.HandlerFunc) http.Handler {
 	l := s.Settings.Limits
 	slow := seconds(l.BodySeconds)
+	upload := s.uploadLimit()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), slow: slow, id: rand.Uint64()}
 		start := time.Now()
@@ -65,11 +67,32 @@ func (s *server) chain(next http.HandlerFunc) http.Handler {
 		}()
 		a.extend(start)
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &body{ReadCloser: http.MaxBytesReader(w, r.Body, int64(l.Body)), control: a.control}
+			most, b := int64(l.Body), &body{control: a.control}
+			if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/attachment") {
+				most, b.slow = upload, slow
+			}
+			b.ReadCloser = http.MaxBytesReader(w, r.Body, most)
+			r.Body = b
 			_ = a.control.SetReadDeadline(start.Add(slow)) // HTTP/1 and HTTP/2 both can
 		}
 		next(a, r)
 	})
+}
+
+// uploadLimit is how large the request may be that brings an attachment: the
+// largest one allowed anywhere, and the form around it.
+func (s *server) uploadLimit() int64 {
+	k := s.Settings.Kinto
+	most := k.Int64("attachment.max_size_bytes", 0)
+	for _, name := range k.Names() {
+		if strings.HasPrefix(name, "attachment.resources.") && strings.HasSuffix(name, ".max_size_bytes") {
+			most = max(most, k.Int64(name, 0))
+		}
+	}
+	if most <= 0 {
+		return math.MaxInt64
+	}
+	return most + int64(s.Settings.Limits.Body)
 }
 
 // broken answers after a bug.
@@ -137,10 +160,16 @@ type body struct {
 	io.ReadCloser
 	control *http.ResponseController
 	done    bool
+	slow    time.Duration // an upload: each piece of it has this time; 0: the whole has
+	got     int           // of the piece
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	if b.got += n; b.slow > 0 && b.got >= piece {
+		b.got = 0
+		_ = b.control.SetReadDeadline(time.Now().Add(b.slow))
+	}
 	if err == io.EOF && !b.done {
 		b.done = true
 		_ = b.control.SetReadDeadline(time.Time{})

@@ -35,6 +35,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/server/api"
+	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/certs"
 	"github.com/foyer-server/foyer/server/kinto"
@@ -76,6 +77,8 @@ type server struct {
 	store store
 	owner web.Claimer
 	certs *certs.Certs // nil with PlainHTTP
+	kinto *kinto.Service
+	files *attachment.Folder
 	api   http.Handler
 	site  *web.Site
 	probe *probe
@@ -130,7 +133,11 @@ func open(ctx context.Context, cfg Config) (_ *server, err error) {
 		}
 		return s.owner.Claimed(ctx)
 	}}
-	s.api = api.New(api.Config{Kinto: kinto.New(db, set.Kinto), Auth: a, Settings: set, Version: cfg.Version, Log: cfg.Log})
+	s.kinto = kinto.New(db, set.Kinto)
+	if s.files, err = openFiles(set); err != nil {
+		return nil, err
+	}
+	s.api = api.New(api.Config{Kinto: s.kinto, Auth: a, Files: s.files, Settings: set, Version: cfg.Version, Log: cfg.Log, Done: ctx.Done()})
 	w := web.Config{Name: set.Name, Claimer: a, Secure: s.secure, Log: cfg.Log}
 	if l, ok := hint.ParseLang(set.Language); ok {
 		w.Language = l
@@ -204,11 +211,14 @@ func (s *server) serve(ctx context.Context) error {
 			}
 		})
 	}
+	collecting, stop := context.WithCancel(ctx)
+	wg.Go(func() { s.collect(collecting) })
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
+	stop()
 	s.shutdown(public)
 	s.shutdown(local)
 	wg.Wait()

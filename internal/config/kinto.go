@@ -60,6 +60,16 @@ var KintoKeys = []KintoKey{
 	{"paginate_by", KintoInt, "", hint.T("How many objects a page of a list holds at most. Empty: as many as storage_max_fetch_size.", "Combien d'objets une page de liste contient au plus. Vide : autant que storage_max_fetch_size.")},
 	{"storage_max_fetch_size", KintoInt, "10000", hint.T("How many objects are read for one answer at most.", "Combien d'objets sont lus au plus pour une réponse.")},
 	{"batch_max_requests", KintoInt, "25", hint.T("How many requests a batch holds at most. 0 or empty: any number.", "Combien de requêtes un lot contient au plus. 0 ou vide : sans limite.")},
+	{"quotas.owner_max_records", KintoInt, "", hint.T("How many records the buckets of one owner may hold together. Empty or 0: any number.", "Combien d'enregistrements les buckets d'un même propriétaire peuvent contenir ensemble. Vide ou 0 : sans limite.")},
+	{"quotas.owner_max_bytes", KintoInt, "", hint.T("How many bytes of objects the buckets of one owner may hold together. Empty or 0: any number.", "Combien d'octets d'objets les buckets d'un même propriétaire peuvent contenir ensemble. Vide ou 0 : sans limite.")},
+	{"quotas.owner_max_attachment_bytes", KintoInt, "", hint.T("How many bytes of attachments the buckets of one owner may hold together. Empty or 0: any number.", "Combien d'octets de pièces jointes les buckets d'un même propriétaire peuvent contenir ensemble. Vide ou 0 : sans limite.")},
+	{"attachment.base_url", KintoString, "", hint.T("Where the addresses of attachments begin. Empty: this server, /v1/attachments/.", "Début de l'adresse des pièces jointes. Vide : ce serveur, /v1/attachments/.")},
+	{"attachment.base_path", KintoString, "", hint.T("Folder that holds the contents of attachments; several nodes share one. Empty: attachments, in the data folder.", "Dossier qui contient les pièces jointes ; plusieurs nœuds partagent le même. Vide : attachments, dans le dossier des données.")},
+	{"attachment.folder", KintoString, "", hint.T("Beginning of the addresses of attachments below that; {bucket_id} and {collection_id} stand for what they say.", "Début de l'adresse des pièces jointes ; {bucket_id} et {collection_id} y sont remplacés.")},
+	{"attachment.extensions", KintoString, "default", hint.T("Which files may be attached, by extension, separated by +: single ones, the groups text, documents, images, data, audio, video, archives, default for the first four, or any.", "Quels fichiers peuvent être joints, par extension, séparées par + : une à une, les groupes text, documents, images, data, audio, video, archives, default pour les quatre premiers, ou any.")},
+	{"attachment.max_size_bytes", KintoInt, "1073741824", hint.T("Largest attachment, in bytes.", "Plus grande pièce jointe, en octets.")},
+	{"attachment.mimetypes", KintoString, "", hint.T("Types of further extensions, as .EXT:TYPE, separated by ;.", "Types d'autres extensions, écrits .EXT:TYPE, séparés par ;.")},
+	{"attachment.resources.*", KintoString, "", hint.T("attachment.resources.BUCKET[.COLLECTION].NAME: one of these settings for a bucket or a collection alone.", "attachment.resources.BUCKET[.COLLECTION].NOM : l'un de ces réglages pour un seul bucket ou une seule collection.")},
 	{"bucket_create_principals", KintoList, "system.Authenticated", hint.T("Who may create buckets.", "Qui peut créer des buckets.")},
 	{"*_*_principals", KintoList, "", hint.T("RESOURCE_PERMISSION_principals: who holds a permission on every bucket, collection, group, record or account.", "RESSOURCE_PERMISSION_principals : qui détient une permission sur chaque bucket, collection, groupe, enregistrement ou compte.")},
 }
@@ -126,7 +136,7 @@ func (k Kinto) set(name, text, source string) error {
 			return err
 		}
 	case KintoInt:
-		if _, err := strconv.Atoi(text); err != nil && text != "" {
+		if _, err := strconv.ParseInt(text, 10, 64); err != nil && text != "" {
 			return Allowed(aNumber())
 		}
 	}
@@ -196,9 +206,15 @@ func (k Kinto) Bool(name string) bool {
 	return b
 }
 
-// Int returns a number setting, or none when it is empty.
+// Int returns a number setting, or none when it is empty. What an int cannot hold
+// is the nearest that it can.
 func (k Kinto) Int(name string, none int) int {
-	n, err := strconv.Atoi(k.String(name))
+	return int(max(math.MinInt, min(math.MaxInt, k.Int64(name, int64(none)))))
+}
+
+// Int64 is Int for numbers of bytes.
+func (k Kinto) Int64(name string, none int64) int64 {
+	n, err := strconv.ParseInt(k.String(name), 10, 64)
 	if err != nil {
 		return none
 	}

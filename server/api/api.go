@@ -28,17 +28,21 @@ import (
 	"unicode/utf8"
 
 	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
-// Config is what the door needs. Every field is required.
+// Config is what the door needs. Every field is required but Done.
 type Config struct {
 	Kinto    *kinto.Service
 	Auth     *auth.Auth
-	Settings *config.Settings // bodies are bounded by Limits.Body
-	Version  string           // of Foyer, told to everybody
+	Files    *attachment.Folder // contents of attachments
+	Settings *config.Settings   // bodies are bounded by Limits.Body
+	Version  string             // of Foyer, told to everybody
 	Log      *slog.Logger
+	// Done is closed when the server ends: feeds end with it. nil: never.
+	Done <-chan struct{}
 }
 
 // api is the handler; it is read-only after New but for what its pointers lead to.
@@ -46,6 +50,7 @@ type Config struct {
 type api struct {
 	Config
 	readonly   bool
+	files      bool     // records may have attachments
 	own        bool     // everybody has a bucket of their own
 	retryAfter []string // header value
 	backoff    []string // header value; nil: none
@@ -54,6 +59,7 @@ type api struct {
 	redirects  redirects
 	scheme     string // of our URLs; empty: as the request came
 	host       string
+	feeds      *atomic.Int64 // that are open
 	inFlight   *atomic.Int64 // bytes of large bodies being held
 	toldFull   *atomic.Int64 // when the log was last told that the disk is full, in Unix seconds
 	buffers    *sync.Pool
@@ -67,6 +73,7 @@ func New(c Config) http.Handler {
 	a := &api{
 		Config:     c,
 		readonly:   k.Bool("readonly"),
+		files:      k.Includes("attachment"),
 		own:        k.Includes("default_bucket"),
 		retryAfter: []string{strconv.Itoa(k.Int("retry_after_seconds", 3))},
 		backoffPct: k.Int("backoff_percentage", 100),
@@ -74,6 +81,7 @@ func New(c Config) http.Handler {
 		redirects:  newRedirects(k),
 		scheme:     k.String("http_scheme"),
 		host:       k.String("http_host"),
+		feeds:      &atomic.Int64{},
 		inFlight:   &atomic.Int64{},
 		toldFull:   &atomic.Int64{},
 		buffers:    &sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }},
@@ -165,21 +173,57 @@ func (a *api) route(w http.ResponseWriter, r *http.Request, rest string) {
 		a.batch(w, r)
 		return
 	}
+	if location, ok := strings.CutPrefix(rest, filesPath); ok && a.files && a.within == nil {
+		a.file(w, r, location)
+		return
+	}
 	path := r.URL.Path[len("/v1"):]
-	list, id, ok := kinto.Locate(path)
+	p, ok := a.locate(path)
 	switch {
+	case ok && !p.attachment && a.isOnce(r):
+		a.doOnce(w, r)
 	case ok && encodedSlash(r.URL.RawPath):
 		// It would be taken for a separator, and no id may have one.
 		a.fail(w, r, kinto.InvalidID())
 	case ok && a.own && isOwn(path) && r.Method != http.MethodOptions:
 		a.ownBucket(w, r, path[len("/buckets/"+alias):])
 	case ok:
-		a.resource(w, r, list, id, id)
+		a.serve(w, r, p, p.id)
 	case strings.HasSuffix(path, "/") && a.redirects.slashes:
 		a.redirects.slash(a, w, r, strings.TrimRight(r.URL.Path, "/"))
 	default:
 		a.fail(w, r, errNotHere)
 	}
+}
+
+// place is what a path below /v1 names: a list, an object of it, or its attachment.
+type place struct {
+	list       kinto.List
+	id         string
+	attachment bool
+}
+
+// locate finds the place of a path; false when there is none such.
+func (a *api) locate(path string) (p place, ok bool) {
+	if p.list, p.id, ok = kinto.Locate(path); ok {
+		return p, true
+	}
+	record, ok := strings.CutSuffix(path, "/attachment")
+	if !ok || !a.files || a.within != nil {
+		return p, false
+	}
+	p.attachment = true
+	p.list, p.id, ok = kinto.Locate(record)
+	return p, ok && p.list.Kind == kinto.Record && p.id != ""
+}
+
+// serve does a request for a place; called is what the client calls the object.
+func (a *api) serve(w http.ResponseWriter, r *http.Request, p place, called string) {
+	if p.attachment {
+		a.attachment(w, r, p.list, p.id)
+		return
+	}
+	a.resource(w, r, p.list, p.id, called)
 }
 
 // isOwn reports whether a path is the default bucket or below it.

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/kinto"
 	"github.com/foyer-server/foyer/server/storage"
@@ -47,7 +48,11 @@ func newServer(t testing.TB, settings map[string]string) http.Handler {
 	s := config.Default()
 	s.Limits.Body = 1 << 20
 	s.Kinto = config.NewKinto(all)
-	return New(Config{Kinto: kinto.New(db, s.Kinto), Auth: auth.New(db, s.Kinto, dir, log), Settings: s, Version: "1.2.3", Log: log})
+	files, err := attachment.Open(filepath.Join(dir, "attachments"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(Config{Files: files, Kinto: kinto.New(db, s.Kinto), Auth: auth.New(db, s.Kinto, dir, log), Settings: s, Version: "1.2.3", Log: log})
 }
 
 func start(t *testing.T, settings map[string]string) *server {

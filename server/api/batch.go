@@ -67,16 +67,30 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+	var o *once
+	if a.isOnce(r) && writes {
+		if o, err = onceOf(r, in.within.known[r.Header.Get("Authorization")], text); err != nil {
+			a.fail(w, r, err)
+			return
+		}
+	}
 	var out []*recorder
+	var whole *recorder
 	do := func(s *kinto.Service) (err error) {
 		in.Kinto = s
 		in.giveBack()
-		out, err = in.each(all, steps)
-		return err
+		if o != nil {
+			if whole, err = o.recall(r.Context(), s); whole != nil || err != nil {
+				return err
+			}
+		}
+		if out, err = in.each(all, steps); err != nil || o == nil {
+			return err
+		}
+		return o.remember(r.Context(), s, joined(r, out))
 	}
 	if writes {
-		// Making the secret that names default buckets is a transaction of its own.
-		if _, err = a.Auth.DefaultBucket(r.Context(), kinto.Anonymous()); err != nil {
+		if err = a.ready(r.Context()); err != nil {
 			a.fail(w, r, err)
 			return
 		}
@@ -101,6 +115,14 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
+	if whole == nil {
+		whole = joined(r, out)
+	}
+	a.replay(w, r, whole)
+}
+
+// joined is the answer of a whole batch.
+func joined(r *http.Request, out []*recorder) *recorder {
 	body := []byte(`{"responses":[`)
 	for i, answer := range out {
 		if i > 0 {
@@ -108,7 +130,7 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 		}
 		body = answer.append(body)
 	}
-	a.write(w, r, http.StatusOK, append(body, "]}"...))
+	return &recorder{status: http.StatusOK, path: r.URL.Path, header: http.Header{}, body: *bytes.NewBuffer(append(body, "]}"...))}
 }
 
 // within is what the requests of a batch share.
@@ -183,6 +205,7 @@ func subRequest(outer *http.Request, s *kinto.Step) (*http.Request, error) {
 		return nil, errPath
 	}
 	r := outer.Clone(outer.Context())
+	r.Header.Del(onceHeader)
 	r.Method, r.URL, r.RequestURI = s.Method, u, path
 	for _, h := range s.Headers {
 		r.Header.Set(h.Name, h.Value)

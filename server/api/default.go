@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"github.com/foyer-server/foyer/server/kinto"
 )
 
 // alias is the id by which everybody calls the bucket of their own.
@@ -36,15 +34,15 @@ func (a *api) ownBucket(w http.ResponseWriter, r *http.Request, rest string) {
 	}
 	real := r.Clone(r.Context())
 	real.URL = &url.URL{Path: "/v1/buckets/" + bucket + rest, RawQuery: r.URL.RawQuery}
-	list, id, ok := kinto.Locate(real.URL.Path[len("/v1"):])
+	p, ok := a.locate(real.URL.Path[len("/v1"):])
 	if !ok {
 		panic("api: a path that was found cannot be found")
 	}
-	called := id
+	called := p.id
 	if rest == "" {
 		called = alias
 	}
-	a.resource(w, real, list, id, called)
+	a.serve(w, real, p, called)
 }
 
 // collectionIn is the collection that a path below a bucket names; none when the

@@ -107,6 +107,9 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 			list = append(list, one)
 		}
 		details = list
+	case *kinto.QuotaError:
+		own = &refusal{507, 121, "", quotaReached(e).In(a.lang(r))}
+		details = map[string]any{"quota": e.What, "limit": e.Limit, "used": e.Used}
 	default:
 		own = a.internal(r, err)
 	}
@@ -115,7 +118,9 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	switch own.status {
 	case http.StatusConflict, http.StatusServiceUnavailable, http.StatusInsufficientStorage:
-		h["Retry-After"] = a.retryAfter
+		if own.errno != errForbidden.errno { // waiting makes no room in a quota
+			h["Retry-After"] = a.retryAfter
+		}
 	case http.StatusUnauthorized:
 		for range a.Auth.Policies() {
 			h["Www-Authenticate"] = append(h["Www-Authenticate"], `Basic realm="Realm"`)
@@ -139,6 +144,8 @@ func (a *api) internal(r *http.Request, err error) *refusal {
 		return errMethod
 	case errors.Is(err, kinto.ErrConflict):
 		return errConflict
+	case errors.Is(err, kinto.ErrAttached):
+		return errAttached
 	case errors.Is(err, kinto.ErrFull):
 		// Every refused write would be a line, on a disk that has no room for it.
 		if now, told := time.Now().Unix(), a.toldFull.Load(); now-told >= 60 && a.toldFull.CompareAndSwap(told, now) {

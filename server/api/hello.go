@@ -18,6 +18,9 @@ type capable struct {
 	more                   func(a *api, r *http.Request) capability // nil: nothing to add
 }
 
+// compatibility is where what is beyond the protocol is explained.
+const compatibility = "https://github.com/foyer-server/foyer/blob/main/docs/compatibility.md"
+
 const referenceDocs = "https://kinto.readthedocs.io/en/latest/"
 
 // capabilities are told by hello, those that are on.
@@ -26,6 +29,16 @@ var capabilities = []capable{
 	{name: "accounts", description: "Manage user accounts.", url: referenceDocs + "api/1.x/accounts.html", on: (*api).hasAccounts, more: func(*api, *http.Request) capability {
 		return capability{"validation_enabled": false}
 	}},
+	{name: "attachments", description: "Add file attachments to records", url: "https://github.com/Kinto/kinto-attachment/", on: plugin("attachment"), more: func(a *api, r *http.Request) capability {
+		return capability{"version": "8.0.0", "base_url": a.filesURL(r)}
+	}},
+	{name: "owner_quotas", description: "What the buckets of one owner may hold together is bounded; 507 says which bound was met.", url: compatibility + "#quotas", on: hasQuotas, more: func(a *api, _ *http.Request) capability {
+		return quotasTold(a.Settings.Kinto)
+	}},
+	{name: "change_feed", description: "A list asked for as text/event-stream tells of each change at once.", url: compatibility + "#change-feed", on: always, more: func(*api, *http.Request) capability {
+		return capability{"media_type": feedType}
+	}},
+	{name: "idempotency_key", description: "A write with the header Idempotency-Key is done once, however often it is sent.", url: compatibility + "#retries", on: always},
 	{name: "default_bucket", description: "The default bucket is an alias for a personal bucket where collections are created implicitly.", url: referenceDocs + "api/1.x/buckets.html#personal-bucket-default", on: plugin("default_bucket")},
 }
 
@@ -45,6 +58,8 @@ func policy(name string) func(*api) bool {
 		return false
 	}
 }
+
+func always(*api) bool { return true }
 
 func (a *api) hasAccounts() bool { return plugin("accounts")(a) && policy("account")(a) }
 

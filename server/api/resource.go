@@ -40,6 +40,10 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 		a.fail(w, r, errMethod)
 		return
 	}
+	if op == kinto.Get && id == "" && a.within == nil && wantsFeed(r) {
+		a.feed(w, r, list)
+		return
+	}
 	carries := op == kinto.Create || op == kinto.Put || op == kinto.Patch
 	var parser func(kinto.Kind, []byte) (kinto.Body, error)
 	if carries {
@@ -94,10 +98,7 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 	answer, err := a.Kinto.Do(r.Context(), &req)
 	if err != nil {
 		a.tokens.keep(used)
-		if who.ID == "" && errors.Is(err, kinto.ErrForbidden) {
-			err = errSignIn
-		}
-		a.fail(w, r, err)
+		a.fail(w, r, a.refused(who, err))
 		return
 	}
 	a.answer(w, r, &req, answer)

@@ -55,6 +55,11 @@ func (s *Service) Ensure(ctx context.Context, who Caller, bucket, collection str
 			if err := tx.Put(p.list, o, nil); err != nil {
 				return err
 			}
+			if p.list.Kind == Bucket {
+				if err := tx.SetOwner(p.list.URI(p.id), who.ID); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})

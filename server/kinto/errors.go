@@ -16,6 +16,8 @@ var (
 	ErrReadOnly = errors.New("the server is read-only")
 	// ErrFull: the disk is full; nothing was kept, reads go on.
 	ErrFull = errors.New("the disk is full")
+	// ErrAttached: what a record says of its attachment is the server's to change.
+	ErrAttached = errors.New("attachment metadata cannot be modified")
 	// ErrUnavailable: the database cannot be reached or written now.
 	ErrUnavailable = errors.New("the database is not available")
 )

@@ -28,6 +28,7 @@ type Service struct {
 	store    Store
 	explicit bool // whoever writes an object is added to its writers
 	readonly bool
+	quotas   Quotas
 	page     int                          // objects in one page of a list
 	granted  map[Kind]map[string][]string // principals that settings grant, by kind asked for and permission needed
 }
@@ -38,6 +39,7 @@ func New(store Store, settings config.Kinto) *Service {
 		store:    store,
 		explicit: settings.Bool("explicit_permissions"),
 		readonly: settings.Bool("readonly"),
+		quotas:   quotasOf(settings),
 		page:     pageOf(settings),
 		granted:  grantedBySettings(settings),
 	}
@@ -105,7 +107,8 @@ type Request struct {
 	// callers who may make the request at all.
 	Invalid error
 
-	aim *Answer // of a deletion in a list: what a look at it found
+	attach *attaching // of a record
+	aim    *Answer    // of a deletion in a list: what a look at it found
 }
 
 // Cond are the preconditions of a request. The zero Cond asks nothing.

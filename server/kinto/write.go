@@ -32,6 +32,11 @@ func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
 		}
 		return s.put(tx, r, id, nil)
 	case Put, Patch:
+		if r.attach != nil && old != nil {
+			patch := *r
+			patch.Op = Patch
+			r = &patch
+		}
 		if r.Body.HasID && r.Body.ID != r.ID {
 			return nil, otherID()
 		}
@@ -72,6 +77,14 @@ func (s *Service) put(tx Tx, r *Request, id string, old *Object) (*Answer, error
 	if o.Permissions, err = s.permissions(r, body.Permissions, old); err != nil {
 		return nil, err
 	}
+	if r.List.Kind == Record {
+		if err := s.attach(tx, r, o, old); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.chargeFor(tx, r.List, o, old); err != nil {
+		return nil, err
+	}
 	want := body.Modified
 	if old != nil && want <= old.Timestamp {
 		want = -1
@@ -81,6 +94,11 @@ func (s *Service) put(tx Tx, r *Request, id string, old *Object) (*Answer, error
 	}
 	if err := tx.Put(r.List, o, old); err != nil {
 		return nil, err
+	}
+	if r.List.Kind == Bucket && old == nil {
+		if err := tx.SetOwner(r.List.URI(id), r.Who.ID); err != nil {
+			return nil, err
+		}
 	}
 	a := s.answer(r, o)
 	a.Created = old == nil
@@ -119,6 +137,11 @@ func bury(tx Tx, l List, old *Object, want int64) (*Object, error) {
 	o := &Object{ID: old.ID, Timestamp: ts, Deleted: true}
 	if err := tx.Put(l, o, old); err != nil {
 		return nil, err
+	}
+	if l.Kind == Record && attachmentOf(old) != nil {
+		if err := tx.Attach(l, old.ID, nil); err != nil {
+			return nil, err
+		}
 	}
 	if l.Kind.holdsOthers() {
 		if err := tx.Purge(l.URI(old.ID)); err != nil {

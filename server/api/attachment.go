@@ -1,0 +1,379 @@
+package api
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/foyer-server/foyer/server/attachment"
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// Attachments (§8): a file beside a record. Contents come and go in pieces, so that
+// their size costs no memory. Whoever knows its address may read a file, as with
+// the reference: each has an address nobody can guess, which only the record tells.
+
+// filesPath is where contents are, after /v1/.
+const filesPath = "attachments/"
+
+// formBytes bounds the fields of a form beside the file.
+const formBytes = 1 << 20
+
+var attachmentMethods = []string{"POST", "DELETE", "OPTIONS"}
+
+// attachment serves …/records/{id}/attachment.
+func (a *api) attachment(w http.ResponseWriter, r *http.Request, l kinto.List, id string) {
+	if r.Method == http.MethodOptions {
+		a.cors.preflight(a, w, r, attachmentMethods)
+		return
+	}
+	if r.Method != http.MethodPost && r.Method != http.MethodDelete || a.readonly {
+		w.Header()["Allow"] = []string{strings.Join(attachmentMethods, ", ")}
+		a.fail(w, r, errMethod)
+		return
+	}
+	who, err := a.who(r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	req := &kinto.Request{Op: kinto.Put, Who: who, List: l, ID: id, Body: kinto.NoBody(), Modified: -1}
+	req.Cond, req.Invalid = conditions(r.Header)
+	if err := a.Kinto.Allowed(r.Context(), req); err != nil {
+		a.fail(w, r, a.refused(who, err))
+		return
+	}
+	if r.Method == http.MethodDelete {
+		if _, err := a.Kinto.Attach(r.Context(), req, nil, nil); err != nil {
+			a.fail(w, r, a.refused(who, err))
+			return
+		}
+		delete(w.Header(), "Content-Type")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	file, err := a.receive(r, req)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	shown, err := json.Marshal(struct {
+		Filename string `json:"filename"`
+		Location string `json:"location"`
+		Hash     string `json:"hash"`
+		Type     string `json:"mimetype"`
+		Size     int64  `json:"size"`
+	}{file.Name, a.filesURL(r) + (&url.URL{Path: file.Location}).EscapedPath(), file.Hash, file.Type, file.Size})
+	if err != nil {
+		panic("api: an attachment cannot be told of: " + err.Error())
+	}
+	answer, err := a.Kinto.Attach(r.Context(), req, file, shown)
+	if err != nil {
+		a.fail(w, r, a.refused(who, err))
+		return
+	}
+	h := w.Header()
+	validators(h, answer.Timestamp)
+	h["Location"] = []string{a.url(r, (&url.URL{Path: "/v1" + l.URI(id)}).EscapedPath())}
+	status := http.StatusOK
+	if answer.Created {
+		status = http.StatusCreated
+	}
+	a.write(w, r, status, shown)
+}
+
+// refused is err, but that nobody is asked to sign in.
+func (a *api) refused(who kinto.Caller, err error) error {
+	if who.ID == "" && errors.Is(err, kinto.ErrForbidden) {
+		return errSignIn
+	}
+	return err
+}
+
+// filesURL is where the addresses of attachments begin; it ends in a slash.
+func (a *api) filesURL(r *http.Request) string {
+	if base := a.Settings.Kinto.String("attachment.base_url"); base != "" {
+		return strings.TrimSuffix(base, "/") + "/"
+	}
+	return a.url(r, "/v1/"+filesPath)
+}
+
+// Refusals of the reference's plugin.
+var (
+	errNoForm     = &refusal{400, 107, "Invalid parameters", "Content-Type should be multipart/form-data"}
+	errNoFile     = &refusal{400, 109, "Invalid parameters", "Attachment missing."}
+	errNoFilename = &refusal{400, 109, "Invalid parameters", "Filename is required."}
+	errExtension  = &refusal{400, 107, "Invalid parameters", "body: File extension is not allowed."}
+	errAttached   = &refusal{400, 999, "", "Attachment metadata cannot be modified."}
+)
+
+// receive reads the form: the file's contents are durable when it returns, and the
+// other fields are in req.
+func (a *api) receive(r *http.Request, req *kinto.Request) (*kinto.File, error) {
+	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
+		return nil, errNoForm
+	}
+	limit := a.attachmentLimit(req.List)
+	form := multipart.NewReader(r.Body, params["boundary"])
+	var file *kinto.File
+	body := map[string]json.RawMessage{}
+	for {
+		part, err := form.NextPart()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, cutOff(err)
+		}
+		switch name := part.FormName(); name {
+		case "attachment":
+			if part.FileName() == "" {
+				return nil, errNoFilename
+			}
+			if file, err = a.receiveFile(part, req.List, limit); err != nil {
+				return nil, err
+			}
+		case "data", "permissions":
+			text, err := io.ReadAll(io.LimitReader(part, formBytes+1))
+			if err != nil {
+				return nil, cutOff(err)
+			}
+			if len(text) > formBytes {
+				return nil, errTooLarge
+			}
+			if !json.Valid(text) {
+				return nil, &refusal{400, 109, "Invalid parameters", "body: " + name + " is not valid JSON."}
+			}
+			body[name] = text
+		default:
+			return nil, &refusal{400, 109, "Invalid parameters", fmt.Sprintf("body: '%s' not in ('data', 'permissions')", printable(name))}
+		}
+	}
+	if file == nil {
+		return nil, errNoFile
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, errCut
+	}
+	if req.Body, err = kinto.ParseBody(kinto.Record, text); err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+// printable is a name from a form, as far as a message shows it.
+func printable(name string) string {
+	name = strings.ToValidUTF8(name, "")
+	return name[:min(len(name), 100)]
+}
+
+// cutOff is why a form could not be read.
+func cutOff(err error) error {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return errTooLarge
+	}
+	return errCut
+}
+
+// receiveFile keeps the contents of a file of a form.
+func (a *api) receiveFile(part *multipart.Part, l kinto.List, limit int64) (*kinto.File, error) {
+	name := path.Base(strings.ReplaceAll(part.FileName(), `\`, "/"))
+	if name = strings.ToValidUTF8(name, ""); len(name) > 255 {
+		name = name[len(name)-255:]
+	}
+	ext := strings.ToLower(path.Ext(name))
+	if !a.mayAttach(l, strings.TrimPrefix(ext, ".")) {
+		return nil, errExtension
+	}
+	hash, size, err := a.Files.Put(part, limit)
+	if errors.Is(err, attachment.ErrTooLarge) {
+		return nil, &refusal{400, 107, "Invalid parameters", fmt.Sprintf("body: The file is larger than the limit of %d bytes.", limit)}
+	}
+	if err != nil {
+		if errors.Is(err, kinto.ErrFull) {
+			return nil, err
+		}
+		if _, ok := errors.AsType[*fs.PathError](err); ok {
+			return nil, fmt.Errorf("%w: %w", kinto.ErrUnavailable, err) // our disk, not their form
+		}
+		return nil, cutOff(err)
+	}
+	return &kinto.File{
+		Location: a.folder(l) + uuid.NewString() + ext,
+		Hash:     hash, Size: size, Name: name, Type: a.fileType(l, ext, part.Header.Get("Content-Type")),
+	}, nil
+}
+
+// attachmentSetting is a setting of attachments for a list of records: that of the
+// collection, or of the bucket, or of all.
+func (a *api) attachmentSetting(l kinto.List, name string) string {
+	k := a.Settings.Kinto
+	_, rest, _ := strings.Cut(l.Parent, "/buckets/")
+	bucket, rest, _ := strings.Cut(rest, "/")
+	_, collection, _ := strings.Cut(rest, "/")
+	for _, where := range []string{bucket + "." + collection, bucket} {
+		if text := k.String("attachment.resources." + where + "." + name); text != "" {
+			return text
+		}
+	}
+	return k.String("attachment." + name)
+}
+
+// attachmentLimit is the largest attachment of a list's records; 0: any.
+func (a *api) attachmentLimit(l kinto.List) int64 {
+	n, _ := strconv.ParseInt(a.attachmentSetting(l, "max_size_bytes"), 10, 64)
+	return max(n, 0)
+}
+
+// folder is the beginning of the address of a list's attachments.
+func (a *api) folder(l kinto.List) string {
+	_, rest, _ := strings.Cut(l.Parent, "/buckets/")
+	bucket, rest, _ := strings.Cut(rest, "/")
+	_, collection, _ := strings.Cut(rest, "/")
+	at := strings.NewReplacer("{bucket_id}", bucket, "{collection_id}", collection).Replace(a.attachmentSetting(l, "folder"))
+	if at = strings.Trim(path.Clean("/"+at), "/"); at != "" {
+		at += "/"
+	}
+	return at
+}
+
+// extensions are the groups that the setting names, after the reference's; image
+// and document formats of today are among them.
+var extensions = map[string][]string{
+	"text":        {"txt", "md"},
+	"documents":   {"rtf", "odf", "ods", "odt", "odp", "gnumeric", "abw", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "pdf", "epub"},
+	"images":      {"jpg", "jpe", "jpeg", "png", "gif", "svg", "bmp", "tif", "tiff", "webp", "avif", "heic", "heif"},
+	"data":        {"csv", "ini", "json", "plist", "xml", "yaml", "yml", "ics", "vcf"},
+	"audio":       {"wav", "mp3", "aac", "ogg", "oga", "flac", "m4a", "opus"},
+	"video":       {"mpeg", "3gp", "avi", "divx", "dvr", "flv", "mp4", "wmv", "mov", "mkv", "webm"},
+	"archives":    {"gz", "bz2", "zip", "tar", "tgz", "txz", "7z", "xz", "zst"},
+	"scripts":     {"js", "php", "pl", "py", "rb", "sh"},
+	"executables": {"so", "exe", "dll"},
+}
+
+// mayAttach reports whether files with an extension may be attached.
+func (a *api) mayAttach(l kinto.List, ext string) bool {
+	for name := range strings.SplitSeq(a.attachmentSetting(l, "extensions"), "+") {
+		switch name = strings.ToLower(strings.TrimSpace(name)); {
+		case name == "any", name == ext && ext != "" && extensions[name] == nil, slices.Contains(extensions[name], ext):
+			return true
+		case name == "default":
+			for _, group := range []string{"documents", "text", "images", "data"} {
+				if slices.Contains(extensions[group], ext) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// fileType is the type of a file: what the settings say of its extension, what the
+// client said, or what the extension is known for.
+func (a *api) fileType(l kinto.List, ext, said string) string {
+	for one := range strings.SplitSeq(a.attachmentSetting(l, "mimetypes"), ";") {
+		if e, kind, ok := strings.Cut(strings.TrimSpace(one), ":"); ok && strings.EqualFold(strings.TrimSpace(e), ext) {
+			return strings.TrimSpace(kind)
+		}
+	}
+	if kind, params, err := mime.ParseMediaType(said); err == nil {
+		if text := mime.FormatMediaType(kind, params); text != "" {
+			return text
+		}
+	}
+	if kind := mime.TypeByExtension(ext); kind != "" {
+		return kind
+	}
+	return "application/octet-stream"
+}
+
+// file serves the contents at a location, whole or in ranges (RFC 9110 §14). Asked
+// for a digest by Want-Repr-Digest (RFC 9530), it reads them once before, to see
+// that they are what was put, and says so.
+func (a *api) file(w http.ResponseWriter, r *http.Request, location string) {
+	switch r.Method {
+	case http.MethodOptions:
+		a.cors.preflight(a, w, r, []string{"GET", "HEAD", "OPTIONS"})
+		return
+	case http.MethodGet, http.MethodHead:
+	default:
+		w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
+		a.fail(w, r, errMethod)
+		return
+	}
+	f, err := a.Kinto.File(r.Context(), location)
+	if err == nil && f == nil {
+		err = errNotHere
+	}
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	h := w.Header()
+	if wanted := strings.Join(r.Header.Values("Want-Repr-Digest"), ","); wanted != "" {
+		if err := a.Files.Verify(r.Context(), f.Hash); err != nil {
+			a.fail(w, r, a.broken(f, err))
+			return
+		}
+		raw, _ := hex.DecodeString(f.Hash) // Verify has read it
+		h["Repr-Digest"] = []string{"sha-256=:" + base64.StdEncoding.EncodeToString(raw) + ":"}
+	}
+	contents, err := a.Files.Open(f.Hash)
+	if err != nil {
+		a.fail(w, r, a.broken(f, err))
+		return
+	}
+	defer contents.Close()
+	info, err := contents.Stat()
+	if err == nil && info.Size() != f.Size {
+		err = attachment.ErrDamaged
+	}
+	if err != nil {
+		a.fail(w, r, a.broken(f, err))
+		return
+	}
+	h["Content-Type"] = []string{f.Type}
+	// Whatever it is, it is nobody's page: it runs nothing and reads nothing here.
+	h["Content-Security-Policy"] = []string{"default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"}
+	h["Content-Disposition"] = []string{disposition(f.Name)}
+	h["Etag"] = []string{`"` + f.Hash + `"`}
+	h["Cache-Control"] = []string{"private, max-age=31536000, immutable"} // an address has one content for ever
+	h["Cross-Origin-Resource-Policy"] = []string{"cross-origin"}
+	http.ServeContent(w, r, "", info.ModTime(), contents)
+}
+
+// disposition tells a browser what to call a file (RFC 6266).
+func disposition(name string) string {
+	if text := mime.FormatMediaType("inline", map[string]string{"filename": name}); text != "" {
+		return text
+	}
+	return "inline"
+}
+
+// broken says that contents a record refers to are not there as they were put.
+func (a *api) broken(f *kinto.File, err error) error {
+	switch {
+	case errors.Is(err, attachment.ErrDamaged), errors.Is(err, fs.ErrNotExist):
+		a.Log.Error("an attachment is damaged or missing on this disk; a backup has it", "hash", f.Hash, "err", err)
+		return errDamaged
+	}
+	return fmt.Errorf("%w: %w", kinto.ErrUnavailable, err)
+}
+
+var errDamaged = &refusal{500, 999, "", "The contents of this attachment are damaged on the server's disk; restore them from a backup."}

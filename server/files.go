@@ -1,0 +1,53 @@
+package server
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/server/attachment"
+)
+
+// How often the contents of attachments are looked through for those that nobody
+// refers to any more, and how long after an upload they are left alone: the record
+// that will refer to them may still be on its way.
+const (
+	collectEvery = time.Hour
+	collectAfter = time.Hour
+)
+
+func openFiles(set *config.Settings) (*attachment.Folder, error) {
+	dir := set.Kinto.String("attachment.base_path")
+	if dir == "" {
+		dir = filepath.Join(set.Data, "attachments")
+	}
+	return attachment.Open(dir)
+}
+
+// collect clears contents away until ctx ends.
+func (s *server) collect(ctx context.Context) {
+	tick := time.NewTicker(collectEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		s.collectOnce(ctx, time.Now().Add(-collectAfter))
+	}
+}
+
+// collectOnce clears away what was not put since before and is in no record.
+func (s *server) collectOnce(ctx context.Context, before time.Time) {
+	files, bytes, err := s.files.Collect(ctx, before, func(hash string) (bool, error) { return s.kinto.Holds(ctx, hash) })
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		// Nothing is lost by it but room; the next time tries again.
+		s.Log.Warn("attachments nobody refers to could not be cleared away", "err", err)
+	case files > 0:
+		s.Log.Info("attachments nobody refers to any more were cleared away", "files", files, "bytes", bytes)
+	}
+}

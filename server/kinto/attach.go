@@ -1,0 +1,103 @@
+package kinto
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+)
+
+// attaching is what a request does to the attachment of a record.
+type attaching struct {
+	file  *File  // nil: none from now on
+	shown []byte // the attribute, as a JSON object
+}
+
+const attachmentName = "attachment"
+
+// Attach makes f, whose contents are kept already, the attachment of the record
+// that r names, and shown the attribute that tells of it; with a nil f the record
+// has none any more. A record that is not there is created, one that is there is
+// patched, with r's body (protocol §8, attachments). The answer is that of a Put or
+// a Patch. r is a Put.
+func (s *Service) Attach(ctx context.Context, r *Request, f *File, shown []byte) (*Answer, error) {
+	if f == nil {
+		shown = []byte("null")
+	}
+	r.attach = &attaching{f, shown}
+	if !r.Body.HasData {
+		r.Body.HasData, r.Body.Data = true, []byte("{}")
+	}
+	return s.Do(ctx, r)
+}
+
+// Allowed does all of a request's checks but those of preconditions, and nothing
+// else: whoever may not make it, or asks nonsense, learns that before they send
+// something large.
+func (s *Service) Allowed(ctx context.Context, r *Request) error {
+	if s.readonly {
+		return ErrReadOnly
+	}
+	return s.store.Read(ctx, func(tx Reader) error { return s.check(tx, r) })
+}
+
+// attach keeps the attachment of a record in step with its attribute. The
+// attribute is the server's: a client may only take it away.
+func (s *Service) attach(tx Tx, r *Request, o, old *Object) error {
+	var before []byte
+	if old != nil {
+		before = attachmentOf(old)
+	}
+	if a := r.attach; a != nil {
+		if o.Data = merge(o.Data, append(append([]byte(`{"`+attachmentName+`":`), a.shown...), '}')); a.file != nil {
+			if err := s.charge(tx, r.List, Usage{FileBytes: a.file.Size - sizeOf(before)}); err != nil {
+				return err
+			}
+		}
+		return tx.Attach(r.List, o.ID, a.file)
+	}
+	if before == nil {
+		return nil
+	}
+	after := attachmentOf(o)
+	if after == nil {
+		return tx.Attach(r.List, o.ID, nil)
+	}
+	if compare(before, after) != 0 {
+		return ErrAttached
+	}
+	return nil
+}
+
+// attachmentOf is the attribute of a record that has an attachment; nil: it has none.
+func attachmentOf(o *Object) []byte {
+	if o.Deleted || !bytes.Contains(o.Data, []byte(`"`+attachmentName+`"`)) {
+		return nil
+	}
+	if raw := attribute(o.Data, attachmentName); typeOf(raw) != isNull && raw != nil {
+		return raw
+	}
+	return nil
+}
+
+func sizeOf(attachment []byte) int64 {
+	n, _ := strconv.ParseInt(string(attribute(attachment, "size")), 10, 64)
+	return n
+}
+
+// File returns the attachment at a location, or nil.
+func (s *Service) File(ctx context.Context, location string) (f *File, err error) {
+	err = s.store.Read(ctx, func(tx Reader) error {
+		f, err = tx.File(location)
+		return err
+	})
+	return f, err
+}
+
+// Holds reports whether a record has an attachment with these contents.
+func (s *Service) Holds(ctx context.Context, hash string) (there bool, err error) {
+	err = s.store.Read(ctx, func(tx Reader) error {
+		there, err = tx.Holds(hash)
+		return err
+	})
+	return there, err
+}
