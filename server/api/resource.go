@@ -178,7 +178,7 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, req *kinto.Request,
 	validators(h, ans.Timestamp)
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	if reads {
-		h["Cache-Control"] = headerNoStore
+		keep(h, ans.Expires)
 	}
 	if req.Op == kinto.Count {
 		total := []string{strconv.Itoa(ans.Total)}
@@ -231,6 +231,20 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, req *kinto.Request,
 		status = http.StatusCreated
 	}
 	a.write(w, r, status, b)
+}
+
+// keep says for how long an answer may be kept (§2).
+func keep(h http.Header, seconds int) {
+	switch {
+	case seconds < 0:
+		h["Cache-Control"] = headerNoStore
+		return
+	case seconds == 0:
+		h["Cache-Control"] = []string{"max-age=0, must-revalidate, no-cache, no-store"}
+	default:
+		h["Cache-Control"] = []string{"max-age=" + strconv.Itoa(seconds)}
+	}
+	h["Expires"] = []string{time.Now().Add(time.Duration(seconds) * time.Second).UTC().Format(http.TimeFormat)}
 }
 
 // validators sets ETag and Last-Modified (§2).

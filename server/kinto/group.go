@@ -24,7 +24,7 @@ func Members(o *Object) []string {
 }
 
 // shapeGroup checks members; a group that has data has some, if only none.
-func shapeGroup(data []byte) ([]byte, error) {
+func shapeGroup(_ *schemas, data []byte) ([]byte, error) {
 	raw := attribute(data, "members")
 	switch typeOf(raw) {
 	case isMissing:

@@ -34,13 +34,13 @@ type kind struct {
 	newID       func() string
 	// shape checks what an object is about to hold and fills in what must be there;
 	// nil: anything goes.
-	shape  func(data []byte) ([]byte, error)
+	shape  func(ss *schemas, data []byte) ([]byte, error)
 	lookup bool // a missing parent is told before anything else (protocol §1, 2)
 }
 
 var kinds = []kind{
-	{name: Bucket, plural: "buckets", id: plainID, newID: shortID, permissions: []string{"collection:create", "group:create", "read", "write"}},
-	{name: Collection, plural: "collections", parent: Bucket, id: plainID, newID: shortID, permissions: []string{"read", "record:create", "write"}},
+	{name: Bucket, plural: "buckets", id: plainID, newID: shortID, permissions: []string{"collection:create", "group:create", "read", "write"}, shape: shapeBucket},
+	{name: Collection, plural: "collections", parent: Bucket, id: plainID, newID: shortID, permissions: []string{"read", "record:create", "write"}, shape: shapeCollection},
 	{name: Group, plural: "groups", parent: Bucket, id: plainID, newID: shortID, permissions: []string{"read", "write"}, shape: shapeGroup},
 	{name: Record, plural: "records", parent: Collection, id: plainID, newID: longID, permissions: []string{"read", "write"}, lookup: true},
 	{name: Account, id: accountID, newID: shortID, permissions: []string{"read", "write"}},

@@ -29,6 +29,9 @@ type Service struct {
 	explicit bool // whoever writes an object is added to its writers
 	readonly bool
 	quotas   Quotas
+	settings config.Kinto
+	validate bool // objects are checked against schemas
+	schemas  *schemas
 	page     int                          // objects in one page of a list
 	granted  map[Kind]map[string][]string // principals that settings grant, by kind asked for and permission needed
 }
@@ -40,6 +43,9 @@ func New(store Store, settings config.Kinto) *Service {
 		explicit: settings.Bool("explicit_permissions"),
 		readonly: settings.Bool("readonly"),
 		quotas:   quotasOf(settings),
+		settings: settings,
+		validate: settings.Bool("experimental_collection_schema_validation"),
+		schemas:  newSchemas(),
 		page:     pageOf(settings),
 		granted:  grantedBySettings(settings),
 	}
@@ -134,6 +140,7 @@ type Answer struct {
 	Limit     int      // objects a page may hold
 	Total     int      // Count
 	Timestamp int64    // for ETag and Last-Modified
+	Expires   int      // seconds for which what was read may be kept; negative: nothing is said
 	// Permissions is the object's map as JSON, as much as the caller may see.
 	Permissions []byte
 }

@@ -9,7 +9,9 @@ import (
 // read does a Get or Count.
 func (s *Service) read(ctx context.Context, r *Request) (a *Answer, err error) {
 	look := func(tx Reader) error {
-		a, err = s.look(tx, r)
+		if a, err = s.look(tx, r); err == nil {
+			a.Expires, err = s.expires(tx, r)
+		}
 		return err
 	}
 	err = s.store.Read(ctx, look)
@@ -27,7 +29,7 @@ func (s *Service) read(ctx context.Context, r *Request) (a *Answer, err error) {
 		if errors.Is(err, ErrFull) || errors.Is(err, ErrUnavailable) {
 			// Reading goes on. A list nobody has written to has nothing in it, and
 			// whatever is written later is later than now.
-			a, err = &Answer{Timestamp: time.Now().UnixMilli()}, nil
+			a, err = &Answer{Timestamp: time.Now().UnixMilli(), Expires: -1}, nil
 		}
 	}
 	if err != nil {

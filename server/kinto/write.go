@@ -30,7 +30,7 @@ func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
 		if !r.Body.HasID {
 			id = r.List.Kind.row().newID()
 		}
-		return s.put(tx, r, id, nil)
+		return s.put(tx, r, &sc, id, nil)
 	case Put, Patch:
 		if r.attach != nil && old != nil {
 			patch := *r
@@ -40,13 +40,13 @@ func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
 		if r.Body.HasID && r.Body.ID != r.ID {
 			return nil, otherID()
 		}
-		return s.put(tx, r, r.ID, old)
+		return s.put(tx, r, &sc, r.ID, old)
 	}
 	return s.delete(tx, r, old)
 }
 
 // put makes the object what the request says, over old or anew.
-func (s *Service) put(tx Tx, r *Request, id string, old *Object) (*Answer, error) {
+func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*Answer, error) {
 	body := r.Body
 	var err error
 	if body.ops != nil {
@@ -70,9 +70,12 @@ func (s *Service) put(tx Tx, r *Request, id string, old *Object) (*Answer, error
 		o.Data = []byte("{}")
 	}
 	if shape := r.List.Kind.row().shape; shape != nil && body.HasData {
-		if o.Data, err = shape(o.Data); err != nil {
+		if o.Data, err = shape(s.schemas, o.Data); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.conform(sc, o); err != nil {
+		return nil, err
 	}
 	if o.Permissions, err = s.permissions(r, body.Permissions, old); err != nil {
 		return nil, err
