@@ -177,6 +177,10 @@ func (a *api) route(w http.ResponseWriter, r *http.Request, rest string) {
 		a.file(w, r, location)
 		return
 	}
+	if rest, ok := strings.CutPrefix(rest, openidPath); ok && a.within == nil && len(a.Auth.Providers()) > 0 {
+		a.openid(w, r, rest)
+		return
+	}
 	path := r.URL.Path[len("/v1"):]
 	p, ok := a.locate(path)
 	switch {

@@ -38,17 +38,21 @@ func (c *cors) common(h http.Header, r *http.Request) {
 	if len(origin) == 0 {
 		return
 	}
-	for _, o := range c.origins {
-		if o == "*" {
-			h["Access-Control-Allow-Origin"] = headerAny
-			return
-		}
-		if ok, err := path.Match(o, origin[0]); o == origin[0] || err == nil && ok {
-			h["Access-Control-Allow-Origin"] = origin[:1]
-			h["Vary"] = headerOrigin
-			return
-		}
+	switch {
+	case slices.Contains(c.origins, "*"):
+		h["Access-Control-Allow-Origin"] = headerAny
+	case c.allows(origin[0]):
+		h["Access-Control-Allow-Origin"] = origin[:1]
+		h["Vary"] = headerOrigin
 	}
+}
+
+// allows reports whether pages of an origin may use this server.
+func (c *cors) allows(origin string) bool {
+	return slices.ContainsFunc(c.origins, func(o string) bool {
+		ok, err := path.Match(o, origin)
+		return o == "*" || o == origin || err == nil && ok
+	})
 }
 
 // allow sets what a preflight asks for.

@@ -122,9 +122,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 			h["Retry-After"] = a.retryAfter
 		}
 	case http.StatusUnauthorized:
-		for range a.Auth.Policies() {
-			h["Www-Authenticate"] = append(h["Www-Authenticate"], `Basic realm="Realm"`)
-		}
+		h["Www-Authenticate"] = a.Auth.Realms()
 	}
 	body, err := json.Marshal(errorBody{own.status, own.errno, title, own.message, details})
 	if err != nil {

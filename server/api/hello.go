@@ -32,6 +32,7 @@ var capabilities = []capable{
 	{name: "attachments", description: "Add file attachments to records", url: "https://github.com/Kinto/kinto-attachment/", on: plugin("attachment"), more: func(a *api, r *http.Request) capability {
 		return capability{"version": "8.0.0", "base_url": a.filesURL(r)}
 	}},
+	{name: "openid", description: "OpenID connect support.", url: referenceDocs + "api/1.x/authentication.html", on: func(a *api) bool { return len(a.Auth.Providers()) > 0 }, more: openidTold},
 	{name: "owner_quotas", description: "What the buckets of one owner may hold together is bounded; 507 says which bound was met.", url: compatibility + "#quotas", on: hasQuotas, more: func(a *api, _ *http.Request) capability {
 		return quotasTold(a.Settings.Kinto)
 	}},
@@ -111,6 +112,13 @@ func (a *api) hello(w http.ResponseWriter, r *http.Request) {
 // user is what hello tells a caller of themselves.
 func (a *api) user(r *http.Request, who kinto.Caller) (map[string]any, error) {
 	user := map[string]any{"id": who.ID, "principals": who.Principals}
+	profile, err := a.Auth.Profile(r.Context(), r.Header.Get("Authorization"))
+	if err != nil {
+		return nil, err
+	}
+	if profile != nil {
+		user["profile"] = profile
+	}
 	if plugin("default_bucket")(a) {
 		bucket, err := a.Auth.DefaultBucket(r.Context(), who)
 		if err != nil {

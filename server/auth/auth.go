@@ -22,6 +22,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -34,12 +35,13 @@ import (
 
 // Auth identifies callers. It is safe for concurrent use.
 type Auth struct {
-	store    kinto.Store
-	dir      string
-	log      *slog.Logger
-	policies []string
-	verifier *verifier
-	claimed  atomic.Bool // once true it stays
+	store     kinto.Store
+	dir       string
+	log       *slog.Logger
+	policies  []string
+	providers map[string]*Provider // by policy
+	verifier  *verifier
+	claimed   atomic.Bool // once true it stays
 
 	bucketSecret []byte // default_bucket_hmac_secret
 
@@ -50,11 +52,20 @@ type Auth struct {
 // New returns the Auth of a server. dataDir is where claim offers are left. A
 // policy this server does not have is logged and left out.
 func New(store kinto.Store, settings config.Kinto, dataDir string, log *slog.Logger) *Auth {
-	a := &Auth{store: store, dir: dataDir, log: log, verifier: newVerifier(), bucketSecret: []byte(settings.String("default_bucket_hmac_secret"))}
+	a := &Auth{store: store, dir: dataDir, log: log, verifier: newVerifier(), providers: map[string]*Provider{}, bucketSecret: []byte(settings.String("default_bucket_hmac_secret"))}
 	for _, p := range settings.List("multiauth.policies") {
 		switch p {
 		case "account", "basicauth":
 			a.policies = append(a.policies, p)
+			continue
+		}
+		provider, err := newProvider(p, settings)
+		switch {
+		case err != nil:
+			log.Error("the settings of an identity provider are not right; it is left out", "policy", p, "err", err)
+		case provider != nil:
+			a.policies = append(a.policies, p)
+			a.providers[p] = provider
 		default:
 			log.Error("there is no such way to authenticate; it is left out", "setting", "kinto.multiauth.policies", "policy", p)
 		}
@@ -72,11 +83,12 @@ func (a *Auth) Policies() []string { return a.policies }
 // wrong credentials make kinto.Anonymous, not an error; errors are those of the
 // store, or kinto.ErrUnavailable when too many logins are being checked.
 func (a *Auth) Identify(ctx context.Context, authorization string) (kinto.Caller, error) {
-	name, password, ok := basic(authorization)
-	if !ok {
-		return kinto.Anonymous(), nil
-	}
+	name, password, isBasic := basic(authorization)
 	for _, p := range a.policies {
+		provider := a.providers[p]
+		if provider == nil && !isBasic {
+			continue
+		}
 		switch p {
 		case "account":
 			ok, err := a.checkAccount(ctx, name, password)
@@ -94,9 +106,48 @@ func (a *Auth) Identify(ctx context.Context, authorization string) (kinto.Caller
 			mac := hmac.New(sha256.New, secret)
 			mac.Write([]byte(name + ":" + password))
 			return a.known(ctx, "basicauth:"+hex.EncodeToString(mac.Sum(nil)))
+		default:
+			token, ok := provider.token(authorization)
+			if !ok {
+				continue
+			}
+			k, ok, err := provider.identify(ctx, token)
+			if err != nil {
+				return kinto.Caller{}, err
+			}
+			if ok {
+				return a.known(ctx, p+":"+k.id)
+			}
 		}
 	}
 	return kinto.Anonymous(), nil
+}
+
+// Profile is what an identity provider says of the caller whom it identified by
+// this Authorization header; nil when it was not one.
+func (a *Auth) Profile(ctx context.Context, authorization string) (json.RawMessage, error) {
+	for _, p := range a.Providers() {
+		if token, ok := p.token(authorization); ok {
+			if k, ok, err := p.identify(ctx, token); ok || err != nil {
+				return k.profile, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// Realms are what to ask a caller for who is nobody yet, one for each policy
+// (WWW-Authenticate).
+func (a *Auth) Realms() []string {
+	var out []string
+	for _, p := range a.policies {
+		scheme := "Basic"
+		if provider := a.providers[p]; provider != nil {
+			scheme = provider.HeaderType
+		}
+		out = append(out, scheme+` realm="Realm"`)
+	}
+	return out
 }
 
 // known is the caller with an id, and with the groups that is in.

@@ -1,0 +1,142 @@
+package api
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// Signing in at an identity provider (§8, openid): /openid/NAME/login leads there,
+// and /openid/NAME/token back to the page that asked, with the token. Pages may be
+// led back to that may use this server at all: the setting cors_origins.
+
+const openidPath = "openid/"
+
+// openid serves a path below /v1/openid/.
+func (a *api) openid(w http.ResponseWriter, r *http.Request, rest string) {
+	name, what, _ := strings.Cut(rest, "/")
+	step := map[string]func(http.ResponseWriter, *http.Request, *auth.Provider, url.Values){"login": a.openidLogin, "token": a.openidToken}[what]
+	if step == nil {
+		a.fail(w, r, errNotHere)
+		return
+	}
+	switch r.Method {
+	case http.MethodOptions:
+		a.cors.preflight(a, w, r, []string{"GET", "HEAD", "OPTIONS"})
+		return
+	case http.MethodGet, http.MethodHead:
+	default:
+		w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
+		a.fail(w, r, errMethod)
+		return
+	}
+	p := a.Auth.Provider(name)
+	if p == nil {
+		a.fail(w, r, kinto.Invalid("path", "provider", "Unknown provider"))
+		return
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		a.fail(w, r, errQuery)
+		return
+	}
+	step(w, r, p, query)
+}
+
+// openidLogin sends the browser to the provider.
+func (a *api) openidLogin(w http.ResponseWriter, r *http.Request, p *auth.Provider, query url.Values) {
+	var bad []error
+	callback, scope, prompt := query.Get("callback"), query.Get("scope"), query.Get("prompt")
+	switch {
+	case !query.Has("callback"):
+		bad = append(bad, kinto.Invalid("querystring", "callback", "Required"))
+	case !a.mayReturn(r, callback):
+		bad = append(bad, kinto.Invalid("querystring", "callback", "Must be a valid URL of a site that may use this server"))
+	}
+	if !query.Has("scope") {
+		bad = append(bad, kinto.Invalid("querystring", "scope", "Required"))
+	}
+	if prompt != "" && prompt != "none" {
+		bad = append(bad, kinto.Invalid("querystring", "prompt", `"`+printable(prompt)+`" is not one of none`))
+	}
+	if err := kinto.Problems(bad...); err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	to, err := a.Auth.Begin(r.Context(), p, callback, a.openidReturn(r, p), strings.Fields(scope), prompt)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	a.lead(w, r, to)
+}
+
+// openidToken takes the browser back from the provider and leads it to the page
+// that asked.
+func (a *api) openidToken(w http.ResponseWriter, r *http.Request, p *auth.Provider, query url.Values) {
+	var bad []error
+	for _, name := range []string{"code", "state"} {
+		if query.Get(name) == "" {
+			bad = append(bad, kinto.Invalid("querystring", name, "Required"))
+		}
+	}
+	if err := kinto.Problems(bad...); err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	callback, token, err := a.Auth.Finish(r.Context(), p, query.Get("code"), query.Get("state"), a.openidReturn(r, p))
+	if errors.Is(err, auth.ErrState) {
+		a.fail(w, r, &refusal{400, 105, "Invalid parameters", "Invalid state"})
+		return
+	}
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	a.lead(w, r, callback+url.QueryEscape(base64.StdEncoding.EncodeToString(token)))
+}
+
+// openidReturn is where the provider sends the browser back to.
+func (a *api) openidReturn(r *http.Request, p *auth.Provider) string {
+	return a.url(r, "/v1/openid/"+url.PathEscape(p.Name)+"/token")
+}
+
+// mayReturn reports whether a token may be taken to a page.
+func (a *api) mayReturn(r *http.Request, callback string) bool {
+	u, err := url.Parse(callback)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return false
+	}
+	return u.Host == r.Host || a.cors.allows(u.Scheme+"://"+u.Host)
+}
+
+// lead sends a browser elsewhere; nothing on the way keeps or tells the address.
+func (a *api) lead(w http.ResponseWriter, r *http.Request, to string) {
+	h := w.Header()
+	h["Location"] = []string{to}
+	h["Cache-Control"] = headerNoStore
+	h["Referrer-Policy"] = []string{"no-referrer"}
+	h["Content-Type"] = headerHTML
+	a.write(w, r, http.StatusTemporaryRedirect, nil)
+}
+
+// openidTold is what hello tells of the providers.
+func openidTold(a *api, r *http.Request) capability {
+	all := []map[string]any{}
+	for _, p := range a.Auth.Providers() {
+		one := map[string]any{
+			"name": p.Name, "issuer": p.Issuer, "auth_path": "/openid/" + p.Name + "/login", "client_id": p.ClientID,
+			"header_type": p.HeaderType, "userinfo_endpoint": p.UserInfo(r.Context()),
+		}
+		if p.Audience != "" {
+			one["audience"] = p.Audience
+		}
+		all = append(all, one)
+	}
+	return capability{"providers": all}
+}
