@@ -50,6 +50,8 @@ type Config struct {
 type api struct {
 	Config
 	readonly   bool
+	offers     offers
+	history    bool     // buckets have a history
 	files      bool     // records may have attachments
 	own        bool     // everybody has a bucket of their own
 	retryAfter []string // header value
@@ -73,6 +75,8 @@ func New(c Config) http.Handler {
 	a := &api{
 		Config:     c,
 		readonly:   k.Bool("readonly"),
+		offers:     newOffers(k),
+		history:    k.Includes("history"),
 		files:      k.Includes("attachment"),
 		own:        k.Includes("default_bucket"),
 		retryAfter: []string{strconv.Itoa(k.Int("retry_after_seconds", 3))},
@@ -200,17 +204,26 @@ func (a *api) route(w http.ResponseWriter, r *http.Request, rest string) {
 	}
 }
 
-// place is what a path below /v1 names: a list, an object of it, or its attachment.
+// place is what a path below /v1 names: a list, an object of it, its attachment, or
+// a snapshot of the list.
 type place struct {
 	list       kinto.List
 	id         string
 	attachment bool
+	snapshot   bool   // of the records of the list
+	at         string // of a snapshot: the time, as it is written
 }
 
 // locate finds the place of a path; false when there is none such.
 func (a *api) locate(path string) (p place, ok bool) {
 	if p.list, p.id, ok = kinto.Locate(path); ok {
-		return p, true
+		return p, p.list.Kind != kinto.History || a.history && p.id == ""
+	}
+	if a.history {
+		if p.list, p.at, ok = snapshotAt(path); ok {
+			p.snapshot = true
+			return p, true
+		}
 	}
 	record, ok := strings.CutSuffix(path, "/attachment")
 	if !ok || !a.files || a.within != nil {
@@ -225,6 +238,10 @@ func (a *api) locate(path string) (p place, ok bool) {
 func (a *api) serve(w http.ResponseWriter, r *http.Request, p place, called string) {
 	if p.attachment {
 		a.attachment(w, r, p.list, p.id)
+		return
+	}
+	if p.snapshot {
+		a.snapshot(w, r, p.list, p.at)
 		return
 	}
 	a.resource(w, r, p.list, p.id, called)

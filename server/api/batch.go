@@ -53,8 +53,8 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 		}
 		if steps[i].Method != http.MethodGet && steps[i].Method != http.MethodHead {
 			writes = true
-			if l, _, ok := kinto.Locate(strings.TrimPrefix(all[i].URL.Path, "/v1")); ok {
-				about = append(about, l)
+			if l, id, ok := kinto.Locate(strings.TrimPrefix(all[i].URL.Path, "/v1")); ok {
+				about = append(about, a.Kinto.About(l, id)...)
 			}
 		}
 		if header := all[i].Header.Get("Authorization"); header != "" {

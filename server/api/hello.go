@@ -40,6 +40,12 @@ var capabilities = []capable{
 		return capability{"media_type": feedType}
 	}},
 	{name: "idempotency_key", description: "A write with the header Idempotency-Key is done once, however often it is sent.", url: compatibility + "#retries", on: always},
+	{name: "history", description: "Track changes on data.", url: referenceDocs + "api/1.x/history.html", on: plugin("history"), more: func(a *api, _ *http.Request) capability {
+		return a.Kinto.HistoryTold()
+	}},
+	{name: "schema", description: "Validates collection records with JSON schemas.", url: referenceDocs + "api/1.x/collections.html#collection-json-schema", on: func(a *api) bool {
+		return a.Settings.Kinto.Bool("experimental_collection_schema_validation")
+	}},
 	{name: "default_bucket", description: "The default bucket is an alias for a personal bucket where collections are created implicitly.", url: referenceDocs + "api/1.x/buckets.html#personal-bucket-default", on: plugin("default_bucket")},
 }
 

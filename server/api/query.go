@@ -36,6 +36,11 @@ func (a *api) parameters(h http.Header, raw string, req *kinto.Request) (used st
 	q := &req.Query
 	q.Sort = kinto.ParseSort(strings.Join(values["_sort"], ","))
 	var bad []error
+	for _, k := range q.Sort {
+		if !req.List.Kind.Knows(k.Field) {
+			bad = append(bad, unknownField("_sort", "sort", k.Field))
+		}
+	}
 	for name, all := range values {
 		switch {
 		case name == "_since" || name == "_before" || name == "_to":
@@ -60,9 +65,16 @@ func (a *api) parameters(h http.Header, raw string, req *kinto.Request) (used st
 			q.Limit = n
 		case name == "_fields":
 			req.Fields = kinto.ParseFields(strings.Join(all, ","))
+			for name := range req.Fields {
+				if !req.List.Kind.Knows(kinto.Field{name}) {
+					bad = append(bad, kinto.Invalid("querystring", "_fields", "Fields "+name+" do not exist"))
+				}
+			}
 		case strings.HasPrefix(name, "_"):
 		default:
-			if err := filter(q, name, all); err != nil {
+			if _, field := kinto.CutOp(name); !req.List.Kind.Knows(kinto.ParseField(field)) {
+				bad = append(bad, unknownField(name, "filter", kinto.ParseField(field)))
+			} else if err := filter(q, name, all); err != nil {
 				bad = append(bad, err)
 			}
 		}
@@ -73,6 +85,11 @@ func (a *api) parameters(h http.Header, raw string, req *kinto.Request) (used st
 		}
 	}
 	return used, kinto.Problems(bad...)
+}
+
+// unknownField refuses a field that a restricted kind does not have (§7).
+func unknownField(parameter, use string, f kinto.Field) error {
+	return kinto.Invalid("querystring", parameter, "Unknown "+use+" field '"+strings.Join(f, ".")+"'")
 }
 
 // narrow moves the bounds of a query by a filter on timestamps, which makes it

@@ -61,7 +61,7 @@ func FuzzParameters(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		req := kinto.Request{Op: kinto.Delete}
+		req := kinto.Request{Op: kinto.Delete, List: kinto.List{Kind: kinto.Record}}
 		a := &api{tokens: &tokens{live: map[string]time.Time{}}}
 		if _, err := a.parameters(http.Header{}, raw, &req); err == nil && (req.Query.Since < -1 || req.Query.Before < -1 || req.Query.Limit < 0) {
 			t.Fatalf("%q: %+v", raw, req.Query)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,16 +27,16 @@ var (
 // resource serves a list, or an object of it, in the order of §1. called is what
 // the client calls the object.
 func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, id, called string) {
-	ops, methods := listOps, listMethods
+	ops, methods := listOps, a.offers.methods(list, id)
 	if id != "" {
-		ops, methods = objectOps, objectMethods
+		ops = objectOps
 	}
 	if r.Method == http.MethodOptions {
 		a.cors.preflight(a, w, r, methods)
 		return
 	}
 	op, ok := ops[r.Method]
-	if !ok || a.readonly && r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if !ok || !slices.Contains(methods, r.Method) || a.readonly && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
 		a.fail(w, r, errMethod)
 		return
@@ -181,8 +182,10 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, req *kinto.Request,
 		keep(h, ans.Expires)
 	}
 	if req.Op == kinto.Count {
-		total := []string{strconv.Itoa(ans.Total)}
-		h["Total-Objects"], h["Total-Records"] = total, total
+		if req.List.Kind != kinto.History {
+			total := []string{strconv.Itoa(ans.Total)}
+			h["Total-Objects"], h["Total-Records"] = total, total
+		}
 		w.WriteHeader(http.StatusOK)
 		return
 	}

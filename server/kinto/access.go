@@ -41,6 +41,9 @@ var suffices = map[need][]grant{
 	{Group, "read"}:  {{Bucket, "write"}, {Bucket, "read"}, {Group, "write"}, {Group, "read"}},
 	{Group, "write"}: {{Bucket, "write"}, {Group, "write"}},
 
+	{History, "read"}:  {{Bucket, "write"}, {Bucket, "read"}, {History, "write"}, {History, "read"}},
+	{History, "write"}: {{Bucket, "write"}, {History, "write"}},
+
 	{Record, "read"}:  {{Bucket, "write"}, {Bucket, "read"}, {Collection, "write"}, {Collection, "read"}, {Record, "write"}, {Record, "read"}},
 	{Record, "write"}: {{Bucket, "write"}, {Collection, "write"}, {Record, "write"}},
 }

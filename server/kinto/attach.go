@@ -40,32 +40,43 @@ func (s *Service) Allowed(ctx context.Context, r *Request) error {
 	return s.store.Read(ctx, func(tx Reader) error { return s.check(tx, r) })
 }
 
-// attach keeps the attachment of a record in step with its attribute. The
+// show gives data the attribute.
+func (a *attaching) show(data []byte) []byte {
+	return merge(data, append(append([]byte(`{"`+attachmentName+`":`), a.shown...), '}'))
+}
+
+// mayAttach refuses what a request may not do to the attachment of a record. The
 // attribute is the server's: a client may only take it away.
-func (s *Service) attach(tx Tx, r *Request, o, old *Object) error {
-	var before []byte
-	if old != nil {
-		before = attachmentOf(old)
-	}
+func (s *Service) mayAttach(tx Tx, r *Request, o, old *Object) error {
+	before := attachmentBefore(old)
 	if a := r.attach; a != nil {
-		if o.Data = merge(o.Data, append(append([]byte(`{"`+attachmentName+`":`), a.shown...), '}')); a.file != nil {
-			if err := s.charge(tx, r.List, Usage{FileBytes: a.file.Size - sizeOf(before)}); err != nil {
-				return err
-			}
+		if a.file == nil {
+			return nil
 		}
-		return tx.Attach(r.List, o.ID, a.file)
+		return s.charge(tx, r.List, Usage{FileBytes: a.file.Size - sizeOf(before)})
 	}
-	if before == nil {
-		return nil
-	}
-	after := attachmentOf(o)
-	if after == nil {
-		return tx.Attach(r.List, o.ID, nil)
-	}
-	if compare(before, after) != 0 {
+	if after := attachmentOf(o); before != nil && after != nil && compare(before, after) != 0 {
 		return ErrAttached
 	}
 	return nil
+}
+
+// attach keeps the attachment of a record in step with its attribute.
+func (s *Service) attach(tx Tx, r *Request, o, old *Object) error {
+	if a := r.attach; a != nil {
+		return tx.Attach(r.List, o.ID, a.file)
+	}
+	if attachmentBefore(old) != nil && attachmentOf(o) == nil {
+		return tx.Attach(r.List, o.ID, nil)
+	}
+	return nil
+}
+
+func attachmentBefore(old *Object) []byte {
+	if old == nil {
+		return nil
+	}
+	return attachmentOf(old)
 }
 
 // attachmentOf is the attribute of a record that has an attachment; nil: it has none.

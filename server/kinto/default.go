@@ -35,9 +35,9 @@ func (s *Service) Ensure(ctx context.Context, who Caller, bucket, collection str
 	if err != nil || there {
 		return err
 	}
-	about := make([]List, len(all))
-	for i := range all {
-		about[i] = all[i].list
+	var about []List
+	for _, p := range all {
+		about = append(about, s.About(p.list, p.id)...)
 	}
 	return s.store.Write(ctx, about, func(tx Tx) error {
 		for _, p := range all {
@@ -53,6 +53,13 @@ func (s *Service) Ensure(ctx context.Context, who Caller, bucket, collection str
 				return err
 			}
 			if err := tx.Put(p.list, o, nil); err != nil {
+				return err
+			}
+			story, err := s.chronicle(tx, who, p.list)
+			if err == nil {
+				err = story.add(o, nil)
+			}
+			if err != nil {
 				return err
 			}
 			if p.list.Kind == Bucket {

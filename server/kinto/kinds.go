@@ -2,6 +2,7 @@ package kinto
 
 import (
 	"crypto/rand"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -35,7 +36,8 @@ type kind struct {
 	// shape checks what an object is about to hold and fills in what must be there;
 	// nil: anything goes.
 	shape  func(ss *schemas, data []byte) ([]byte, error)
-	lookup bool // a missing parent is told before anything else (protocol §1, 2)
+	fields []string // the only ones to filter and sort by; nil: any
+	lookup bool     // a missing parent is told before anything else (protocol §1, 2)
 }
 
 var kinds = []kind{
@@ -43,6 +45,9 @@ var kinds = []kind{
 	{name: Collection, plural: "collections", parent: Bucket, id: plainID, newID: shortID, permissions: []string{"read", "record:create", "write"}, shape: shapeCollection},
 	{name: Group, plural: "groups", parent: Bucket, id: plainID, newID: shortID, permissions: []string{"read", "write"}, shape: shapeGroup},
 	{name: Record, plural: "records", parent: Collection, id: plainID, newID: longID, permissions: []string{"read", "write"}, lookup: true},
+	{name: History, plural: "history", parent: Bucket, id: plainID, newID: longID, permissions: []string{"read", "write"}, fields: []string{
+		"id", "last_modified", "deleted", "date", "action", "uri", "user_id", "resource_name", "bucket_id", "collection_id", "group_id", "record_id", "target",
+	}},
 	{name: Account, id: accountID, newID: shortID, permissions: []string{"read", "write"}},
 }
 
@@ -53,6 +58,13 @@ func (k Kind) row() *kind {
 		}
 	}
 	panic("kinto: no such kind: " + string(k))
+}
+
+// Knows reports whether objects of a kind can have a field, as far as its first
+// name tells.
+func (k Kind) Knows(f Field) bool {
+	known := k.row().fields
+	return known == nil || slices.Contains(known, f[0])
 }
 
 // Permissions lists what objects of a kind can grant, sorted.

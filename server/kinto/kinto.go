@@ -32,6 +32,7 @@ type Service struct {
 	settings config.Kinto
 	validate bool // objects are checked against schemas
 	schemas  *schemas
+	history  *history
 	page     int                          // objects in one page of a list
 	granted  map[Kind]map[string][]string // principals that settings grant, by kind asked for and permission needed
 }
@@ -46,6 +47,7 @@ func New(store Store, settings config.Kinto) *Service {
 		settings: settings,
 		validate: settings.Bool("experimental_collection_schema_validation"),
 		schemas:  newSchemas(),
+		history:  newHistory(settings),
 		page:     pageOf(settings),
 		granted:  grantedBySettings(settings),
 	}
@@ -117,6 +119,14 @@ type Request struct {
 	aim    *Answer    // of a deletion in a list: what a look at it found
 }
 
+// target is the id of the object that a request is for; empty: it is not said.
+func (r *Request) target() string {
+	if r.Op == Create {
+		return r.Body.ID
+	}
+	return r.ID
+}
+
 // Cond are the preconditions of a request. The zero Cond asks nothing.
 type Cond struct {
 	Match     Tag // If-Match
@@ -163,7 +173,7 @@ func (s *Service) Do(ctx context.Context, r *Request) (a *Answer, err error) {
 	if err := s.takeAim(ctx, r); err != nil {
 		return nil, err
 	}
-	err = s.store.Write(ctx, []List{r.List}, func(tx Tx) error {
+	err = s.store.Write(ctx, s.About(r.List, r.target()), func(tx Tx) error {
 		a, err = s.write(tx, r)
 		return err
 	})

@@ -74,6 +74,9 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 			return nil, err
 		}
 	}
+	if r.attach != nil {
+		o.Data = r.attach.show(o.Data)
+	}
 	if err := s.conform(sc, o); err != nil {
 		return nil, err
 	}
@@ -81,12 +84,18 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 		return nil, err
 	}
 	if r.List.Kind == Record {
-		if err := s.attach(tx, r, o, old); err != nil {
+		if err := s.mayAttach(tx, r, o, old); err != nil {
 			return nil, err
 		}
 	}
 	if err := s.chargeFor(tx, r.List, o, old); err != nil {
 		return nil, err
+	}
+	// What refuses comes before what writes: in a batch, a refused request leaves nothing behind.
+	if r.List.Kind == Record {
+		if err := s.attach(tx, r, o, old); err != nil {
+			return nil, err
+		}
 	}
 	want := body.Modified
 	if old != nil && want <= old.Timestamp {
@@ -102,6 +111,13 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 		if err := tx.SetOwner(r.List.URI(id), r.Who.ID); err != nil {
 			return nil, err
 		}
+	}
+	story, err := s.chronicle(tx, r.Who, r.List)
+	if err == nil {
+		err = story.add(o, old)
+	}
+	if err != nil {
+		return nil, err
 	}
 	a := s.answer(r, o)
 	a.Created = old == nil
@@ -124,7 +140,14 @@ func (s *Service) delete(tx Tx, r *Request, old *Object) (*Answer, error) {
 	if want <= old.Timestamp {
 		want = -1
 	}
+	story, err := s.chronicle(tx, r.Who, r.List)
+	if err != nil {
+		return nil, err
+	}
 	o, err := bury(tx, r.List, old, want)
+	if err == nil {
+		err = story.add(o, old)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -191,12 +214,19 @@ func (s *Service) deleteList(tx Tx, r *Request) (*Answer, error) {
 	if r.aim != nil {
 		a.Next, a.Limit = r.aim.Next, r.aim.Limit
 	}
+	story, err := s.chronicle(tx, r.Who, r.List)
+	if err != nil {
+		return nil, err
+	}
 	found := a.Objects
 	a.Objects = make([]Object, len(found))
 	for i := range found {
 		// The oldest first, so that the tombstones keep the order of the objects.
 		at := len(found) - 1 - i
 		o, err := bury(tx, r.List, &found[at], -1)
+		if err == nil {
+			err = story.add(o, &found[at])
+		}
 		if err != nil {
 			return nil, err
 		}

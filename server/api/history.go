@@ -1,0 +1,61 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// snapshotAt splits the path of a snapshot, /buckets/b/snapshot/collections/c@123:
+// the list of the records, and the time as it is written (§8, history).
+func snapshotAt(path string) (l kinto.List, at string, ok bool) {
+	bucket, rest, ok := strings.Cut(path, "/snapshot/collections/")
+	collection, at, _ := strings.Cut(rest, "@")
+	if !ok || strings.Contains(rest, "/") {
+		return l, "", false
+	}
+	l, id, ok := kinto.Locate(bucket + "/collections/" + collection + "/records")
+	return l, at, ok && id == "" && l.Kind == kinto.Record
+}
+
+// snapshot answers with the records of a collection as they were.
+func (a *api) snapshot(w http.ResponseWriter, r *http.Request, l kinto.List, at string) {
+	switch r.Method {
+	case http.MethodOptions:
+		a.cors.preflight(a, w, r, []string{"GET", "HEAD", "OPTIONS"})
+		return
+	case http.MethodGet, http.MethodHead:
+	default:
+		w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
+		a.fail(w, r, errMethod)
+		return
+	}
+	who, err := a.who(r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	var invalid error
+	time, ok := digits(at)
+	if !ok || time > kinto.MaxTimestamp {
+		invalid = &kinto.InvalidError{Problems: []kinto.Problem{{Location: "path", NoName: true, Description: "Invalid timestamp '" + at + "'"}}}
+	}
+	found, err := a.Kinto.Snapshot(r.Context(), who, l, time, invalid)
+	if err != nil {
+		a.fail(w, r, a.refused(who, err))
+		return
+	}
+	buf, free := a.buffer()
+	defer free()
+	*buf = append(*buf, `{"data":[`...)
+	for i := range found {
+		if i > 0 {
+			*buf = append(*buf, ',')
+		}
+		*buf = found[i].AppendJSON(*buf)
+	}
+	*buf = append(*buf, "]}"...)
+	w.Header()["Cache-Control"] = headerNoStore
+	a.write(w, r, http.StatusOK, *buf)
+}
