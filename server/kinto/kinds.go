@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -158,7 +159,16 @@ func idOf(s, signs string) bool {
 	return s != ""
 }
 
-func longID() string { return uuid.NewString() }
+// longID is a random UUID but for its first 48 bits, which are the time: objects
+// made one after the other lie side by side in an index.
+func longID() string {
+	id := uuid.New()
+	now := time.Now().UnixMilli()
+	for i := range 6 {
+		id[i] = byte(now >> (40 - 8*i))
+	}
+	return id.String()
+}
 
 func shortID() string {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -135,6 +135,12 @@ func (c *conn) prepare(text string) (*stmt, error) {
 // changes is how many rows the last statement changed.
 func (c *conn) changes() int { return int(sqlite3.Xsqlite3_changes(c.tls, c.db)) }
 
+// inserted is the pk of the row that was inserted last.
+func (c *conn) inserted() int64 { return sqlite3.Xsqlite3_last_insert_rowid(c.tls, c.db) }
+
+// written counts the rows that were changed since the connection was made.
+func (c *conn) written() int64 { return sqlite3.Xsqlite3_total_changes64(c.tls, c.db) }
+
 // autocommit reports that no transaction is open.
 func (c *conn) autocommit() bool { return sqlite3.Xsqlite3_get_autocommit(c.tls, c.db) != 0 }
 

@@ -58,7 +58,7 @@ ORDER BY ts DESC
 -- name: select_granted
 SELECT id, ts, deleted, data, permissions FROM objects
 WHERE list = ?1 AND ts > ?2 AND ts < ?3 AND deleted <= ?4
-  AND id IN (SELECT id FROM grants WHERE principal IN (SELECT value FROM json_each(?5)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?6)))
+  AND pk IN (SELECT object FROM grants WHERE principal IN (SELECT value FROM json_each(?5)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?6)))
 ORDER BY ts DESC
 -- name: select_up
 SELECT id, ts, deleted, data, permissions FROM objects
@@ -67,7 +67,7 @@ ORDER BY ts
 -- name: select_up_granted
 SELECT id, ts, deleted, data, permissions FROM objects
 WHERE list = ?1 AND ts > ?2 AND ts < ?3 AND deleted <= ?4
-  AND id IN (SELECT id FROM grants WHERE principal IN (SELECT value FROM json_each(?5)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?6)))
+  AND pk IN (SELECT object FROM grants WHERE principal IN (SELECT value FROM json_each(?5)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?6)))
 ORDER BY ts
 -- name: select_ids
 SELECT id, ts, deleted, data, permissions FROM objects
@@ -76,7 +76,7 @@ WHERE list = ?1 AND +ts > ?2 AND +ts < ?3 AND deleted <= ?4
 -- name: select_ids_granted
 SELECT id, ts, deleted, data, permissions FROM objects
 WHERE list = ?1 AND +ts > ?2 AND +ts < ?3 AND deleted <= ?4
-  AND id IN (SELECT id FROM grants WHERE principal IN (SELECT value FROM json_each(?5)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?6)))
+  AND pk IN (SELECT object FROM grants WHERE principal IN (SELECT value FROM json_each(?5)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?6)))
   AND id IN (SELECT value FROM json_each(?7))
 -- name: count
 SELECT count(*) FROM objects
@@ -84,15 +84,18 @@ WHERE list = ?1 AND ts > ?2 AND ts < ?3 AND deleted <= ?4
 -- name: count_granted
 SELECT count(*) FROM objects
 WHERE list = ?1 AND ts > ?2 AND ts < ?3 AND deleted <= ?4
-  AND id IN (SELECT id FROM grants WHERE principal IN (SELECT value FROM json_each(?5)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?6)))
+  AND pk IN (SELECT object FROM grants WHERE principal IN (SELECT value FROM json_each(?5)) AND list = ?1 AND permission IN (SELECT value FROM json_each(?6)))
 
+-- name: object
+SELECT pk FROM objects WHERE list = ?1 AND id = ?2
 -- name: grant
-INSERT INTO grants (principal, list, id, permission) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING
+INSERT INTO grants (principal, list, object, permission) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING
 -- name: revoke
-DELETE FROM grants WHERE principal = ?1 AND list = ?2 AND id = ?3 AND permission = ?4
+DELETE FROM grants WHERE principal = ?1 AND list = ?2 AND object = ?3 AND permission = ?4
 
 -- name: granted
-SELECT lists.parent, lists.kind, grants.id, grants.permission FROM grants JOIN lists ON lists.pk = grants.list
+SELECT lists.parent, lists.kind, objects.id, grants.permission
+FROM grants JOIN lists ON lists.pk = grants.list JOIN objects ON objects.pk = grants.object
 WHERE grants.principal IN (SELECT value FROM json_each(?1)) AND lists.kind <> 'dead'
 
 -- name: groups
@@ -111,8 +114,8 @@ SELECT pk FROM lists WHERE kind = 'dead' LIMIT 1
 -- name: sweep_to
 SELECT max(ts) FROM (SELECT ts FROM objects WHERE list = ?1 ORDER BY ts LIMIT 500)
 -- name: sweep_grants
-DELETE FROM grants WHERE (principal, list, id, permission) IN (
-  SELECT principal.value, objects.list, objects.id, granted.key
+DELETE FROM grants WHERE (principal, list, object, permission) IN (
+  SELECT principal.value, objects.list, objects.pk, granted.key
   FROM objects, json_each(objects.permissions) AS granted, json_each(granted.value) AS principal
   WHERE objects.list = ?1 AND objects.ts <= ?2 AND objects.permissions <> '')
 -- name: sweep_members

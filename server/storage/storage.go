@@ -3,12 +3,13 @@
 //
 // It hides the database. SQLite is spoken to through a thin layer of ours
 // (conn.go). All writes go through one goroutine which gathers what waits into
-// one transaction, a savepoint each, and answers after the commit was flushed to
-// disk (writer.go): an answered write survives a power cut. What lists hold is
-// counted as it changes (ledger.go); who watches is woken after the commit (hub.go);
-// what is gone is cleared away bit by bit (sweep.go). Reads run beside it
-// on their own connections, each call in one snapshot. Objects above records are
-// cached in memory (cache.go), so one process at a time may write a database.
+// one transaction and answers after the commit was flushed to disk (writer.go): an
+// answered write survives a power cut, and one that fails takes no other along.
+// What lists hold is counted as it changes (ledger.go); who watches is woken after
+// the commit (hub.go); what is gone is cleared away bit by bit (sweep.go). Reads run
+// beside it on their own connections, each call in one snapshot. Objects above
+// records are cached in memory (cache.go), so one process at a time may write a
+// database. Check and Snapshot look at it as a whole (snapshot.go).
 //
 // Timestamps are given out inside the transaction and are unique and strictly
 // increasing in each list, also when the clock goes back. A timestamp a client

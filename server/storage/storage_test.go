@@ -466,8 +466,9 @@ func TestTimestampsGoOnAfterRestart(t *testing.T) {
 	}
 }
 
-// TestCountersOfAnOlderDatabase: what is in it is counted when it is brought up to date.
-func TestCountersOfAnOlderDatabase(t *testing.T) {
+// TestOlderDatabase: what is in it is counted when it is brought up to date, and
+// who may what stays.
+func TestOlderDatabase(t *testing.T) {
 	path := file(t)
 	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE|sqlite3.SQLITE_OPEN_CREATE, nil)
 	if err != nil {
@@ -485,7 +486,8 @@ func TestCountersOfAnOlderDatabase(t *testing.T) {
 	err = c.exec(`PRAGMA user_version = 2;
 		INSERT INTO lists (pk, parent, kind, ts) VALUES (1, '/buckets/b/collections/c', 'record', 30), (2, '', 'bucket', 10), (3, '#3', 'dead', 10);
 		INSERT INTO objects (list, id, ts, deleted, data, permissions) VALUES
-			(1, 'a', 10, 0, '{"é":1}', ''), (1, 'b', 20, 1, '', ''), (1, 'c', 30, 0, '{}', ''), (3, 'x', 10, 0, '{}', '')`)
+			(1, 'a', 10, 0, '{"é":1}', ''), (1, 'b', 20, 1, '', ''), (1, 'c', 30, 0, '{}', '{"read":["ann"],"write":["ann","bob"]}'), (3, 'x', 10, 0, '{}', '');
+		INSERT INTO grants (principal, list, id, permission) VALUES ('ann', 1, 'c', 'read'), ('ann', 1, 'c', 'write'), ('bob', 1, 'c', 'write')`)
 	if err := errors.Join(err, c.close()); err != nil {
 		t.Fatal(err)
 	}
@@ -503,6 +505,11 @@ func TestCountersOfAnOlderDatabase(t *testing.T) {
 		if want := (tally{pk: 2, ts: 10}); empty.tally != want {
 			t.Errorf("got %+v, want %+v", empty.tally, want)
 		}
+		held, err2 := tx.Grants([]string{"ann"})
+		if diff := cmp.Diff([]kinto.Granted{{List: records, ID: "c", Permissions: []string{"read", "write"}}}, held); diff != "" {
+			t.Error(diff)
+		}
+		err = errors.Join(err, err2)
 		return err
 	})
 	if err != nil {

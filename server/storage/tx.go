@@ -11,6 +11,7 @@ import (
 type tx struct {
 	view
 	swept bool // there are dead lists to sweep
+	pairs *pairs
 }
 
 var _ kinto.Tx = (*tx)(nil)
@@ -126,6 +127,10 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 			return errors.New("cannot replace an object that is not there, or add one that is")
 		}
 	}
+	object := int64(0) // its pk, as far as it is known
+	if added {
+		object = t.c.inserted()
+	}
 	t.ledger.change(l, p)
 	p.moved = true
 	switch {
@@ -150,12 +155,23 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 	if old != nil && string(old.Permissions) == string(permissions) {
 		return nil
 	}
+	if old == nil && len(permissions) == 0 {
+		return nil
+	}
+	if !added {
+		s := t.c.do("object").int(1, p.pk).text(2, o.ID)
+		if _, err := s.one(); err != nil {
+			return err
+		}
+		object = s.number(0)
+		s.reset()
+	}
 	if old != nil {
-		if err := t.each("revoke", p.pk, o.ID, old.Permissions); err != nil {
+		if err := t.each("revoke", p.pk, object, old.Permissions); err != nil {
 			return err
 		}
 	}
-	return t.each("grant", p.pk, o.ID, permissions)
+	return t.each("grant", p.pk, object, permissions)
 }
 
 // members keeps who is in a group.
@@ -172,22 +188,46 @@ func (t *tx) members(pk int64, o *kinto.Object) error {
 }
 
 // each runs grant or revoke for every permission in raw.
-func (t *tx) each(name string, pk int64, id string, raw []byte) error {
+func (t *tx) each(name string, list, object int64, raw []byte) error {
 	if len(raw) == 0 {
 		return nil
 	}
-	permissions, err := kinto.DecodePermissions(raw)
+	pairs, err := t.pairs.of(raw)
 	if err != nil {
 		return err
 	}
-	for permission, principals := range permissions {
-		for _, p := range principals {
-			if err := t.c.do(name).text(1, p).int(2, pk).text(3, id).text(4, permission).run(); err != nil {
-				return err
-			}
+	for _, g := range pairs {
+		if err := t.c.do(name).text(1, g.principal).int(2, list).int(3, object).text(4, g.permission).run(); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// pairs is the permissions that were read last: writes that follow one another
+// often come from the same hand.
+type pairs struct {
+	raw string
+	all []pair
+}
+
+type pair struct{ permission, principal string }
+
+func (p *pairs) of(raw []byte) ([]pair, error) {
+	if p.raw == string(raw) {
+		return p.all, nil
+	}
+	permissions, err := kinto.DecodePermissions(raw)
+	if err != nil {
+		return nil, err
+	}
+	p.raw, p.all = string(raw), nil
+	for permission, principals := range permissions {
+		for _, who := range principals {
+			p.all = append(p.all, pair{permission, who})
+		}
+	}
+	return p.all, nil
 }
 
 // Purge implements kinto.Tx: the lists are cut off at once and swept bit by bit

@@ -45,6 +45,7 @@ type writer struct {
 
 	ledger *ledger
 	hub    *hub
+	pairs  pairs
 	own    bool      // the open transaction changed what the cache holds
 	dead   bool      // there may be something to sweep
 	rested time.Time // when there was last nothing to sweep
@@ -178,8 +179,20 @@ func (w *writer) batch(jobs []*job) {
 }
 
 // commit runs jobs, the first n of them if they take long, in one transaction.
-// An error means that nothing was kept.
+// An error means that nothing was kept. Few jobs fail after they have written: only
+// once one has, all are run again with a savepoint each.
 func (w *writer) commit(jobs []*job) (n int, err error) {
+	n, err = w.transact(jobs, false)
+	if errors.Is(err, errHalf) {
+		n, err = w.transact(jobs, true)
+	}
+	return n, err
+}
+
+// errHalf: a job failed halfway, and there was no savepoint to go back to.
+var errHalf = errors.New("a write failed halfway")
+
+func (w *writer) transact(jobs []*job, savepoints bool) (n int, err error) {
 	w.own = false
 	w.ledger.open()
 	if err := w.c.do("begin_immediate").run(); err != nil {
@@ -197,7 +210,7 @@ func (w *writer) commit(jobs []*job) (n int, err error) {
 			break
 		}
 		n++
-		s, err := w.job(j)
+		s, err := w.job(j, savepoints)
 		if err != nil {
 			return n, err
 		}
@@ -217,20 +230,23 @@ func (w *writer) commit(jobs []*job) (n int, err error) {
 	return n, nil
 }
 
-// job runs one job in a savepoint. An error is one of the whole transaction;
-// the job's own goes to the job.
-func (w *writer) job(j *job) (swept bool, err error) {
+// job runs one job, in a savepoint or not. An error is one of the whole
+// transaction; the job's own goes to the job.
+func (w *writer) job(j *job, savepoint bool) (swept bool, err error) {
 	j.err, j.panic = nil, nil
-	if err := w.c.do("savepoint").run(); err != nil {
-		return false, err
+	if savepoint {
+		if err := w.c.do("savepoint").run(); err != nil {
+			return false, err
+		}
 	}
 	w.ledger.begin()
-	t := &tx{view: view{ctx: j.ctx, c: w.c, cache: w.cache, generation: w.cache.now(), begun: true, own: w.own, ledger: w.ledger}}
+	before := w.c.written()
+	t := &tx{view: view{ctx: j.ctx, c: w.c, cache: w.cache, generation: w.cache.now(), begun: true, own: w.own, ledger: w.ledger}, pairs: &w.pairs}
 	func() {
 		defer func() { j.panic = recover() }()
 		j.err = j.fn(t)
 	}()
-	w.own = w.own || t.own
+	failed := j.err != nil || j.panic != nil
 	if w.c.autocommit() {
 		// SQLite gave the whole transaction up, as it may when the disk is full.
 		if j.err == nil {
@@ -238,8 +254,17 @@ func (w *writer) job(j *job) (swept bool, err error) {
 		}
 		return false, j.err
 	}
-	if j.err != nil || j.panic != nil {
+	if failed {
 		w.ledger.rollback()
+		if !savepoint && w.c.written() != before {
+			return false, errHalf
+		}
+	}
+	w.own = w.own || t.own
+	if !savepoint {
+		return t.swept && !failed, nil
+	}
+	if failed {
 		if err := w.c.do("rollback_to").run(); err != nil {
 			return false, err
 		}
