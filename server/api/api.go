@@ -52,6 +52,7 @@ type api struct {
 	readonly   bool
 	offers     offers
 	history    bool     // buckets have a history
+	accounts   bool     // accounts are objects too
 	files      bool     // records may have attachments
 	own        bool     // everybody has a bucket of their own
 	retryAfter []string // header value
@@ -91,6 +92,7 @@ func New(c Config) http.Handler {
 		buffers:    &sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }},
 		tokens:     &tokens{live: map[string]time.Time{}},
 	}
+	a.accounts = a.hasAccounts()
 	if n := k.Int("backoff", 0); n > 0 {
 		a.backoff = []string{strconv.Itoa(n)}
 	}
@@ -188,7 +190,7 @@ func (a *api) route(w http.ResponseWriter, r *http.Request, rest string) {
 	path := r.URL.Path[len("/v1"):]
 	p, ok := a.locate(path)
 	switch {
-	case ok && !p.attachment && a.isOnce(r):
+	case ok && !p.attachment && p.list.Kind != kinto.Account && a.isOnce(r):
 		a.doOnce(w, r)
 	case ok && encodedSlash(r.URL.RawPath):
 		// It would be taken for a separator, and no id may have one.
@@ -218,6 +220,15 @@ type place struct {
 func (a *api) locate(path string) (p place, ok bool) {
 	if p.list, p.id, ok = kinto.Locate(path); ok {
 		return p, p.list.Kind != kinto.History || a.history && p.id == ""
+	}
+	if name, ok := strings.CutPrefix(path, "/accounts"); ok && a.accounts {
+		p.list.Kind = kinto.Account
+		if name == "" {
+			return p, true
+		}
+		p.id, ok = strings.CutPrefix(name, "/")
+		p.list.Parent = p.id
+		return p, ok && p.id != "" && !strings.Contains(p.id, "/")
 	}
 	if a.history {
 		if p.list, p.at, ok = snapshotAt(path); ok {

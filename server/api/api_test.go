@@ -31,6 +31,12 @@ type server struct {
 }
 
 func newServer(t testing.TB, settings map[string]string) http.Handler {
+	h, _ := newHouse(t, settings)
+	return h
+}
+
+// newHouse is newServer with its database.
+func newHouse(t testing.TB, settings map[string]string) (http.Handler, kinto.Store) {
 	t.Helper()
 	dir := t.TempDir()
 	log := slog.New(slog.DiscardHandler)
@@ -52,7 +58,7 @@ func newServer(t testing.TB, settings map[string]string) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(Config{Files: files, Kinto: kinto.New(db, s.Kinto), Auth: auth.New(db, s.Kinto, dir, log), Settings: s, Version: "1.2.3", Log: log})
+	return New(Config{Files: files, Kinto: kinto.New(db, s.Kinto), Auth: auth.New(db, s.Kinto, dir, log), Settings: s, Version: "1.2.3", Log: log}), db
 }
 
 func start(t *testing.T, settings map[string]string) *server {

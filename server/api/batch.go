@@ -43,7 +43,7 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 	}
 	all := make([]*http.Request, len(steps))
 	in := *a
-	in.within = &within{known: map[string]kinto.Caller{}}
+	in.within = &within{known: map[string]kinto.Caller{}, hashes: map[string]string{}}
 	writes := false
 	var about []kinto.List
 	for i := range steps {
@@ -58,13 +58,16 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		if header := all[i].Header.Get("Authorization"); header != "" {
-			if _, ok := in.within.known[header]; ok {
-				continue
+			if _, ok := in.within.known[header]; !ok {
+				if in.within.known[header], err = a.Auth.Identify(r.Context(), header); err != nil {
+					a.fail(w, r, err)
+					return
+				}
 			}
-			if in.within.known[header], err = a.Auth.Identify(r.Context(), header); err != nil {
-				a.fail(w, r, err)
-				return
-			}
+		}
+		if err = in.hashAhead(all[i], steps[i].Body); err != nil {
+			a.fail(w, r, err)
+			return
 		}
 	}
 	var o *once
@@ -135,8 +138,9 @@ func joined(r *http.Request, out []*recorder) *recorder {
 
 // within is what the requests of a batch share.
 type within struct {
-	known map[string]kinto.Caller // by Authorization header
-	used  []string                // nonces that were used up
+	known  map[string]kinto.Caller // by Authorization header
+	hashes map[string]string       // of new passwords, by password
+	used   []string                // nonces that were used up
 }
 
 // giveBack makes nonces good again that a transaction used up which is not kept.

@@ -35,6 +35,7 @@ var (
 	errBug       = &refusal{500, 999, "", "A programmatic error occurred, developers have been informed."}
 	errSignIn    = &refusal{401, 104, "", "Please authenticate yourself to use this endpoint."}
 	errForbidden = &refusal{403, 121, "", "This user cannot access this resource."}
+	errAccounts  = &refusal{401, 999, "Cannot read accounts.", ""}
 	errConflict  = &refusal{409, 122, "", "Integrity constraint violated, please retry."}
 )
 
@@ -44,6 +45,11 @@ const unavailable = "Service temporary unavailable due to overloading or mainten
 var diskFull = hint.T(
 	"The disk of this server is full: nothing was written, what is there can still be read. Free some room on it, then try again.",
 	"Le disque de ce serveur est plein : rien n'a été écrit, ce qui s'y trouve reste lisible. Libérez de la place, puis réessayez.")
+
+// ownerStays is told to whoever would leave the server without an owner.
+var ownerStays = hint.T(
+	"The account of this server's owner cannot be deleted: nobody could look after the server any more.",
+	"Le compte du propriétaire de ce serveur ne peut pas être supprimé : plus personne ne pourrait s'occuper du serveur.")
 
 // errorBody is the error body of §2.
 type errorBody struct {
@@ -142,6 +148,10 @@ func (a *api) internal(r *http.Request, err error) *refusal {
 		return errMethod
 	case errors.Is(err, kinto.ErrConflict):
 		return errConflict
+	case errors.Is(err, kinto.ErrAccounts):
+		return errAccounts
+	case errors.Is(err, kinto.ErrOwner):
+		return &refusal{403, 121, "", ownerStays.In(a.lang(r))}
 	case errors.Is(err, kinto.ErrAttached):
 		return errAttached
 	case errors.Is(err, kinto.ErrFull):

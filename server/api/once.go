@@ -130,7 +130,7 @@ func (a *api) doOnce(w http.ResponseWriter, r *http.Request) {
 	}
 	var about []kinto.List
 	if p, ok := a.locate(r.URL.Path[len("/v1"):]); ok {
-		about = append(about, p.list)
+		about = append(about, a.Kinto.About(p.list, p.id)...)
 	}
 	var answer *recorder
 	err = a.ready(r.Context())

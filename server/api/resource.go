@@ -41,7 +41,7 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 		a.fail(w, r, errMethod)
 		return
 	}
-	if op == kinto.Get && id == "" && a.within == nil && wantsFeed(r) {
+	if op == kinto.Get && id == "" && a.within == nil && list.Kind != kinto.Account && wantsFeed(r) {
 		a.feed(w, r, list)
 		return
 	}
@@ -94,6 +94,12 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 	bad[2] = err
 	if used != "" && a.within != nil {
 		a.within.used = append(a.within.used, used)
+	}
+	if list.Kind == kinto.Account && carries {
+		if err := a.password(r, &req, &bad[0]); err != nil {
+			a.fail(w, r, err)
+			return
+		}
 	}
 	req.Invalid = kinto.Problems(bad[:]...)
 	answer, err := a.Kinto.Do(r.Context(), &req)

@@ -57,12 +57,28 @@ func putAccount(tx kinto.Tx, name, hash string) error {
 	return tx.Put(l, o, old)
 }
 
+// Hash is the hash of a new password, as an account keeps it. The error is an
+// *kinto.InvalidError for what cannot be one, or kinto.ErrUnavailable when too many
+// passwords are being checked.
+func (a *Auth) Hash(ctx context.Context, password string) (string, error) {
+	if len(password) > passwordBytes {
+		return "", kinto.Invalid("body", "data.password", fmt.Sprintf("A password has at most %d bytes", passwordBytes))
+	}
+	var hash []byte
+	var err error
+	if e := a.verifier.slowly(ctx, func() { hash, err = bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost) }); e != nil {
+		return "", e
+	}
+	return string(hash), err
+}
+
 // verifier compares passwords with bcrypt hashes, and remembers for a while what
 // was right.
 type verifier struct {
-	key   []byte        // of the cache's keys; never leaves memory
-	slots chan struct{} // one for each comparison at a time
-	line  chan struct{} // one for each comparison that runs or waits
+	rightFor time.Duration // what was right is remembered
+	key      []byte        // of the cache's keys; never leaves memory
+	slots    chan struct{} // one for each comparison at a time
+	line     chan struct{} // one for each comparison that runs or waits
 
 	mu    sync.Mutex
 	right map[[sha256.Size]byte]right
@@ -76,7 +92,6 @@ type right struct {
 }
 
 const (
-	rightFor   = 30 * time.Second // the reference's account_cache_ttl_seconds
 	rightMost  = 10_000
 	waitingFor = 64 // comparisons that may wait
 )
@@ -85,8 +100,8 @@ const (
 // hashes have here, of random text nobody kept.
 const dummy = "$2a$10$zE/dm/cddKKPRvkAyLPosuX6E5xMonGF8w8TyB8bDC8Nyv0DJM7SW"
 
-func newVerifier() *verifier {
-	v := &verifier{key: make([]byte, 32), right: map[[sha256.Size]byte]right{}}
+func newVerifier(rightFor time.Duration) *verifier {
+	v := &verifier{rightFor: rightFor, key: make([]byte, 32), right: map[[sha256.Size]byte]right{}}
 	rand.Read(v.key)
 	v.slots = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	v.line = make(chan struct{}, waitingFor)
@@ -151,5 +166,5 @@ func (v *verifier) remember(key [sha256.Size]byte, hash string) {
 	if len(v.right) >= rightMost {
 		clear(v.right)
 	}
-	v.right[key] = right{hash, time.Now().Add(rightFor)}
+	v.right[key] = right{hash, time.Now().Add(v.rightFor)}
 }

@@ -28,6 +28,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/server/kinto"
@@ -41,7 +42,8 @@ type Auth struct {
 	policies  []string
 	providers map[string]*Provider // by policy
 	verifier  *verifier
-	claimed   atomic.Bool // once true it stays
+	claimed   atomic.Bool            // once true it stays
+	owner     atomic.Pointer[string] // name of the owner's account; nil until it is known
 
 	bucketSecret []byte // default_bucket_hmac_secret
 
@@ -52,7 +54,7 @@ type Auth struct {
 // New returns the Auth of a server. dataDir is where claim offers are left. A
 // policy this server does not have is logged and left out.
 func New(store kinto.Store, settings config.Kinto, dataDir string, log *slog.Logger) *Auth {
-	a := &Auth{store: store, dir: dataDir, log: log, verifier: newVerifier(), providers: map[string]*Provider{}, bucketSecret: []byte(settings.String("default_bucket_hmac_secret"))}
+	a := &Auth{store: store, dir: dataDir, log: log, verifier: newVerifier(time.Duration(settings.Int("account_cache_ttl_seconds", 30)) * time.Second), providers: map[string]*Provider{}, bucketSecret: []byte(settings.String("default_bucket_hmac_secret"))}
 	for _, p := range settings.List("multiauth.policies") {
 		switch p {
 		case "account", "basicauth":
@@ -153,8 +155,17 @@ func (a *Auth) Realms() []string {
 // known is the caller with an id, and with the groups that is in.
 func (a *Auth) known(ctx context.Context, id string) (kinto.Caller, error) {
 	var groups []string
+	owner := a.owner.Load()
 	err := a.store.Read(ctx, func(tx kinto.Reader) (err error) {
-		groups, err = tx.Groups(id, kinto.Authenticated)
+		if groups, err = tx.Groups(id, kinto.Authenticated); err != nil || owner != nil || !strings.HasPrefix(id, "account:") {
+			return err
+		}
+		name, err := tx.Meta(metaOwner)
+		if name != nil {
+			text := string(name)
+			owner = &text
+			a.owner.Store(owner) // it stays
+		}
 		return err
 	})
 	if err != nil {
@@ -162,7 +173,10 @@ func (a *Auth) known(ctx context.Context, id string) (kinto.Caller, error) {
 	}
 	who := make([]string, 0, len(groups)+3)
 	who = append(append(who, id), groups...)
-	return kinto.Caller{ID: id, Principals: append(who, kinto.Authenticated, kinto.Everyone)}, nil
+	return kinto.Caller{
+		ID: id, Principals: append(who, kinto.Authenticated, kinto.Everyone),
+		Owner: owner != nil && id == "account:"+*owner,
+	}, nil
 }
 
 // basic reads HTTP Basic credentials (RFC 7617). An empty name is nobody.
@@ -182,7 +196,7 @@ func basic(authorization string) (name, password string, ok bool) {
 // The facts kept in the store's meta.
 const (
 	metaSecret  = "auth.userid_hmac_secret"
-	metaOwner   = "auth.owner"         // name of the owner's account
+	metaOwner   = kinto.MetaOwner      // name of the owner's account
 	metaOffer   = "auth.claim.offer"   // claim.Offer as JSON
 	metaTaken   = "auth.claim.taken"   // id of the last offer taken
 	metaGuesses = "auth.claim.guesses" // guesses as JSON

@@ -41,6 +41,9 @@ var suffices = map[need][]grant{
 	{Group, "read"}:  {{Bucket, "write"}, {Bucket, "read"}, {Group, "write"}, {Group, "read"}},
 	{Group, "write"}: {{Bucket, "write"}, {Group, "write"}},
 
+	{Account, "read"}:  {{Account, "write"}, {Account, "read"}},
+	{Account, "write"}: {{Account, "write"}},
+
 	{History, "read"}:  {{Bucket, "write"}, {Bucket, "read"}, {History, "write"}, {History, "read"}},
 	{History, "write"}: {{Bucket, "write"}, {History, "write"}},
 
@@ -108,6 +111,9 @@ func enter(tx Reader, l List) (scope, error) {
 // holds reports whether the caller holds permission n, where self is the object
 // asked about: the requested one, or nil for a list or a missing one.
 func (s *Service) holds(who Caller, sc *scope, self *Object, n need) bool {
+	if who.Owner && sc.list.Kind == Account {
+		return true
+	}
 	for _, p := range s.granted[sc.list.Kind][n.permission] {
 		if slices.Contains(who.Principals, p) {
 			return true

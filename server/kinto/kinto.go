@@ -69,6 +69,7 @@ func pageOf(settings config.Kinto) int {
 type Caller struct {
 	ID         string   // with its prefix, "account:jeannine"; empty: nobody is known
 	Principals []string // everything the caller may be granted as, system.Everyone included
+	Owner      bool     // of this server: holds everything on every account
 }
 
 // Principals every request, or every request of somebody known, has.
@@ -111,6 +112,8 @@ type Request struct {
 	Behavior Behavior
 	// Modified is the timestamp a deletion asks for; negative: none.
 	Modified int64
+	// Hash is the hash of an account's password that was made for this request.
+	Hash string
 	// Invalid is what is wrong with the request's form. It is returned only to
 	// callers who may make the request at all.
 	Invalid error

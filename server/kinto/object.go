@@ -90,11 +90,15 @@ func grants(raw []byte, permission string, who []string) bool {
 }
 
 // permissions is what an object's permissions become by a request that gives some.
-func (s *Service) permissions(r *Request, given Permissions, old *Object) ([]byte, error) {
+func (s *Service) permissions(r *Request, id string, given Permissions, old *Object) ([]byte, error) {
 	now := Permissions{}
+	writer := r.Who.name()
+	if r.List.Kind == Account {
+		writer = accountPrefix + id // whoever makes it
+	}
 	if old != nil && (r.Op == Patch || len(given) == 0) {
-		writer := !s.explicit || grants(old.Permissions, "write", []string{r.Who.name()})
-		if len(given) == 0 && writer {
+		known := !s.explicit && r.List.Kind != Account || grants(old.Permissions, "write", []string{writer})
+		if len(given) == 0 && known {
 			return old.Permissions, nil
 		}
 		var err error
@@ -103,8 +107,8 @@ func (s *Service) permissions(r *Request, given Permissions, old *Object) ([]byt
 		}
 	}
 	maps.Copy(now, given)
-	if s.explicit {
-		now["write"] = append(slices.Clip(now["write"]), r.Who.name())
+	if s.explicit || r.List.Kind == Account {
+		now["write"] = append(slices.Clip(now["write"]), writer)
 	}
 	return now.Encode(), nil
 }

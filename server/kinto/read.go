@@ -45,6 +45,9 @@ func (s *Service) look(tx Reader, r *Request) (*Answer, error) {
 	if r.ID != "" {
 		return s.getObject(tx, r)
 	}
+	if r.List.Kind == Account {
+		return s.lookAccounts(tx, r)
+	}
 	q, err := s.allowList(tx, r)
 	if err != nil {
 		return nil, err
@@ -150,6 +153,10 @@ func (s *Service) answer(r *Request, o *Object) *Answer {
 // callers who may not write learn it without waiting for those who may.
 func (s *Service) check(tx Reader, r *Request) error {
 	if r.ID == "" && r.Op == Delete {
+		if r.List.Kind == Account {
+			_, err := s.accountLists(tx, r)
+			return err
+		}
 		_, err := s.allowList(tx, r)
 		return err
 	}

@@ -5,6 +5,9 @@ import "context"
 // write does a Create, Put, Patch or Delete inside a transaction.
 func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
 	if r.ID == "" && r.Op == Delete {
+		if r.List.Kind == Account {
+			return s.deleteAccounts(tx, r)
+		}
 		return s.deleteList(tx, r)
 	}
 	sc, old, err := s.allowObject(tx, r)
@@ -74,13 +77,18 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 			return nil, err
 		}
 	}
+	if r.List.Kind == Account {
+		if err := s.checkAccount(r, o, old); err != nil {
+			return nil, err
+		}
+	}
 	if r.attach != nil {
 		o.Data = r.attach.show(o.Data)
 	}
 	if err := s.conform(sc, o); err != nil {
 		return nil, err
 	}
-	if o.Permissions, err = s.permissions(r, body.Permissions, old); err != nil {
+	if o.Permissions, err = s.permissions(r, id, body.Permissions, old); err != nil {
 		return nil, err
 	}
 	if r.List.Kind == Record {
@@ -121,6 +129,9 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 	}
 	a := s.answer(r, o)
 	a.Created = old == nil
+	if r.List.Kind == Account && a.Created {
+		a.Permissions = o.Permissions // to nobody in particular, who is that account from now on
+	}
 	if r.Behavior != Full {
 		sent := body.Data
 		if !body.HasData {
@@ -136,6 +147,9 @@ func otherID() *InvalidError {
 }
 
 func (s *Service) delete(tx Tx, r *Request, old *Object) (*Answer, error) {
+	if err := s.keepOwner(tx, r.List, old.ID); err != nil {
+		return nil, err
+	}
 	want := r.Modified
 	if want <= old.Timestamp {
 		want = -1
@@ -241,7 +255,7 @@ func (s *Service) deleteList(tx Tx, r *Request) (*Answer, error) {
 // transaction looks again, at what was found.
 func (s *Service) takeAim(ctx context.Context, r *Request) error {
 	r.aim = nil
-	if r.Op != Delete || r.ID != "" || len(r.Query.Filters) == 0 && len(r.Query.Sort) < 2 {
+	if r.Op != Delete || r.ID != "" || r.List.Kind == Account || len(r.Query.Filters) == 0 && len(r.Query.Sort) < 2 {
 		return nil
 	}
 	return s.store.Read(ctx, func(tx Reader) error {

@@ -1,0 +1,199 @@
+package kinto
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Accounts are objects in lists of one each, below their own names (protocol §8,
+// accounts). What a request sees as the list of accounts is made of those: of all
+// for those who may see all, else of the caller's own.
+
+// MetaOwner is the fact that names the account of the server's owner. Package auth
+// keeps it.
+const MetaOwner = "auth.owner"
+
+// Errors about accounts.
+var (
+	// ErrAccounts: nobody is told which accounts there are.
+	ErrAccounts = errors.New("the caller is nobody, and cannot read accounts")
+	// ErrOwner: the account of the owner stays as long as the server has one.
+	ErrOwner = errors.New("the account of the owner cannot be deleted")
+)
+
+const accountPrefix = "account:"
+
+// manages reports whether a caller holds a permission on every account: by
+// settings, or as the owner of the server.
+func (s *Service) manages(who Caller, permission string) bool {
+	return who.Owner || slices.ContainsFunc(s.granted[Account][permission], func(p string) bool { return slices.Contains(who.Principals, p) })
+}
+
+// accountLists are the lists that a request on the list of accounts is for.
+func (s *Service) accountLists(tx Reader, r *Request) ([]List, error) {
+	permission := "read"
+	if r.Op == Delete {
+		permission = "write"
+	}
+	switch name, own := strings.CutPrefix(r.Who.ID, accountPrefix); {
+	case s.manages(r.Who, permission):
+		all, err := tx.Lists(Account)
+		return slices.DeleteFunc(all, func(l List) bool { return l.Parent == "" }), err
+	case r.Who.ID == "":
+		return nil, ErrAccounts
+	case own:
+		return []List{{Parent: name, Kind: Account}}, nil
+	}
+	return nil, nil
+}
+
+// lookAccounts does a Get or Count of the list of accounts.
+func (s *Service) lookAccounts(tx Reader, r *Request) (*Answer, error) {
+	lists, err := s.accountLists(tx, r)
+	if err != nil {
+		return nil, err
+	}
+	if r.Invalid != nil {
+		return nil, r.Invalid
+	}
+	ts, ok, err := tx.Timestamp(r.List)
+	if err == nil && !ok {
+		err = errNoTimestamp
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lists {
+		own, _, err := tx.Timestamp(l)
+		if err != nil {
+			return nil, err
+		}
+		ts = max(ts, own)
+	}
+	if r.Cond.NoneMatch.Set && !r.Cond.NoneMatch.Any && r.Cond.NoneMatch.Timestamp == ts {
+		return nil, &NotModifiedError{ts}
+	}
+	if err := r.Cond.list(ts); err != nil {
+		return nil, err
+	}
+	a := &Answer{Timestamp: ts}
+	q := r.Query
+	if r.Op == Count {
+		q.Tombstones = false
+	}
+	return a, s.findAccounts(tx, lists, q, a)
+}
+
+// findAccounts selects one page of several lists into a, and counts all of them.
+func (s *Service) findAccounts(tx Reader, lists []List, q Query, a *Answer) error {
+	if q.Limit <= 0 || q.Limit > s.page {
+		q.Limit = s.page
+	}
+	page := NewPage(&q, false)
+	one := Query{Since: q.Since, Before: q.Before, Tombstones: q.Tombstones, IDs: q.IDs}
+	for _, l := range lists {
+		found, _, err := tx.Select(l, one)
+		if err != nil {
+			return err
+		}
+		for i := range found {
+			if q.Matches(&found[i]) {
+				a.Total++
+			}
+			if page.Wants(&found[i]) {
+				page.Add(found[i])
+			}
+		}
+	}
+	found, more := page.Done()
+	a.Objects, a.Limit = found, q.Limit
+	if more && len(found) > 0 {
+		a.Next = q.Position(&found[len(found)-1])
+	}
+	return nil
+}
+
+// deleteAccounts deletes accounts; the owner's stays.
+func (s *Service) deleteAccounts(tx Tx, r *Request) (*Answer, error) {
+	a, err := s.lookAccounts(tx, r)
+	if errors.Is(err, errNoTimestamp) {
+		if _, err = tx.Touch(r.List); err == nil {
+			a, err = s.lookAccounts(tx, r)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	var gone []Object
+	for i := range a.Objects {
+		old := &a.Objects[i]
+		if old.Deleted {
+			continue
+		}
+		l := List{Parent: old.ID, Kind: Account}
+		switch err := s.keepOwner(tx, l, old.ID); {
+		case errors.Is(err, ErrOwner) && s.manages(r.Who, "write") && len(a.Objects) > 1:
+			continue
+		case err != nil:
+			return nil, err
+		}
+		o, err := bury(tx, l, old, -1)
+		if err != nil {
+			return nil, err
+		}
+		gone = append(gone, *o)
+		a.Timestamp = max(a.Timestamp, o.Timestamp)
+	}
+	a.Objects = gone
+	return a, nil
+}
+
+// keepOwner refuses the deletion of the owner's account.
+func (s *Service) keepOwner(tx Reader, l List, id string) error {
+	if l.Kind != Account {
+		return nil
+	}
+	owner, err := tx.Meta(MetaOwner)
+	if err == nil && owner != nil && string(owner) == id {
+		return ErrOwner
+	}
+	return err
+}
+
+// checkAccount refuses what an account is not to become. Passwords come as hashes,
+// which r says it made; no other is let in.
+func (s *Service) checkAccount(r *Request, o, old *Object) error {
+	if old == nil && r.Who.ID != "" && r.Who.ID != accountPrefix+o.ID && !s.manages(r.Who, "write") {
+		return Invalid("body", "data.id", "Username and account ID do not match.")
+	}
+	const name = "data.password"
+	now := attribute(o.Data, "password")
+	switch {
+	case now == nil || r.Op != Patch && !r.Body.HasData:
+		return Invalid("body", name, "Required")
+	case typeOf(now) != isString:
+		return Invalid("body", name, python(now)+" is not a string: {'': ''}")
+	case old != nil && r.Op == Patch && string(now) == string(attribute(old.Data, "password")):
+	case r.Hash == "" || string(key(now)) != r.Hash:
+		return Invalid("body", name, "A password cannot be set in this way; use a plain PATCH or PUT")
+	}
+	return nil
+}
+
+// Password is the password that a body gives an account; false when it gives none
+// that could be one.
+func (b *Body) Password() (string, bool) {
+	raw := attribute(b.Data, "password")
+	if !b.HasData || typeOf(raw) != isString {
+		return "", false
+	}
+	password := string(key(raw))
+	return password, password != ""
+}
+
+// SetPassword makes the body give hash instead.
+func (r *Request) SetPassword(hash string) {
+	r.Hash = hash
+	r.Body.Data = merge(r.Body.Data, append(append([]byte(`{"password":`), quote(hash)...), '}'))
+}
