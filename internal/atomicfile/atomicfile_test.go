@@ -76,3 +76,21 @@ func TestFreeSpace(t *testing.T) {
 		t.Errorf("free %d of %d, %v", free, total, err)
 	}
 }
+
+func TestAllocate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	for range 2 {
+		if err := Allocate(path, 3<<20+1); err != nil {
+			t.Fatal(err)
+		}
+		if fi, err := os.Stat(path); err != nil || fi.Size() != 3<<20+1 {
+			t.Errorf("%v, %v", fi, err)
+		}
+	}
+	if err := Allocate(path, 1<<60); err == nil {
+		t.Error("so much was promised")
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a file was left")
+	}
+}

@@ -234,7 +234,7 @@ func TestSnapshot(t *testing.T) {
 		if fi, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && fi.Mode().Perm() != 0o600 {
 			t.Errorf("mode %v, %v", fi.Mode(), err)
 		}
-		if left, _ := filepath.Glob(path + "?*"); len(left) > 0 {
+		if left, _ := filepath.Glob(path + ".*"); len(left) > 0 {
 			t.Errorf("left: %v", left)
 		}
 		copied := open(t, path)

@@ -170,6 +170,10 @@ DELETE FROM files WHERE location = ?1
 -- name: holds
 SELECT 1 FROM files JOIN lists ON lists.pk = files.list WHERE hash = ?1 AND kind <> 'dead' LIMIT 1
 
+-- name: freelist
+PRAGMA freelist_count
+-- name: checkpoint
+PRAGMA wal_checkpoint(PASSIVE)
 -- name: check
 PRAGMA integrity_check(10)
 -- name: version

@@ -9,7 +9,8 @@
 // the commit (hub.go); what is gone is cleared away bit by bit (sweep.go). Reads run
 // beside it on their own connections, each call in one snapshot. Objects above
 // records are cached in memory (cache.go), so one process at a time may write a
-// database. Check and Snapshot look at it as a whole (snapshot.go).
+// database. When the disk is full, what takes no room goes on out of a reserve
+// (reserve.go). Check and Snapshot look at it as a whole (snapshot.go).
 //
 // Timestamps are given out inside the transaction and are unique and strictly
 // increasing in each list, also when the clock goes back. A timestamp a client
@@ -100,7 +101,7 @@ func Open(ctx context.Context, path string, log *slog.Logger) (db *SQLite, err e
 		return nil, errors.Join(err, c.close())
 	}
 	db = &SQLite{path: path, cache: newCache(), size: max(4, 2*runtime.GOMAXPROCS(0)), log: log}
-	db.writer = newWriter(c, db.cache, log)
+	db.writer = newWriter(c, db.cache, newReserve(path, log), log)
 	db.readers = make(chan *conn, db.size)
 	for range db.size {
 		r, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY, sql)

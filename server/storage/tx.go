@@ -12,6 +12,9 @@ type tx struct {
 	view
 	swept bool // there are dead lists to sweep
 	pairs *pairs
+
+	grown  int64 // bytes of what is kept now and was not before
+	buried int   // tombstones
 }
 
 var _ kinto.Tx = (*tx)(nil)
@@ -141,7 +144,14 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 	default:
 		p.tombstones--
 	}
+	t.grown += int64(len(data) + len(permissions))
+	if old != nil {
+		t.grown -= int64(len(old.Data) + len(old.Permissions))
+	} else if added {
+		t.grown += int64(len(o.ID)) + rowBytes
+	}
 	if o.Deleted {
+		t.buried++
 		p.tombstones++
 	} else {
 		p.live++
@@ -173,6 +183,9 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 	}
 	return t.each("grant", p.pk, object, permissions)
 }
+
+// rowBytes is about what a row takes besides what is in it.
+const rowBytes = 128
 
 // members keeps who is in a group.
 func (t *tx) members(pk int64, o *kinto.Object) error {
@@ -271,6 +284,7 @@ func (t *tx) SetNote(key string, value []byte, until time.Time) error {
 	if value == nil {
 		return t.c.do("note_forget").text(1, key).run()
 	}
+	t.grown += max(0, int64(len(value))-slack)
 	return t.c.do("note_set").text(1, key).blob(2, value).int(3, until.UnixMilli()).run()
 }
 
@@ -327,5 +341,6 @@ func (t *tx) Attach(l kinto.List, id string, f *kinto.File) error {
 	}
 	t.ledger.change(l, p)
 	p.files += f.Size
+	t.grown += int64(len(f.Location)+len(f.Name)+len(f.Type)+len(f.Hash)) + rowBytes
 	return t.c.do("file_add").text(1, f.Location).int(2, p.pk).text(3, id).text(4, f.Hash).int(5, f.Size).text(6, f.Type).text(7, f.Name).run()
 }

@@ -46,6 +46,10 @@ type writer struct {
 	ledger *ledger
 	hub    *hub
 	pairs  pairs
+
+	reserve *reserve
+	tight   bool // the reserve is not there
+
 	own    bool      // the open transaction changed what the cache holds
 	dead   bool      // there may be something to sweep
 	rested time.Time // when there was last nothing to sweep
@@ -54,8 +58,8 @@ type writer struct {
 // tidy is how often the writer looks for what time alone makes ready to be swept.
 const tidy = time.Minute
 
-func newWriter(c *conn, cache *cache, log *slog.Logger) *writer {
-	return &writer{c: c, cache: cache, log: log, wake: make(chan struct{}, 1), ended: make(chan struct{}), ledger: newLedger(), hub: newHub(), dead: true}
+func newWriter(c *conn, cache *cache, reserve *reserve, log *slog.Logger) *writer {
+	return &writer{c: c, cache: cache, log: log, reserve: reserve, tight: !reserve.keep(), wake: make(chan struct{}, 1), ended: make(chan struct{}), ledger: newLedger(), hub: newHub(), dead: true}
 }
 
 // write queues fn and waits for its commit. A ctx that ends before the writer
@@ -127,6 +131,7 @@ func (w *writer) run() {
 			select {
 			case <-w.wake:
 			case <-clock.C:
+				w.loosen()
 			}
 		}
 	}
@@ -154,6 +159,7 @@ func (w *writer) batch(jobs []*job) {
 			live = append(live, j)
 		}
 	}
+	w.loosen()
 	for len(live) > 0 {
 		n, err := w.commit(live)
 		if err != nil && n > 1 {
@@ -161,13 +167,12 @@ func (w *writer) batch(jobs []*job) {
 			// cannot be kept takes nobody along.
 			w.log.Warn("a group of writes could not be kept; trying each for itself", "writes", n, "err", err)
 			for _, j := range live[:n] {
-				if _, err := w.commit([]*job{j}); err != nil {
-					j.err = err
-				}
+				w.single(j)
 			}
 		} else if err != nil {
 			live[0].err = err
 		}
+		w.squeeze(live[:n])
 		for _, j := range live[:n] {
 			close(j.done)
 		}
@@ -176,6 +181,13 @@ func (w *writer) batch(jobs []*job) {
 	w.mu.Lock()
 	w.working = nil
 	w.mu.Unlock()
+}
+
+// single does one job in a commit of its own.
+func (w *writer) single(j *job) {
+	if _, err := w.commit([]*job{j}); err != nil {
+		j.err = err
+	}
 }
 
 // commit runs jobs, the first n of them if they take long, in one transaction.
@@ -246,6 +258,9 @@ func (w *writer) job(j *job, savepoint bool) (swept bool, err error) {
 		defer func() { j.panic = recover() }()
 		j.err = j.fn(t)
 	}()
+	if w.tight && j.err == nil && j.panic == nil {
+		j.err = w.fits(t)
+	}
 	failed := j.err != nil || j.panic != nil
 	if w.c.autocommit() {
 		// SQLite gave the whole transaction up, as it may when the disk is full.

@@ -1,0 +1,159 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// small mounts a file system of so many bytes.
+func small(t *testing.T, bytes int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
+		t.Skipf("cannot mount a small disk: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// replace puts data over what is there.
+func replace(db *SQLite, l kinto.List, id, data string) error {
+	return db.Write(context.Background(), nil, func(tx kinto.Tx) error {
+		old, err := tx.Get(l, id)
+		if err != nil {
+			return err
+		}
+		ts, err := tx.Tick(l, -1)
+		if err != nil {
+			return err
+		}
+		o := &kinto.Object{ID: id, Timestamp: ts, Data: []byte(data), Deleted: data == ""}
+		return tx.Put(l, o, old)
+	})
+}
+
+// TestFullDisk: on a disk that is full, by us or by others, what grows is refused by
+// name; reads, logins, changes of a password and deletions go on, until there is
+// room again.
+func TestFullDisk(t *testing.T) {
+	for _, others := range []bool{false, true} {
+		t.Run(fmt.Sprintf("others=%v", others), func(t *testing.T) { fullDisk(t, others) })
+	}
+}
+
+func fullDisk(t *testing.T, others bool) {
+	dir := small(t, 64<<20)
+	path := filepath.Join(dir, "data.db")
+	db := open(t, path)
+	account := kinto.List{Parent: "ann", Kind: kinto.Account}
+	if err := replace(db, account, "ann", `{"password":"hash-one"}`); err != nil {
+		t.Fatal(err)
+	}
+	const size = 100 << 10
+	record := func(i int) string { return fmt.Sprintf(`{"i":%d,"x":%q}`, i, strings.Repeat("x", size)) }
+	n := 0
+	ballast := filepath.Join(dir, "ballast")
+	fill := func() error {
+		for ; n < 1000; n++ {
+			if others && n == 100 {
+				// Somebody else takes all there is.
+				if err := os.WriteFile(ballast, make([]byte, 64<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+					t.Fatalf("the disk is not full: %v", err)
+				}
+			}
+			if err := replace(db, records, fmt.Sprintf("r%d", n), record(n)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := fill(); !errors.Is(err, kinto.ErrFull) {
+		t.Fatalf("after %d: %v", n, err)
+	}
+	check := func(what string) {
+		t.Helper()
+		for i := range 3 {
+			if err := replace(db, records, fmt.Sprintf("more%d", i), record(0)); !errors.Is(err, kinto.ErrFull) {
+				t.Errorf("%s: a new record: %v", what, err)
+			}
+			err := db.Read(t.Context(), func(tx kinto.Reader) error {
+				o, err := tx.Get(records, fmt.Sprintf("r%d", n-1-i))
+				if o == nil || string(o.Data) != record(n-1-i) {
+					t.Errorf("%s: what was kept is not read", what)
+				}
+				a, err2 := tx.Get(account, "ann")
+				if a == nil {
+					t.Errorf("%s: nobody can log in", what)
+				}
+				return errors.Join(err, err2)
+			})
+			if err := errors.Join(err, db.Health(t.Context())); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			if err := replace(db, account, "ann", fmt.Sprintf(`{"password":"hash-%3d"}`, i)); err != nil {
+				t.Errorf("%s: a new password: %v", what, err)
+			}
+			note := func(tx kinto.Tx) error {
+				return tx.SetNote(fmt.Sprint("login", i), []byte("who"), time.Now().Add(time.Hour))
+			}
+			if err := db.Write(t.Context(), nil, note); err != nil {
+				t.Errorf("%s: a login: %v", what, err)
+			}
+		}
+		if _, err := os.Stat(path + "-reserve"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the reserve: %v", what, err)
+		}
+	}
+	check("full")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, path)
+	check("full, after a restart")
+	for i := range 20 { // 2 MB: not yet enough to let anything in
+		if err := replace(db, records, fmt.Sprintf("r%d", i), ""); err != nil {
+			t.Fatalf("deletion %d: %v", i, err)
+		}
+	}
+	check("full, some deleted")
+	for i := 20; i < n-10; i++ {
+		if err := replace(db, records, fmt.Sprintf("r%d", i), ""); err != nil {
+			t.Fatalf("deletion %d: %v", i, err)
+		}
+	}
+	// There is room in the file itself now.
+	for i := range 5 {
+		if err := replace(db, records, fmt.Sprintf("new%d", i), record(i)); err != nil {
+			t.Errorf("after deletions: %v", err)
+		}
+	}
+	if err := db.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if !others {
+		return
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	db.writer.reserve.pause = 0 // nothing is written meanwhile
+	if err := replace(db, records, "last", record(1)); err != nil {
+		t.Errorf("after room was made: %v", err)
+	}
+	if fi, err := os.Stat(path + "-reserve"); err != nil || fi.Size() != reserveBytes {
+		t.Errorf("the reserve is not made again: %v", err)
+	}
+}
