@@ -8,7 +8,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 BUILT   := $(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ)
 GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.built=$(BUILT)'
 
-.PHONY: install build test test-quick lint cross show-foundation e2e clients deps clean
+.PHONY: install build test test-quick lint storages cross clients e2e show-foundation show-kinto bench bench-quick fuzz deps clean
 
 build: build/foyer
 
@@ -29,8 +29,20 @@ test: deps
 test-quick:
 	go test -race ./...
 
-lint cross e2e clients show-foundation: deps
+lint storages cross clients e2e show-foundation show-kinto: deps
 	@.ci/test $@
+
+# Measures Foyer beside its yardsticks and writes docs/benchmarks.md.
+bench: deps
+	@.ci/test bench
+
+# The same in a minute, printed only.
+bench-quick: deps
+	@.ci/test bench_quick && cat .cache/bench.md
+
+# Every fuzz target for a minute.
+fuzz: deps
+	@.ci/test fuzz 60
 
 deps:
 	@.ci/deps
