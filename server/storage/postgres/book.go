@@ -1,0 +1,581 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// book is one transaction of a lane: what it read, and what its jobs wrote, which is
+// sent to the database with the commit. A job that fails takes back what it wrote.
+type book struct {
+	ctx  context.Context
+	db   *DB
+	conn *pgx.Conn
+	gen  int64
+	err  error // why the transaction, or the job, cannot go on
+
+	alone bool           // it has lockStructure alone
+	held  map[int64]bool // locks
+	top   int64          // the last one of them
+
+	pages   shelf[kinto.List, page]
+	objects shelf[place, known]
+	grants  shelf[grant, bool] // whether it is there
+	members shelf[place, []string]
+	meta    shelf[string, []byte]
+	notes   shelf[string, note]
+	owners  map[string]string      // of buckets, as read
+	usage   map[string]kinto.Usage // as the database has it
+	undo    []func()
+
+	structure bool // something was changed that caches hold
+	purged    []string
+	sent      bool // the job's writes went to the database before its end
+	first     bool // no other job wrote before this one
+	asking    bool // the job is run only to learn what it reads
+	wanted    []place
+}
+
+// page is a list as its row says.
+type page struct {
+	pk     int64
+	there  bool  // it has a timestamp
+	stored bool  // it has a row
+	ts     int64 // if it is not there: where it left off, or negative
+	tally
+	sent  tally // as the row has it
+	moved bool  // in this transaction: who watches wants to hear of it
+}
+
+// tally is what a list holds.
+type tally struct {
+	live, tombstones int64 // objects
+	bytes            int64 // of the data of live objects
+	attached, files  int64 // attachments, and their bytes
+}
+
+// place is where an object is.
+type place struct {
+	list int64 // pk
+	id   string
+}
+
+// known is what is at a place: an object, a tombstone, or nothing.
+type known struct {
+	o    *kinto.Object
+	past bool // its timestamp was given by a client and is below the list's
+}
+
+type grant struct {
+	place
+	principal, permission string
+}
+
+type note struct {
+	value []byte // nil: none
+	until int64
+}
+
+// shelf is what a transaction knows of things of one sort, and which of them it
+// changed and did not send yet.
+type shelf[K comparable, V any] struct {
+	all     map[K]V
+	changed map[K]struct{}
+}
+
+func newShelf[K comparable, V any]() shelf[K, V] {
+	return shelf[K, V]{map[K]V{}, map[K]struct{}{}}
+}
+
+// set changes k for this job.
+func set[K comparable, V any](b *book, s *shelf[K, V], k K, v V) {
+	old, had := s.all[k]
+	_, changed := s.changed[k]
+	b.undo = append(b.undo, func() {
+		if had {
+			s.all[k] = old
+		} else {
+			delete(s.all, k)
+		}
+		if !changed {
+			delete(s.changed, k)
+		}
+	})
+	s.all[k], s.changed[k] = v, struct{}{}
+}
+
+// newBook begins a transaction with the locks jobs need, and reads the lists they
+// are about, in one round trip.
+func newBook(ctx context.Context, db *DB, conn *pgx.Conn, jobs []*job) (*book, error) {
+	b := &book{
+		ctx: ctx, db: db, conn: conn, held: map[int64]bool{},
+		pages: newShelf[kinto.List, page](), objects: newShelf[place, known](), grants: newShelf[grant, bool](),
+		members: newShelf[place, []string](), meta: newShelf[string, []byte](), notes: newShelf[string, note](),
+		owners: map[string]string{}, usage: map[string]kinto.Usage{},
+	}
+	locks, alone := sortedLocks(jobs)
+	b.alone = alone
+	batch := &pgx.Batch{}
+	batch.Queue(statement("begin"))
+	switch {
+	case alone:
+		batch.Queue(statement("lock"), []int64{lockStructure})
+	default:
+		batch.Queue(statement("lock_shared"), lockStructure)
+		if len(locks) > 0 {
+			batch.Queue(statement("lock"), locks)
+			b.top = locks[len(locks)-1]
+		}
+		for _, k := range locks {
+			b.held[k] = true
+		}
+	}
+	batch.Queue(statement("generation")).QueryRow(func(r pgx.Row) error { return r.Scan(&b.gen) })
+	about := map[kinto.List]bool{}
+	for _, j := range jobs {
+		for _, l := range j.about {
+			if text(l.Parent) && (alone || l.Kind.Structural() || b.held[lockOfList(l)]) {
+				about[l] = true
+			}
+		}
+	}
+	b.queuePages(batch, slices.Collect(maps.Keys(about)))
+	return b, conn.SendBatch(ctx, batch).Close()
+}
+
+// queuePages asks for lists under whose locks the transaction is.
+func (b *book) queuePages(batch *pgx.Batch, lists []kinto.List) {
+	if len(lists) == 0 {
+		return
+	}
+	var parents, kinds []string
+	for _, l := range lists {
+		parents, kinds = append(parents, l.Parent), append(kinds, string(l.Kind))
+	}
+	batch.Queue(statement("pages"), parents, kinds).Query(func(rows pgx.Rows) error {
+		return drain(rows, func(r row) bool {
+			p := page{there: r.bool(2), pk: r.int(3), ts: r.int(4), tally: tally{r.int(5), r.int(6), r.int(7), r.int(8), r.int(9)}}
+			p.stored, p.sent = p.there, p.tally
+			if !p.there {
+				p.ts = -1
+				if !r.null(10) {
+					p.ts = r.int(10)
+				}
+			}
+			b.pages.all[kinto.List{Parent: r.text(0), Kind: kinto.Kind(r.text(1))}] = p
+			return true
+		})
+	})
+}
+
+// stop ends the transaction: whatever the job makes of the error, nothing is kept.
+// With errAgain it ends the job on the spot, which is to know nothing of it: not by a
+// panic, which whoever catches panics would take for a bug.
+func (b *book) stop(err error) error {
+	if b.err == nil {
+		b.err = err
+	}
+	if errors.Is(b.err, errAgain) {
+		runtime.Goexit()
+	}
+	return fail(b.err)
+}
+
+// each implements source.
+func (b *book) each(name string, fn func(row) bool, args ...any) error {
+	if b.err != nil {
+		return fail(b.err)
+	}
+	if b.asking {
+		return b.stop(errAgain)
+	}
+	rows, err := b.conn.Query(b.ctx, statement(name), args...)
+	if err == nil {
+		err = drain(rows, fn)
+	}
+	if err != nil {
+		return b.stop(err)
+	}
+	return nil
+}
+
+// exec runs a statement that answers nothing, at once.
+func (b *book) exec(name string, args ...any) error {
+	return b.each(name, func(row) bool { return true }, args...)
+}
+
+func (b *book) generation() (int64, error) { return b.gen, nil }
+
+// ask runs jobs to learn which objects they read first, and reads all of those at
+// once.
+func (b *book) ask(jobs []*job) error {
+	b.asking = true
+	for _, j := range jobs {
+		b.job(j, false)
+		b.back()
+		b.err = nil
+	}
+	b.asking = false
+	b.structure, b.purged = false, nil
+	if len(b.wanted) == 0 {
+		return nil
+	}
+	lists, ids := make([]int64, len(b.wanted)), make([]string, len(b.wanted))
+	for i, p := range b.wanted {
+		lists[i], ids[i] = p.list, p.id
+		b.objects.all[p] = known{}
+	}
+	return b.each("objects", func(r row) bool {
+		id := r.text(1)
+		b.objects.all[place{r.int(0), id}] = known{o: object(id, r[2:])}
+		return true
+	}, lists, ids)
+}
+
+// back takes back what the job wrote.
+func (b *book) back() {
+	for i := len(b.undo) - 1; i >= 0; i-- {
+		b.undo[i]()
+	}
+	clear(b.undo)
+	b.undo = b.undo[:0]
+}
+
+// job runs one job, in a goroutine of its own, which stop may end.
+func (b *book) job(j *job, first bool) {
+	j.err, j.panic = nil, nil
+	b.first = first
+	clear(b.undo)
+	b.undo = b.undo[:0]
+	structure, purged := b.structure, len(b.purged)
+	t := &tx{view: view{ctx: j.ctx, src: b, cache: b.db.cache}, b: b, j: j}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		returned := false
+		defer func() {
+			if j.panic = recover(); j.panic == nil && !returned && b.err == nil {
+				j.err = errors.New("the function that writes ended its goroutine")
+			}
+		}()
+		j.err = j.fn(t)
+		returned = true
+	}()
+	<-ended
+	if b.err != nil {
+		j.err, j.panic = nil, nil // what fn made of it does not count
+	}
+	if b.err != nil || j.err != nil || j.panic != nil {
+		b.back()
+		b.structure, b.purged = structure, b.purged[:purged]
+	}
+}
+
+// lock gets a lock late: see lock.go.
+func (b *book) lock(j *job, key int64) error {
+	switch {
+	case b.err != nil:
+		return fail(b.err)
+	case b.alone || b.held[key]:
+		return nil
+	case b.asking:
+		return b.stop(errAgain)
+	}
+	if key > b.top {
+		if err := b.exec("lock", []int64{key}); err != nil {
+			return err
+		}
+		b.top = key
+	} else if ok, err := b.try(key); err != nil {
+		return err
+	} else if !ok {
+		j.tries++
+		j.locks = append(j.locks, key)
+		return b.stop(errAgain)
+	}
+	b.held[key] = true
+	return nil
+}
+
+func (b *book) try(key int64) (ok bool, err error) {
+	err = b.each("lock_try", func(r row) bool {
+		ok = r.bool(0)
+		return true
+	}, key)
+	return ok, err
+}
+
+// seclude gets lockStructure alone.
+func (b *book) seclude(j *job) error {
+	switch {
+	case b.err != nil:
+		return fail(b.err)
+	case b.alone:
+		return nil
+	case b.asking:
+		return b.stop(errAgain)
+	}
+	ok, err := b.try(lockStructure)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		j.alone = true
+		return b.stop(errAgain)
+	}
+	b.alone = true
+	return nil
+}
+
+// send brings the database up to what the job sees, before something is asked that
+// memory does not answer. Only the first job of a transaction may: one that fails
+// after it takes the whole transaction back.
+func (b *book) send() error {
+	switch {
+	case b.err != nil:
+		return fail(b.err)
+	case b.asking || !b.first && b.dirty():
+		return b.stop(errAgain)
+	case !b.dirty():
+		return nil
+	}
+	batch := &pgx.Batch{}
+	b.queue(batch)
+	if err := b.conn.SendBatch(b.ctx, batch).Close(); err != nil {
+		return b.stop(err)
+	}
+	b.sent = true
+	clear(b.usage)
+	return nil
+}
+
+// write runs a statement that writes at once, after what memory holds.
+func (b *book) write(name string, args ...any) error {
+	if b.err == nil && (b.asking || !b.first) {
+		return b.stop(errAgain)
+	}
+	if err := b.send(); err != nil {
+		return err
+	}
+	b.sent = true
+	return b.exec(name, args...)
+}
+
+// dirty: there is something to commit.
+func (b *book) dirty() bool {
+	return b.sent || len(b.pages.changed)+len(b.objects.changed)+len(b.grants.changed)+len(b.members.changed)+len(b.meta.changed)+len(b.notes.changed) > 0
+}
+
+// errDoubt: the server warned while it committed. It does so when it gives up
+// waiting for a standby.
+var errDoubt = errors.New("the server warned while it committed; what was written may not be on its standby")
+
+// commit sends what was written and commits, in one round trip.
+func (b *book) commit() error {
+	batch := &pgx.Batch{}
+	b.queue(batch)
+	if b.structure {
+		batch.Queue(statement("generation_next"), rand.Int64())
+	}
+	data := b.conn.PgConn().CustomData()
+	delete(data, warned)
+	batch.Queue(statement("commit")).Exec(func(tag pgconn.CommandTag) error {
+		if tag.String() != "COMMIT" {
+			return errDoubt
+		}
+		return nil
+	})
+	if err := b.conn.SendBatch(b.ctx, batch).Close(); err != nil {
+		return err
+	}
+	if data[warned] != nil {
+		return errDoubt
+	}
+	return nil
+}
+
+// Most rows and bytes in one statement.
+const (
+	sendRows  = 5000
+	sendBytes = 16 << 20
+)
+
+// queue queues what was changed, in an order in which no timestamp is twice in a
+// list at any time: objects whose timestamps are of the past go away first.
+func (b *book) queue(batch *pgx.Batch) {
+	b.queueLists(batch)
+	var fresh, past []place
+	for _, p := range ordered(b.objects.changed, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.list, b.list), cmp.Compare(a.id, b.id))
+	}) {
+		if b.objects.all[p].past {
+			past = append(past, p)
+		} else {
+			fresh = append(fresh, p)
+		}
+	}
+	if len(past) > 0 {
+		lists, ids := make([]int64, len(past)), make([]string, len(past))
+		for i, p := range past {
+			lists[i], ids[i] = p.list, p.id
+		}
+		batch.Queue(statement("remove"), lists, ids)
+	}
+	b.queueObjects(batch, fresh)
+	b.queueObjects(batch, past)
+	b.queueGrants(batch)
+	b.queueMembers(batch)
+	b.queueFacts(batch)
+}
+
+func (b *book) queueLists(batch *pgx.Batch) {
+	var added, changed [7][]int64 // by column; only numbers
+	var parents, kinds []string
+	for _, l := range ordered(b.pages.changed, func(a, b kinto.List) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Parent, b.Parent))
+	}) {
+		p := b.pages.all[l]
+		to := &changed
+		if !p.stored {
+			to = &added
+			parents, kinds = append(parents, l.Parent), append(kinds, string(l.Kind))
+			p.stored = true
+		}
+		p.sent = p.tally
+		b.pages.all[l] = p
+		for i, n := range []int64{p.pk, p.ts, p.live, p.tombstones, p.bytes, p.attached, p.files} {
+			to[i] = append(to[i], n)
+		}
+	}
+	clear(b.pages.changed)
+	if len(parents) > 0 {
+		batch.Queue(statement("lists_add"), added[0], parents, kinds, added[1], added[2], added[3], added[4], added[5], added[6])
+		batch.Queue(statement("floors_forget"), parents, kinds)
+	}
+	if len(changed[0]) > 0 {
+		batch.Queue(statement("lists_set"), changed[0], changed[1], changed[2], changed[3], changed[4], changed[5], changed[6])
+	}
+}
+
+func (b *book) queueObjects(batch *pgx.Batch, places []place) {
+	for len(places) > 0 {
+		var lists, stamps []int64
+		var ids, data, permissions []string
+		var deleted []bool
+		bytes := 0
+		for len(places) > 0 && len(lists) < sendRows && bytes < sendBytes {
+			p := places[0]
+			places = places[1:]
+			o := b.objects.all[p].o
+			bytes += len(o.Data) + len(o.Permissions)
+			lists, ids, stamps, deleted = append(lists, p.list), append(ids, p.id), append(stamps, o.Timestamp), append(deleted, o.Deleted)
+			data, permissions = append(data, string(o.Data)), append(permissions, string(o.Permissions))
+		}
+		batch.Queue(statement("put"), lists, ids, stamps, deleted, data, permissions)
+	}
+	clear(b.objects.changed)
+}
+
+func (b *book) queueGrants(batch *pgx.Batch) {
+	var columns [2]struct {
+		lists            []int64
+		ids, permissions []string
+		principals       [][]byte
+	}
+	for _, g := range ordered(b.grants.changed, func(a, b grant) int {
+		return cmp.Or(cmp.Compare(a.list, b.list), cmp.Compare(a.id, b.id), cmp.Compare(a.principal, b.principal), cmp.Compare(a.permission, b.permission))
+	}) {
+		c := &columns[0]
+		if b.grants.all[g] {
+			c = &columns[1]
+		}
+		c.lists, c.ids, c.principals, c.permissions = append(c.lists, g.list), append(c.ids, g.id), append(c.principals, []byte(g.principal)), append(c.permissions, g.permission)
+	}
+	clear(b.grants.changed)
+	for i, name := range []string{"revoke", "grant"} {
+		if c := &columns[i]; len(c.lists) > 0 {
+			batch.Queue(statement(name), c.lists, c.ids, c.principals, c.permissions)
+		}
+	}
+}
+
+func (b *book) queueMembers(batch *pgx.Batch) {
+	var lists, inLists []int64
+	var ids, inIDs []string
+	var in [][]byte
+	for p := range b.members.changed {
+		lists, ids = append(lists, p.list), append(ids, p.id)
+		for _, m := range b.members.all[p] {
+			inLists, inIDs, in = append(inLists, p.list), append(inIDs, p.id), append(in, []byte(m))
+		}
+	}
+	clear(b.members.changed)
+	if len(lists) > 0 {
+		batch.Queue(statement("leave"), lists, ids)
+	}
+	if len(in) > 0 {
+		batch.Queue(statement("join"), inLists, inIDs, in)
+	}
+}
+
+func (b *book) queueFacts(batch *pgx.Batch) {
+	var names, gone []string
+	var values [][]byte
+	for name := range b.meta.changed {
+		if v := b.meta.all[name]; v == nil {
+			gone = append(gone, name)
+		} else {
+			names, values = append(names, name), append(values, v)
+		}
+	}
+	clear(b.meta.changed)
+	if len(gone) > 0 {
+		batch.Queue(statement("meta_forget"), gone)
+	}
+	if len(names) > 0 {
+		batch.Queue(statement("meta_set"), names, values)
+	}
+	var keys, over, notes [][]byte
+	var untils []int64
+	for _, key := range sorted(b.notes.changed) {
+		if n := b.notes.all[key]; n.value == nil {
+			over = append(over, []byte(key))
+		} else {
+			keys, notes, untils = append(keys, []byte(key)), append(notes, n.value), append(untils, n.until)
+		}
+	}
+	clear(b.notes.changed)
+	if len(over) > 0 {
+		batch.Queue(statement("notes_forget"), over)
+	}
+	if len(keys) > 0 {
+		batch.Queue(statement("notes_set"), keys, notes, untils)
+	}
+}
+
+// forget drops what is known, after it was sent, because it changes in the database.
+func (b *book) forget() {
+	clear(b.pages.all)
+	clear(b.objects.all)
+	clear(b.grants.all)
+	clear(b.members.all)
+	clear(b.owners)
+	clear(b.usage)
+}
+
+// ordered are keys in an order that all nodes share.
+func ordered[K comparable, V any](m map[K]V, compare func(a, b K) int) []K {
+	return slices.SortedFunc(maps.Keys(m), compare)
+}
+
+func sorted[K cmp.Ordered, V any](m map[K]V) []K { return ordered(m, cmp.Compare[K]) }

@@ -1,0 +1,261 @@
+// Package postgres is a kinto.Store on PostgreSQL 13 or newer, for one node or for
+// several that share one database: nodes keep nothing that the database does not.
+//
+// Writes. Each node has a few lanes, one connection each; writes to one list take
+// the same lane, and a lane does all that wait in one transaction (lane.go). Before
+// anything is read, the transaction takes the advisory locks of the lists it is
+// about, in order (lock.go), and keeps them to its end: timestamps are given out
+// under the lock, so in each list transactions are committed in the order of their
+// timestamps, and whoever asks for what is newer than what it saw misses nothing.
+// What decides about others (Kind.Structural, facts, owners) is under one lock that
+// every writer shares and writers of such things have alone. What a transaction
+// writes is kept in memory (book.go) and sent with the COMMIT, in one round trip.
+//
+// A commit is durable as far as the server's synchronous_commit says, at least on.
+// When the connection breaks while a commit is under way, nobody knows what became
+// of it: that is kinto.ErrUnavailable, and it is not tried again.
+//
+// Reads. Each call has one snapshot on a connection of a pool (view.go). Objects
+// above records are cached in memory (cache.go); every snapshot says which
+// generation of them it sees, so that what one node takes away is gone on all of
+// them at once.
+//
+// Watching is by NOTIFY, which is a hint and no more: now and then everybody is
+// woken (watch.go). What was deleted is swept by one node at a time (sweep.go).
+//
+// The schema is in sql/*.sql, numbered, forward only (schema.go).
+package postgres
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+//go:embed queries.sql
+var queries string
+
+var statements = parse(queries)
+
+func parse(text string) map[string]string {
+	out := map[string]string{}
+	for _, part := range strings.Split(text, "-- name: ")[1:] {
+		name, sql, _ := strings.Cut(part, "\n")
+		if i := strings.Index(sql, "\n--"); i >= 0 {
+			sql = sql[:i]
+		}
+		out[name] = strings.TrimSpace(sql)
+	}
+	return out
+}
+
+// statement is the text of a statement in queries.sql.
+func statement(name string) string {
+	text, ok := statements[name]
+	if !ok {
+		panic("postgres: no such statement: " + name)
+	}
+	return text
+}
+
+const (
+	lanes = 4
+	// patience is how long a write may wait before Health complains.
+	patience = 10 * time.Second
+	// limit is how long a transaction of ours may take before it is given up.
+	limit = 30 * time.Second
+	// dialing is how long it may take to reach a server.
+	dialing = 5 * time.Second
+)
+
+// DB is a kinto.Store in a PostgreSQL database. It is safe for concurrent use.
+type DB struct {
+	config *pgx.ConnConfig
+	pool   *pgxpool.Pool
+	cache  *cache
+	hub    *hub
+	lanes  [lanes]*lane
+	seed   maphash.Seed
+	log    *slog.Logger
+
+	changes  *changes      // to be told to other nodes
+	dirt     chan struct{} // one token: there is something to sweep
+	stop     context.CancelFunc
+	helpers  sync.WaitGroup // goroutines that run until stop
+	closings sync.WaitGroup // reads that are being ended
+	mu       sync.Mutex
+	closed   bool
+}
+
+var _ kinto.Store = (*DB)(nil)
+
+// Open connects to the database that dsn names, as a URL or as words key=value, and
+// brings its schema up to date. With several hosts it is the one that takes writes.
+// A database that a newer Foyer wrote is a *hint.Error with code database-newer.
+// Close it.
+func Open(ctx context.Context, dsn string, log *slog.Logger) (db *DB, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cannot open the database: %w", err)
+		}
+	}()
+	cfg, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, errors.New("its address cannot be read: a URL postgres://… or words such as host=… dbname=… are wanted") // the cause would show the password
+	}
+	if !strings.Contains(dsn, "pool_max_conns") {
+		cfg.MaxConns = int32(max(8, 4*runtime.GOMAXPROCS(0)))
+	}
+	c := cfg.ConnConfig
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = dialing
+	}
+	// A node speaks to the server that takes writes and to no other: what a standby
+	// shows may be of yesterday.
+	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	c.OnNotice = func(conn *pgconn.PgConn, n *pgconn.Notice) {
+		if n.SeverityUnlocalized == "WARNING" {
+			conn.CustomData()[warned] = true
+		}
+	}
+	cfg.AfterConnect = settle
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fail(err)
+	}
+	db = &DB{
+		config: c, pool: pool, cache: newCache(), hub: newHub(), seed: maphash.MakeSeed(), log: log,
+		changes: newChanges(), dirt: make(chan struct{}, 1),
+	}
+	if err := db.prepare(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	db.stop = stop
+	for i := range db.lanes {
+		db.lanes[i] = newLane(db)
+		go db.lanes[i].run()
+	}
+	db.helpers.Go(func() { db.listen(run) })
+	db.helpers.Go(func() { db.tell(run) })
+	db.helpers.Go(func() { db.sweep(run) })
+	return db, nil
+}
+
+// warned is set on a connection when the server warns of something.
+const warned = "warned"
+
+// prepare looks at the server and migrates the schema.
+func (db *DB) prepare(ctx context.Context) error {
+	conn, err := db.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // nothing is under way on it
+	var version, encoding, fsync string
+	err = conn.QueryRow(ctx, "SELECT current_setting('server_version_num'), current_setting('server_encoding'), current_setting('fsync')").Scan(&version, &encoding, &fsync)
+	switch {
+	case err != nil:
+		return fail(err)
+	case len(version) < 6 || version < "130000":
+		return fmt.Errorf("the server is PostgreSQL %s; 13 or newer is needed", version)
+	case encoding != "UTF8":
+		return fmt.Errorf("the database is encoded in %s, not in UTF8", encoding)
+	case fsync != "on":
+		db.log.Warn("the database server does not flush what it is given to keep: a power cut may cost data", "fsync", fsync)
+	}
+	return fail(migrate(ctx, conn))
+}
+
+// connect makes a connection that is not of the pool.
+func (db *DB) connect(ctx context.Context) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*dialing)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, db.config.Copy())
+	if err != nil {
+		return nil, fail(err)
+	}
+	if err := settle(ctx, conn); err != nil {
+		return nil, errors.Join(fail(err), conn.Close(ctx))
+	}
+	return conn, nil
+}
+
+// settle sets a new connection up. Every statement of ours is to use an index, and
+// a plan made while a table was empty is not to be kept. A node that vanishes is to
+// lose its locks soon.
+func settle(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),
+		set_config('plan_cache_mode', 'force_generic_plan', false), set_config('timezone', 'UTC', false),
+		set_config('lock_timeout', '0', false), set_config('statement_timeout', '0', false),
+		set_config('idle_in_transaction_session_timeout', '60s', false),
+		set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false),
+		CASE WHEN current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') THEN set_config('synchronous_commit', 'on', false) END`)
+	return err
+}
+
+// Read implements kinto.Store. It waits while all connections are in use.
+func (db *DB) Read(ctx context.Context, fn func(kinto.Reader) error) error {
+	db.mu.Lock()
+	closed := db.closed
+	db.mu.Unlock()
+	if closed {
+		return fmt.Errorf("%w: %w", kinto.ErrUnavailable, errClosed)
+	}
+	s := &snapshot{db: db, ctx: ctx}
+	defer s.close()
+	return fn(&view{ctx: ctx, src: s, cache: db.cache})
+}
+
+// Write implements kinto.Store.
+func (db *DB) Write(ctx context.Context, about []kinto.List, fn func(kinto.Tx) error) error {
+	var first kinto.List
+	if len(about) > 0 {
+		first = about[0]
+	}
+	return db.lanes[maphash.Comparable(db.seed, first)%lanes].write(ctx, about, fn)
+}
+
+// Watch implements kinto.Store.
+func (db *DB) Watch(l kinto.List) (changed <-chan struct{}, stop func()) { return db.hub.watch(l) }
+
+// Health is nil when a read works and no write has waited for more than 10 s.
+func (db *DB) Health(ctx context.Context) error {
+	for _, l := range db.lanes {
+		if at := l.oldest(); !at.IsZero() && time.Since(at) > patience {
+			return fmt.Errorf("%w: a write has waited for %s", kinto.ErrUnavailable, time.Since(at).Round(time.Second))
+		}
+	}
+	return db.Read(ctx, func(r kinto.Reader) error {
+		return r.(*view).src.each("quick", func(row) bool { return true })
+	})
+}
+
+// Close finishes what is being written and read. Calls after it fail. It is called once.
+func (db *DB) Close() error {
+	for _, l := range db.lanes {
+		l.close()
+	}
+	db.stop()
+	db.helpers.Wait()
+	db.mu.Lock()
+	db.closed = true
+	db.mu.Unlock()
+	db.closings.Wait()
+	db.pool.Close()
+	return nil
+}

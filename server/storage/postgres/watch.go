@@ -1,0 +1,219 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+const (
+	// poll is how often everybody is woken, whatever was heard.
+	poll = 5 * time.Second
+	// most is how long a notice may be: PostgreSQL takes less than 8000 bytes.
+	most = 7500
+	// everything stands for all lists in a notice.
+	everything = "*"
+)
+
+// hub wakes those who watch lists.
+type hub struct {
+	mu       sync.Mutex
+	watchers map[kinto.List]map[chan struct{}]struct{}
+}
+
+func newHub() *hub { return &hub{watchers: map[kinto.List]map[chan struct{}]struct{}{}} }
+
+func (h *hub) watch(l kinto.List) (changed <-chan struct{}, stop func()) {
+	ch := make(chan struct{}, 1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.watchers[l] == nil {
+		h.watchers[l] = map[chan struct{}]struct{}{}
+	}
+	h.watchers[l][ch] = struct{}{}
+	return ch, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.watchers[l], ch)
+		if len(h.watchers[l]) == 0 {
+			delete(h.watchers, l)
+		}
+	}
+}
+
+// wake wakes those who watch a list that is named.
+func (h *hub) wake(names []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, name := range names {
+		kind, uri, _ := strings.Cut(name, " ")
+		switch {
+		case name == everything:
+			for l := range h.watchers {
+				h.poke(l)
+			}
+		case kind == "": // everything below
+			for l := range h.watchers {
+				if below(l, uri) {
+					h.poke(l)
+				}
+			}
+		default:
+			h.poke(kinto.List{Parent: uri, Kind: kinto.Kind(kind)})
+		}
+	}
+}
+
+func (h *hub) poke(l kinto.List) {
+	for ch := range h.watchers[l] {
+		poke(ch)
+	}
+}
+
+// below reports whether a list lies below the object uri, as the statement purge does.
+func below(l kinto.List, uri string) bool {
+	return l.Parent == uri || len(l.Parent) > len(uri) && l.Parent[:len(uri)] == uri && l.Parent[len(uri)] == '/'
+}
+
+// names are those of the lists a transaction changed: "kind parent", or " uri" for
+// all that lie below.
+func (b *book) names() (out []string) {
+	for l, p := range b.pages.all {
+		if p.moved {
+			out = append(out, string(l.Kind)+" "+l.Parent)
+		}
+	}
+	for _, uri := range b.purged {
+		out = append(out, " "+uri)
+	}
+	return out
+}
+
+// committed tells of a transaction that was committed.
+func (db *DB) committed(b *book) {
+	if names := b.names(); len(names) > 0 {
+		db.hub.wake(names)
+		db.changes.add(names)
+	}
+	if len(b.purged) > 0 {
+		poke(db.dirt)
+	}
+}
+
+// changes is what other nodes are to be told.
+type changes struct {
+	mu    sync.Mutex
+	names map[string]bool
+	wake  chan struct{}
+}
+
+func newChanges() *changes { return &changes{names: map[string]bool{}, wake: make(chan struct{}, 1)} }
+
+func (c *changes) add(names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range names {
+		c.names[name] = true
+	}
+	poke(c.wake)
+}
+
+// take is the notice of all that was added; empty when nothing was.
+func (c *changes) take() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.names) == 0 {
+		return ""
+	}
+	names := slices.Sorted(maps.Keys(c.names))
+	clear(c.names)
+	out, err := json.Marshal(names)
+	if err != nil || len(out) > most {
+		return `["` + everything + `"]`
+	}
+	return string(out)
+}
+
+// tell tells other nodes what was changed here, after the commit: a notice within
+// it would make commits wait for each other. What is lost is only a hint.
+func (db *DB) tell(ctx context.Context) {
+	for {
+		select {
+		case <-db.changes.wake:
+		case <-ctx.Done():
+			return
+		}
+		notice := db.changes.take()
+		if notice == "" {
+			continue
+		}
+		if _, err := db.pool.Exec(ctx, statement("notify"), notice); err != nil && ctx.Err() == nil {
+			db.log.Warn("other nodes could not be told of a change; they find it by themselves in a while", "err", fail(err))
+		}
+	}
+}
+
+// listen hears what other nodes tell, until ctx ends, and wakes everybody now and
+// then: when it may have missed something, and every few seconds.
+func (db *DB) listen(ctx context.Context) {
+	for tries := 0; ctx.Err() == nil; tries++ {
+		heard, err := db.hear(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if heard {
+			tries = 0
+			db.log.Warn("the connection on which other nodes tell of changes was lost", "err", fail(err))
+		}
+		pause := min(poll, 100*time.Millisecond<<min(tries, 10))
+		select {
+		case <-time.After(pause/2 + rand.N(pause/2)):
+		case <-ctx.Done():
+		}
+		db.hub.wake([]string{everything})
+	}
+}
+
+// hear listens on one connection until it breaks.
+func (db *DB) hear(ctx context.Context) (heard bool, err error) {
+	conn, err := db.connect(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it is broken, or not needed
+	if _, err := conn.Exec(ctx, "LISTEN foyer"); err != nil {
+		return false, err
+	}
+	db.hub.wake([]string{everything})
+	for {
+		wait, cancel := context.WithTimeout(ctx, poll)
+		n, err := conn.WaitForNotification(wait)
+		over := wait.Err() != nil
+		cancel()
+		switch {
+		case err == nil:
+			var names []string
+			if json.Unmarshal([]byte(n.Payload), &names) != nil {
+				names = []string{everything} // somebody else's; it is no harm
+			}
+			db.hub.wake(names)
+			continue
+		case !over || ctx.Err() != nil:
+			return true, err
+		}
+		db.hub.wake([]string{everything})
+		ping, cancel := context.WithTimeout(ctx, dialing)
+		err = conn.Ping(ping)
+		cancel()
+		if err != nil {
+			return true, err
+		}
+	}
+}
