@@ -97,6 +97,8 @@ var KintoKeys = []KintoKey{
 	{"eos_message", KintoString, "", hint.T("What clients are told of the end.", "Ce qui est dit de la fin aux clients.")},
 	{"eos_url", KintoString, "", hint.T("Address where clients learn more of the end.", "Adresse où les clients en apprennent plus sur la fin.")},
 	{"bucket_create_principals", KintoList, "system.Authenticated", hint.T("Who may create buckets.", "Qui peut créer des buckets.")},
+	{"permissions_read_principals", KintoList, "system.Everyone", hint.T("Who is told at /permissions what they may do.", "À qui /permissions dit ce qu'il peut faire.")},
+	{"user-data_delete_principals", KintoList, "", hint.T("Who may delete all that is a user's alone, at /__user_data__/PRINCIPAL.", "Qui peut supprimer tout ce qui n'est qu'à un utilisateur, à /__user_data__/PRINCIPAL.")},
 	{"*_*_principals", KintoList, "", hint.T("RESOURCE_PERMISSION_principals: who holds a permission on every bucket, collection, group, record or account.", "RESSOURCE_PERMISSION_principals : qui détient une permission sur chaque bucket, collection, groupe, enregistrement ou compte.")},
 }
 

@@ -179,6 +179,9 @@ func (a *api) route(w http.ResponseWriter, r *http.Request, rest string) {
 		a.batch(w, r)
 		return
 	}
+	if a.special(w, r, rest) {
+		return
+	}
 	if location, ok := strings.CutPrefix(rest, filesPath); ok && a.files && a.within == nil {
 		a.file(w, r, location)
 		return

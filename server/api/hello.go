@@ -43,6 +43,9 @@ var capabilities = []capable{
 	{name: "history", description: "Track changes on data.", url: referenceDocs + "api/1.x/history.html", on: plugin("history"), more: func(a *api, _ *http.Request) capability {
 		return a.Kinto.HistoryTold()
 	}},
+	{name: "permissions_endpoint", description: "The permissions endpoint can be used to list all user objects permissions.", url: referenceDocs + "configuration/settings.html#activating-the-permissions-endpoint", on: permissionsOn},
+	{name: "flush_endpoint", description: "The __flush__ endpoint can be used to remove all data from all backends.", url: referenceDocs + "configuration/settings.html#activating-the-flush-endpoint", on: plugin("flush")},
+	{name: "counters_endpoint", description: "The __counters__ endpoint tells how many objects there are.", url: referenceDocs, on: plugin("counters")},
 	{name: "schema", description: "Validates collection records with JSON schemas.", url: referenceDocs + "api/1.x/collections.html#collection-json-schema", on: func(a *api) bool {
 		return a.Settings.Kinto.Bool("experimental_collection_schema_validation")
 	}},

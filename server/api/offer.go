@@ -14,7 +14,7 @@ type offers map[kinto.Kind]struct{ list, object []string }
 
 func newOffers(k config.Kinto) offers {
 	out := offers{}
-	for _, kind := range []kinto.Kind{kinto.Bucket, kinto.Collection, kinto.Group, kinto.Record, kinto.Account, kinto.History} {
+	for _, kind := range []kinto.Kind{kinto.Bucket, kinto.Collection, kinto.Group, kinto.Record, kinto.Account, kinto.History, kinto.Permission} {
 		on := func(place string, methods []string) []string {
 			return slices.DeleteFunc(slices.Clone(methods), func(m string) bool {
 				if m == "HEAD" && place == "object" {
@@ -27,6 +27,8 @@ func newOffers(k config.Kinto) offers {
 		switch kind {
 		case kinto.History:
 			offer.list = on("plural", []string{"HEAD", "GET", "DELETE", "OPTIONS"})
+		case kinto.Permission:
+			offer.list = on("plural", []string{"HEAD", "GET", "OPTIONS"})
 		default:
 			offer.list, offer.object = on("plural", listMethods), on("object", objectMethods)
 		}

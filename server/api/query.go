@@ -20,6 +20,9 @@ import (
 // never left out: a filter that is ignored would delete too much.
 func (a *api) parameters(h http.Header, raw string, req *kinto.Request) (used string, err error) {
 	req.Query = kinto.Everything()
+	if req.List.Kind == kinto.Permission {
+		req.Query.Sort = kinto.PermissionSort(nil)
+	}
 	if raw == "" {
 		return "", nil
 	}
@@ -35,6 +38,9 @@ func (a *api) parameters(h http.Header, raw string, req *kinto.Request) (used st
 	}
 	q := &req.Query
 	q.Sort = kinto.ParseSort(strings.Join(values["_sort"], ","))
+	if req.List.Kind == kinto.Permission {
+		q.Sort = kinto.PermissionSort(q.Sort)
+	}
 	var bad []error
 	for _, k := range q.Sort {
 		if !req.List.Kind.Knows(k.Field) {
@@ -74,7 +80,7 @@ func (a *api) parameters(h http.Header, raw string, req *kinto.Request) (used st
 		default:
 			if _, field := kinto.CutOp(name); !req.List.Kind.Knows(kinto.ParseField(field)) {
 				bad = append(bad, unknownField(name, "filter", kinto.ParseField(field)))
-			} else if err := filter(q, name, all); err != nil {
+			} else if err := filter(q, req.List.Kind, name, all); err != nil {
 				bad = append(bad, err)
 			}
 		}
@@ -114,8 +120,11 @@ func narrow(q *kinto.Query, op kinto.FilterOp, n int64) {
 }
 
 // filter adds the filter name=values to a query.
-func filter(q *kinto.Query, name string, values []string) error {
+func filter(q *kinto.Query, kind kinto.Kind, name string, values []string) error {
 	op, field := kinto.CutOp(name)
+	if field == "last_modified" && kind == kinto.Permission {
+		return nil // entries have none
+	}
 	if field == "last_modified" {
 		return stampFilter(q, op, name, values)
 	}

@@ -49,6 +49,9 @@ var kinds = []kind{
 	{name: History, plural: "history", parent: Bucket, id: plainID, newID: longID, permissions: []string{"read", "write"}, fields: []string{
 		"id", "last_modified", "deleted", "date", "action", "uri", "user_id", "resource_name", "bucket_id", "collection_id", "group_id", "record_id", "target",
 	}},
+	{name: Permission, id: plainID, newID: longID, fields: []string{
+		"uri", "resource_name", "permissions", "id", "bucket_id", "collection_id", "group_id", "record_id", "last_modified",
+	}},
 	{name: Account, id: accountID, newID: shortID, permissions: []string{"read", "write"}},
 }
 
