@@ -39,12 +39,12 @@ func TestPermissionsEndpoint(t *testing.T) {
 		}
 	}
 	for query, want := range map[string][]string{
-		"?exclude_resource_name=record,group,root": {"/buckets/b/collections/shared", "/buckets/b/collections/c", "/buckets/b"},
-		"?resource_name=record":                    {"/buckets/b/collections/c/records/r"},
-		"?id=shared":                               {"/buckets/b/collections/shared"},
-		"?_sort=uri&_limit=2&exclude_resource_name=root":          {"/buckets/b", "/buckets/b/collections/c"},
-		"?_since=5&gt_last_modified=3&id=b":        {"/buckets/b"},
-		"?contains_permissions=record:create":      {"/buckets/b/collections/shared", "/buckets/b/collections/c"},
+		"?exclude_resource_name=record,group,root":       {"/buckets/b/collections/shared", "/buckets/b/collections/c", "/buckets/b"},
+		"?resource_name=record":                          {"/buckets/b/collections/c/records/r"},
+		"?id=shared":                                     {"/buckets/b/collections/shared"},
+		"?_sort=uri&_limit=2&exclude_resource_name=root": {"/buckets/b", "/buckets/b/collections/c"},
+		"?_since=5&gt_last_modified=3&id=b":              {"/buckets/b"},
+		"?contains_permissions=record:create":            {"/buckets/b/collections/shared", "/buckets/b/collections/c"},
 	} {
 		if got := uris(s.must(200, "alice", "GET /v1/permissions"+query, "")); !slices.Equal(got, want) {
 			t.Errorf("%s: %v", query, got)

@@ -24,7 +24,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 	"unicode/utf8"
 
 	"github.com/foyer-server/foyer/internal/config"
@@ -59,6 +58,7 @@ type api struct {
 	backoff    []string // header value; nil: none
 	backoffPct int
 	cors       cors
+	eos        eos
 	redirects  redirects
 	scheme     string // of our URLs; empty: as the request came
 	host       string
@@ -66,7 +66,6 @@ type api struct {
 	inFlight   *atomic.Int64 // bytes of large bodies being held
 	toldFull   *atomic.Int64 // when the log was last told that the disk is full, in Unix seconds
 	buffers    *sync.Pool
-	tokens     *tokens
 	within     *within // a batch; nil: none
 }
 
@@ -90,9 +89,12 @@ func New(c Config) http.Handler {
 		inFlight:   &atomic.Int64{},
 		toldFull:   &atomic.Int64{},
 		buffers:    &sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }},
-		tokens:     &tokens{live: map[string]time.Time{}},
 	}
 	a.accounts = a.hasAccounts()
+	var ok bool
+	if a.eos, ok = newEOS(k); !ok {
+		c.Log.Error("this is no day; the service has no end", "setting", "kinto.eos", "value", k.String("eos"))
+	}
 	if n := k.Int("backoff", 0); n > 0 {
 		a.backoff = []string{strconv.Itoa(n)}
 	}
@@ -128,6 +130,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.cors.common(h, r)
 	if a.backoff != nil && rand.IntN(100) < a.backoffPct {
 		h["Backoff"] = a.backoff
+	}
+	if a.eos.told(h) {
+		a.fail(w, r, errOver)
+		return
 	}
 	path := r.URL.Path
 	if !utf8.ValidString(path) {

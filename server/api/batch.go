@@ -81,7 +81,6 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 	var whole *recorder
 	do := func(s *kinto.Service) (err error) {
 		in.Kinto = s
-		in.giveBack()
 		if o != nil {
 			if whole, err = o.recall(r.Context(), s); whole != nil || err != nil {
 				return err
@@ -100,9 +99,6 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 		err = a.Kinto.Together(r.Context(), about, do)
 	} else {
 		err = do(a.Kinto)
-	}
-	if err != nil {
-		in.giveBack()
 	}
 	if failed, ok := errors.AsType[*subFailed](err); ok {
 		if failed.answer.status != http.StatusConflict {
@@ -140,15 +136,6 @@ func joined(r *http.Request, out []*recorder) *recorder {
 type within struct {
 	known  map[string]kinto.Caller // by Authorization header
 	hashes map[string]string       // of new passwords, by password
-	used   []string                // nonces that were used up
-}
-
-// giveBack makes nonces good again that a transaction used up which is not kept.
-func (a *api) giveBack() {
-	for _, nonce := range a.within.used {
-		a.tokens.keep(nonce)
-	}
-	a.within.used = nil
 }
 
 // subFailed: a request of a batch makes all of it come to nothing.

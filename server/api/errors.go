@@ -36,6 +36,7 @@ var (
 	errSignIn    = &refusal{401, 104, "", "Please authenticate yourself to use this endpoint."}
 	errForbidden = &refusal{403, 121, "", "This user cannot access this resource."}
 	errAccounts  = &refusal{401, 999, "Cannot read accounts.", ""}
+	errOver      = &refusal{410, 202, "", "The service you are trying to connect no longer exists at this location."}
 	errConflict  = &refusal{409, 122, "", "Integrity constraint violated, please retry."}
 )
 

@@ -117,7 +117,7 @@ func (f *feed) look() (*kinto.Answer, error) {
 		return nil, err
 	}
 	req := kinto.Request{Op: kinto.Get, Who: who, List: f.list, Modified: -1}
-	_, err = f.parameters(http.Header{}, f.r.URL.RawQuery, &req)
+	err = f.parameters(http.Header{}, f.r.URL.RawQuery, &req)
 	req.Invalid = err
 	q := &req.Query
 	if f.since < 0 {

@@ -91,6 +91,9 @@ func (a *api) hello(w http.ResponseWriter, r *http.Request) {
 			"readonly": a.readonly, "explicit_permissions": k.Bool("explicit_permissions"), "batch_max_requests": k.Int("batch_max_requests", 0),
 		},
 	}
+	if day := k.String("eos"); day != "" && !a.eos.at.IsZero() {
+		body["eos"] = day
+	}
 	if who.ID != "" {
 		user, err := a.user(r, who)
 		if err != nil {

@@ -30,7 +30,7 @@ func (a *api) permissions(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	req := kinto.Request{Op: listOps[r.Method], Who: who, List: list}
-	_, req.Invalid = a.parameters(w.Header(), r.URL.RawQuery, &req)
+	req.Invalid = a.parameters(w.Header(), r.URL.RawQuery, &req)
 	if req.Fields != nil {
 		req.Fields["id"] = nil
 	}

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,23 +17,23 @@ import (
 
 // parameters reads the query string into req; what it cannot honour is an error,
 // never left out: a filter that is ignored would delete too much.
-func (a *api) parameters(h http.Header, raw string, req *kinto.Request) (used string, err error) {
+func (a *api) parameters(h http.Header, raw string, req *kinto.Request) error {
 	req.Query = kinto.Everything()
 	if req.List.Kind == kinto.Permission {
 		req.Query.Sort = kinto.PermissionSort(nil)
 	}
 	if raw == "" {
-		return "", nil
+		return nil
 	}
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return "", kinto.Invalid("querystring", "", "Malformed query string")
+		return kinto.Invalid("querystring", "", "Malformed query string")
 	}
 	if req.ID != "" {
-		return "", objectParameters(values, req)
+		return objectParameters(values, req)
 	}
 	if req.Op == kinto.Create {
-		return "", nil
+		return nil
 	}
 	q := &req.Query
 	q.Sort = kinto.ParseSort(strings.Join(values["_sort"], ","))
@@ -86,11 +85,11 @@ func (a *api) parameters(h http.Header, raw string, req *kinto.Request) (used st
 		}
 	}
 	if text := values.Get("_token"); text != "" {
-		if used, err = a.tokens.read(text, req); err != nil {
+		if err := readToken(text, req); err != nil {
 			bad = append(bad, err)
 		}
 	}
-	return used, kinto.Problems(bad...)
+	return kinto.Problems(bad...)
 }
 
 // unknownField refuses a field that a restricted kind does not have (§7).
@@ -176,13 +175,6 @@ func stampFilter(q *kinto.Query, op kinto.FilterOp, name string, values []string
 // latest is the latest timestamp that may be asked for: a day ahead.
 func latest() int64 { return time.Now().Add(24 * time.Hour).UnixMilli() }
 
-// tokens are the places where pages of a list end (§7, pagination). One that a
-// deletion gave out is good once.
-type tokens struct {
-	mu   sync.Mutex
-	live map[string]time.Time // nonce of a deletion → when it ends
-}
-
 // token is what _token holds, in base64.
 type token struct {
 	Last   json.RawMessage `json:"last_object"`
@@ -190,49 +182,21 @@ type token struct {
 	Nonce  string          `json:"nonce"`
 }
 
-const (
-	tokenLife = 600 * time.Second
-	tokenMost = 10_000 // of deletions, at a time
-)
-
-// read makes req continue where the token says; the nonce of a deletion is used
-// up by it, and given back when the deletion does not happen.
-func (ts *tokens) read(text string, req *kinto.Request) (used string, err error) {
+// readToken makes req continue where the token says. That of a deletion is good
+// once (§7, pagination), which package kinto sees to.
+func readToken(text string, req *kinto.Request) error {
 	var t token
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || json.Unmarshal(raw, &t) != nil || !req.Query.Continue(bytes.TrimSpace(t.Last)) || t.Offset < 0 {
-		return "", kinto.Invalid("querystring", "", "_token has invalid content")
+		return kinto.Invalid("querystring", "", "_token has invalid content")
 	}
 	if req.Op != kinto.Delete {
-		return "", nil
+		return nil
 	}
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	if until, ok := ts.live[t.Nonce]; !ok || time.Now().After(until) {
-		return "", kinto.Invalid("querystring", "_token", "_token was already used or has expired.")
+	if req.Token = t.Nonce; t.Nonce == "" || len(t.Nonce) > 100 {
+		return kinto.Invalid("querystring", "_token", "_token was already used or has expired.")
 	}
-	delete(ts.live, t.Nonce)
-	return t.Nonce, nil
-}
-
-// keep makes the nonce of a deletion good, once.
-func (ts *tokens) keep(nonce string) {
-	if nonce == "" {
-		return
-	}
-	now := time.Now()
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	if len(ts.live) >= tokenMost {
-		for n, until := range ts.live {
-			if now.After(until) {
-				delete(ts.live, n)
-			}
-		}
-	}
-	if len(ts.live) < tokenMost {
-		ts.live[nonce] = now.Add(tokenLife)
-	}
+	return nil
 }
 
 // nextPage is the URL of the page after an answer.
@@ -241,7 +205,10 @@ func (a *api) nextPage(r *http.Request, req *kinto.Request, ans *kinto.Answer) s
 	if err != nil {
 		panic("api: a query string that was read cannot be read")
 	}
-	t := token{Last: ans.Next, Nonce: "pagination-token-" + uuid.NewString()}
+	t := token{Last: ans.Next, Nonce: ans.Token}
+	if t.Nonce == "" {
+		t.Nonce = "pagination-token-" + uuid.NewString()
+	}
 	if raw, err := base64.StdEncoding.DecodeString(values.Get("_token")); err == nil {
 		var before token
 		if json.Unmarshal(raw, &before) == nil {
@@ -249,9 +216,6 @@ func (a *api) nextPage(r *http.Request, req *kinto.Request, ans *kinto.Answer) s
 		}
 	}
 	t.Offset += len(ans.Objects)
-	if req.Op == kinto.Delete {
-		a.tokens.keep(t.Nonce)
-	}
 	text, err := json.Marshal(t)
 	if err != nil {
 		panic("api: a token cannot be encoded: " + err.Error())

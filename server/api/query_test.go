@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -137,18 +135,32 @@ func TestDeletionOfWhatMatches(t *testing.T) {
 	}
 }
 
-func TestTokensExpire(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ts := &tokens{live: map[string]time.Time{}}
-		ts.keep("n")
-		time.Sleep(tokenLife + time.Second)
-		for range tokenMost {
-			ts.keep(time.Now().String())
+// TestTokensAreOfTheStore: what one node gave out another takes, once.
+func TestTokensAreOfTheStore(t *testing.T) {
+	h, db := newHouse(t, nil)
+	first := &server{t, h}
+	c := h.(*api).Config
+	c.Kinto = kinto.New(db, c.Settings.Kinto)
+	second := &server{t, New(c)}
+	first.must(201, "alice", "PUT /v1/buckets/b", "")
+	first.must(201, "alice", "PUT "+collections+"/c", "")
+	for _, id := range []string{"a", "b", "c", "d"} {
+		first.must(201, "alice", "PUT "+records+"/"+id, "")
+	}
+	next := strings.TrimPrefix(first.must(200, "alice", "DELETE "+records+"?_limit=1", "").header.Get("Next-Page"), "http://example.com")
+	second.must(403, "bob", "DELETE "+next, "")
+	second.must(412, "alice", "DELETE "+next, "", `If-Match: "1"`)
+	if got := ids(second.must(200, "alice", "DELETE "+next, "")); !slices.Equal(got, []string{"c"}) {
+		t.Errorf("deleted %v", got)
+	}
+	for _, s := range []*server{first, second} {
+		if r := s.must(400, "alice", "DELETE "+next, ""); r.body["message"] != "_token was already used or has expired." {
+			t.Error(r.text)
 		}
-		if !time.Now().After(ts.live["n"]) {
-			t.Error("it is still good")
-		}
-	})
+	}
+	if got := ids(first.must(200, "alice", "GET "+records, "")); !slices.Equal(got, []string{"b", "a"}) {
+		t.Errorf("left: %v", got)
+	}
 }
 
 func TestFilterParameters(t *testing.T) {
@@ -215,15 +227,17 @@ func FuzzToken(f *testing.F) {
 	f.Add(`{"last_object":{"last_modified":5},"offset":1,"nonce":"x"}`)
 	f.Add(`{"last_object":[]}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		a := &api{tokens: &tokens{live: map[string]time.Time{}}}
+		a := &api{}
 		req := newRequest()
 		raw := "_token=" + url.QueryEscape(base64Of(text))
-		if _, err := a.parameters(http.Header{}, raw, req); err == nil && text != "" && req.Query.Before < 0 {
+		if err := a.parameters(http.Header{}, raw, req); err == nil && text != "" && req.Query.Before < 0 {
 			t.Fatalf("%s was taken and says nothing", text)
 		}
 	})
 }
 
-func newRequest() *kinto.Request { return &kinto.Request{Op: kinto.Get} }
+func newRequest() *kinto.Request {
+	return &kinto.Request{Op: kinto.Get, List: kinto.List{Kind: kinto.Record}}
+}
 
 func base64Of(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }

@@ -90,11 +90,7 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 		req.Behavior, bad[3] = behavior(r.Header["Response-Behavior"])
 	}
 	req.Cond, bad[1] = conditions(r.Header)
-	used, err := a.parameters(w.Header(), r.URL.RawQuery, &req)
-	bad[2] = err
-	if used != "" && a.within != nil {
-		a.within.used = append(a.within.used, used)
-	}
+	bad[2] = a.parameters(w.Header(), r.URL.RawQuery, &req)
 	if list.Kind == kinto.Account && carries {
 		if err := a.password(r, &req, &bad[0]); err != nil {
 			a.fail(w, r, err)
@@ -104,7 +100,6 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 	req.Invalid = kinto.Problems(bad[:]...)
 	answer, err := a.Kinto.Do(r.Context(), &req)
 	if err != nil {
-		a.tokens.keep(used)
 		a.fail(w, r, a.refused(who, err))
 		return
 	}

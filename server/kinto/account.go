@@ -125,6 +125,9 @@ func (s *Service) deleteAccounts(tx Tx, r *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := turnPage(tx, r, a); err != nil {
+		return nil, err
+	}
 	var gone []Object
 	for i := range a.Objects {
 		old := &a.Objects[i]

@@ -7,16 +7,21 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth bounds nesting, so that no body costs a stack.
-const maxDepth = 100
+// Bounds of one text: nesting, so that none costs a stack, and values, so that none
+// costs many times its size in memory.
+const (
+	maxDepth  = 100
+	maxValues = 100_000
+)
 
 // parser checks JSON (RFC 8259, UTF-8 only) and copies it without insignificant
 // white space and without duplicate keys, of which the last wins. Everything
 // else keeps its bytes: numbers keep their digits, strings their escapes.
 type parser struct {
-	in  []byte
-	pos int
-	out []byte
+	in     []byte
+	pos    int
+	out    []byte
+	values int
 }
 
 // compact returns in, checked and copied.
@@ -66,6 +71,9 @@ func (p *parser) take(c byte) bool {
 func (p *parser) value(depth int) error {
 	if depth > maxDepth {
 		return p.fail(fmt.Sprintf("a depth of at most %d", maxDepth))
+	}
+	if p.values++; p.values > maxValues {
+		return p.fail(fmt.Sprintf("at most %d values", maxValues))
 	}
 	if p.pos >= len(p.in) {
 		return p.fail("a value")

@@ -139,3 +139,13 @@ func BenchmarkParseBody(b *testing.B) {
 		}
 	}
 }
+
+func TestValuesAreBounded(t *testing.T) {
+	list := func(n int) []byte { return []byte("[" + strings.Repeat("1,", n-2) + "1]") }
+	if _, err := compact(list(maxValues)); err != nil {
+		t.Error(err)
+	}
+	if _, err := compact(list(maxValues + 1)); err == nil || !strings.Contains(err.Error(), "at most 100000 values") {
+		t.Errorf("too many: %v", err)
+	}
+}

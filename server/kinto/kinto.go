@@ -112,6 +112,8 @@ type Request struct {
 	Behavior Behavior
 	// Modified is the timestamp a deletion asks for; negative: none.
 	Modified int64
+	// Token is what an Answer said, of a deletion that goes on where another ended.
+	Token string
 	// Hash is the hash of an account's password that was made for this request.
 	Hash string
 	// Invalid is what is wrong with the request's form. It is returned only to
@@ -150,6 +152,7 @@ type Answer struct {
 	Part      []byte   // after a Patch that asked for a part: the attributes to show, as a JSON object
 	Objects   []Object // of a list
 	Next      []byte   // Query.Position to continue from; nil: there is no more
+	Token     string   // to continue a deletion with, once
 	Limit     int      // objects a page may hold
 	Total     int      // Count
 	Timestamp int64    // for ETag and Last-Modified

@@ -114,3 +114,37 @@ func TestSchemasForget(t *testing.T) {
 		}
 	}
 }
+
+// FuzzSchema: whatever is a schema, reading it and looking at a value ends, and what
+// is well formed can be looked at.
+func FuzzSchema(f *testing.F) {
+	for _, seed := range [][2]string{
+		{`{"type":"object","properties":{"a":{"$ref":"#/definitions/a"}},"definitions":{"a":{"type":["string","null"]}}}`, `{"a":1}`},
+		{`{"$schema":"http://json-schema.org/draft-04/schema#","allOf":[{"maximum":1e9}],"not":{"enum":[1,[2]]}}`, `7`},
+		{`{"patternProperties":{"^a\\u0062":{"multipleOf":0.01}},"additionalProperties":false,"unevaluatedProperties":false}`, `{"ab":0.5}`},
+		{`{"$ref":"#","required":["a"],"dependencies":{"a":["b"],"c":{"minItems":1}}}`, `[[],{}]`},
+		{`{"items":[{"uniqueItems":true}],"additionalItems":{"contains":{"const":null}},"if":true,"then":{"$dynamicRef":"#x"}}`, `[[1,1.0],[null]]`},
+		{`{"$id":"https://a.example/x","$defs":{"b":{"$anchor":"b","format":"date"}},"$ref":"#b","propertyNames":{"maxLength":3}}`, `"2020-01-01"`},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, text, value string) {
+		schema, err := compact([]byte(text))
+		if err != nil || schema[0] != '{' {
+			return
+		}
+		v, err := compact([]byte(value))
+		if err != nil {
+			return
+		}
+		ss := newSchemas()
+		_ = ss.wellFormed(append(append([]byte(`{"schema":`), schema...), '}'), "schema")
+		root, err := ss.read(schema)
+		if err != nil {
+			return
+		}
+		if f := examine(root, v); f != nil && f.message == "" {
+			t.Errorf("%s of %s: nothing is said", schema, v)
+		}
+	})
+}

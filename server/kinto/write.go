@@ -1,6 +1,11 @@
 package kinto
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
 
 // write does a Create, Put, Patch or Delete inside a transaction.
 func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
@@ -228,6 +233,9 @@ func (s *Service) deleteList(tx Tx, r *Request) (*Answer, error) {
 	if r.aim != nil {
 		a.Next, a.Limit = r.aim.Next, r.aim.Limit
 	}
+	if err := turnPage(tx, r, a); err != nil {
+		return nil, err
+	}
 	story, err := s.chronicle(tx, r.Who, r.List)
 	if err != nil {
 		return nil, err
@@ -248,6 +256,30 @@ func (s *Service) deleteList(tx Tx, r *Request) (*Answer, error) {
 		a.Timestamp = o.Timestamp
 	}
 	return a, nil
+}
+
+// turnPage uses up the token of a deletion that goes on, and gives out another when
+// there is more. A token is good once: a deletion that is sent twice does not
+// delete twice as much (protocol §7, pagination).
+func turnPage(tx Tx, r *Request, a *Answer) error {
+	const prefix, life = "pagination:", 600 * time.Second
+	if r.Token != "" {
+		there, err := tx.Note(prefix + r.Token)
+		if err != nil {
+			return err
+		}
+		if there == nil {
+			return Invalid("querystring", "_token", "_token was already used or has expired.")
+		}
+		if err := tx.SetNote(prefix+r.Token, nil, time.Time{}); err != nil {
+			return err
+		}
+	}
+	if a.Next == nil {
+		return nil
+	}
+	a.Token = "pagination-token-" + uuid.NewString()
+	return tx.SetNote(prefix+a.Token, []byte{1}, time.Now().Add(life))
 }
 
 // takeAim finds what a deletion in a list is for before the transaction, when that
