@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(*testing.T) kinto.Store) {
 		{"RollBack", rollBack},
 		{"Panic", panics},
 		{"Snapshot", snapshot},
+		{"OneMoment", oneMoment},
 		{"ReadYourWrites", readYourWrites},
 		{"Select", selects},
 		{"Granted", granted},
@@ -381,6 +382,54 @@ func snapshot(t *testing.T, s kinto.Store) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// oneMoment: whatever a reader reads first, the rest is of the same moment.
+func oneMoment(t *testing.T, s kinto.Store) {
+	for name, first := range map[string]func(kinto.Reader) error{
+		"an object": func(tx kinto.Reader) error { _, err := tx.Get(records, "r"); return err },
+		"no object": func(tx kinto.Reader) error { _, err := tx.Get(records, "none"); return err },
+		"two objects": func(tx kinto.Reader) error {
+			_, err := tx.Get(records, "r")
+			_, err2 := tx.Get(others, "r")
+			return errors.Join(err, err2)
+		},
+		"a timestamp":   func(tx kinto.Reader) error { _, _, err := tx.Timestamp(records); return err },
+		"a list":        func(tx kinto.Reader) error { _, _, err := tx.Select(records, kinto.Everything()); return err },
+		"a count":       func(tx kinto.Reader) error { _, err := tx.Count(records, kinto.Everything()); return err },
+		"a fact":        func(tx kinto.Reader) error { _, err := tx.Meta("x"); return err },
+		"a note":        func(tx kinto.Reader) error { _, err := tx.Note("x"); return err },
+		"what is used":  func(tx kinto.Reader) error { _, err := tx.Usage("x"); return err },
+		"an attachment": func(tx kinto.Reader) error { _, err := tx.File("x"); return err },
+	} {
+		for _, l := range []kinto.List{records, others} {
+			mustPut(t, s, l, "r", `{"is":"old"}`)
+		}
+		read(t, s, func(tx kinto.Reader) error {
+			if err := first(tx); err != nil {
+				return err
+			}
+			for _, l := range []kinto.List{records, others} {
+				mustPut(t, s, l, "r", `{"is":"new"}`)
+				mustPut(t, s, l, name, `{}`)
+			}
+			for _, l := range []kinto.List{others, records} {
+				o, err := tx.Get(l, "r")
+				if o == nil || string(o.Data) != `{"is":"old"}` || err != nil {
+					t.Errorf("after %s: %v, %v", name, o, err)
+				}
+				ts, _, err := tx.Timestamp(l)
+				found, _, err2 := tx.Select(l, kinto.Everything())
+				if len(found) == 0 || found[0].Timestamp != ts || found[0].ID != "r" {
+					t.Errorf("after %s: the list is at %d and has %v", name, ts, found)
+				}
+				if err := errors.Join(err, err2); err != nil {
+					t.Error(err)
+				}
+			}
+			return nil
+		})
+	}
 }
 
 // readYourWrites: what was answered is seen by every later read, whatever is cached.
