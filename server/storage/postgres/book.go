@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"runtime"
@@ -378,7 +379,7 @@ func (b *book) dirty() bool {
 
 // errDoubt: the server warned while it committed. It does so when it gives up
 // waiting for a standby.
-var errDoubt = errors.New("the server warned while it committed; what was written may not be on its standby")
+var errDoubt = fmt.Errorf("%w: the server warned while it committed; what was written may not be on its standby", kinto.ErrUnavailable)
 
 // commit sends what was written and commits, in one round trip.
 func (b *book) commit() error {
