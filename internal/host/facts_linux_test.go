@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -44,5 +45,19 @@ func TestThisMachine(t *testing.T) {
 	exe, _ := os.Executable()
 	if path, deleted := ProcessFile(os.Getpid()); path != exe || deleted {
 		t.Errorf("this process runs %q, %t", path, deleted)
+	}
+}
+
+func TestMemory(t *testing.T) {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kb int64
+	if _, err := fmt.Sscanf(string(text), "MemTotal: %d kB", &kb); err != nil {
+		t.Fatal(err)
+	}
+	if got := Memory(); got != kb<<10 {
+		t.Errorf("%d, and %d kB in /proc/meminfo", got, kb)
 	}
 }
