@@ -23,6 +23,49 @@ type Query struct {
 // Everything is the Query for all live objects.
 func Everything() Query { return Query{Since: -1, Before: -1} }
 
+// AppendKey appends a text that is the same for queries that want the same, and
+// another for others, whoever asks: Granted is not in it.
+func (q *Query) AppendKey(b []byte) []byte {
+	text := func(s string) {
+		b = append(strconv.AppendInt(b, int64(len(s)), 10), ':')
+		b = append(b, s...)
+	}
+	list := func(all []string) {
+		b = append(strconv.AppendInt(b, int64(len(all)), 10), '[')
+		for _, s := range all {
+			text(s)
+		}
+	}
+	since, before := q.Bounds()
+	for _, n := range []int64{since, before, int64(q.Limit)} {
+		b = append(strconv.AppendInt(b, n, 10), ',')
+	}
+	b = strconv.AppendBool(b, q.Tombstones)
+	b = strconv.AppendBool(b, q.IDs != nil)
+	list(q.IDs)
+	values := func(all [][]byte) {
+		b = append(strconv.AppendInt(b, int64(len(all)), 10), '[')
+		for _, v := range all {
+			b = strconv.AppendBool(b, v != nil)
+			text(string(v))
+		}
+	}
+	for i := range q.Filters {
+		f := &q.Filters[i]
+		text(string(f.Op))
+		list(f.Field)
+		values(f.Values)
+	}
+	b = append(b, ';')
+	for _, k := range q.Sort {
+		b = strconv.AppendBool(b, k.Falling)
+		list(k.Field)
+	}
+	b = strconv.AppendBool(b, q.After != nil)
+	values(q.After)
+	return b
+}
+
 // Key is one thing to sort by.
 type Key struct {
 	Field   Field

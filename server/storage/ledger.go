@@ -23,6 +23,7 @@ type tally struct {
 	live, tombstones int64 // objects
 	bytes            int64 // of the data of live objects
 	files            int64 // bytes of attachments
+	version          int64 // one more with each transaction that changes what the list holds
 }
 
 // page is one list.
@@ -32,6 +33,9 @@ type page struct {
 	moved bool  // in this transaction: who watches wants to hear of it
 	job   int   // the last one that changed it
 }
+
+// move says that the list changes, in this transaction.
+func (p *page) move() { p.moved, p.version = true, p.kept.version+1 }
 
 // was is a list before the job changed it; nil: not there.
 type was struct {
@@ -101,7 +105,7 @@ func (g *ledger) write(c *conn) error {
 		if p.tally == p.kept {
 			continue
 		}
-		err := c.do("list_set").int(1, p.pk).int(2, p.ts).int(3, p.live).int(4, p.tombstones).int(5, p.bytes).int(6, p.files).run()
+		err := c.do("list_set").int(1, p.pk).int(2, p.ts).int(3, p.live).int(4, p.tombstones).int(5, p.bytes).int(6, p.files).int(7, p.version).run()
 		if err != nil {
 			return err
 		}

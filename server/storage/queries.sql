@@ -17,11 +17,11 @@ RELEASE job
 ROLLBACK TO job
 
 -- name: list
-SELECT pk, ts, live, tombstones, bytes, files FROM lists WHERE parent = ?1 AND kind = ?2
+SELECT pk, ts, live, tombstones, bytes, files, version FROM lists WHERE parent = ?1 AND kind = ?2
 -- name: list_add
 INSERT INTO lists (parent, kind, ts) VALUES (?1, ?2, ?3) RETURNING pk
 -- name: list_set
-UPDATE lists SET ts = ?2, live = ?3, tombstones = ?4, bytes = ?5, files = ?6 WHERE pk = ?1
+UPDATE lists SET ts = ?2, live = ?3, tombstones = ?4, bytes = ?5, files = ?6, version = ?7 WHERE pk = ?1
 -- name: lists
 SELECT parent FROM lists WHERE kind = ?1 ORDER BY parent
 -- name: totals

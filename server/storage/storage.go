@@ -55,6 +55,7 @@ const patience = 10 * time.Second
 type SQLite struct {
 	path    string
 	cache   *cache
+	shelf   *shelf
 	writer  *writer
 	readers chan *conn // those at rest
 	size    int
@@ -100,7 +101,7 @@ func Open(ctx context.Context, path string, log *slog.Logger) (db *SQLite, err e
 	if err := prepareFile(c); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	db = &SQLite{path: path, cache: newCache(), size: max(4, 2*runtime.GOMAXPROCS(0)), log: log}
+	db = &SQLite{path: path, cache: newCache(), shelf: newShelf(), size: max(4, 2*runtime.GOMAXPROCS(0)), log: log}
 	db.writer = newWriter(c, db.cache, newReserve(path, log), log)
 	db.readers = make(chan *conn, db.size)
 	for range db.size {
@@ -196,7 +197,7 @@ func (db *SQLite) Read(ctx context.Context, fn func(kinto.Reader) error) (err er
 	if c == nil {
 		return fmt.Errorf("%w: it is closed", kinto.ErrUnavailable)
 	}
-	v := &view{ctx: ctx, c: c, cache: db.cache, generation: db.cache.now()}
+	v := &view{ctx: ctx, c: c, cache: db.cache, generation: db.cache.now(), shelf: db.shelf}
 	defer func() {
 		if e := v.close(); err == nil {
 			err = e

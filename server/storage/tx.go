@@ -56,14 +56,14 @@ func (t *tx) Tick(l kinto.List, want int64) (int64, error) {
 		if p, err = t.add(l, max(now, want)); err != nil {
 			return 0, err
 		}
-		p.moved = true
+		p.move()
 		if want < 0 {
 			want = p.ts
 		}
 		return want, nil
 	}
 	t.ledger.change(l, p)
-	p.moved = true
+	p.move()
 	switch {
 	case want > p.ts:
 		p.ts = want
@@ -135,7 +135,7 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 		object = t.c.inserted()
 	}
 	t.ledger.change(l, p)
-	p.moved = true
+	p.move()
 	switch {
 	case added:
 	case old != nil:

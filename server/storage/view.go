@@ -17,9 +17,12 @@ type view struct {
 	c          *conn
 	cache      *cache
 	generation uint64
-	begun      bool    // a transaction is open on c
-	own        bool    // this transaction changed what the cache holds: leave the cache alone
-	ledger     *ledger // of a Tx
+	begun      bool       // a transaction is open on c
+	own        bool       // this transaction changed what the cache holds: leave the cache alone
+	ledger     *ledger    // of a Tx
+	shelf      *shelf     // not of a Tx
+	seenList   kinto.List // whose page was read last; not of a Tx
+	seen       *page
 	arena      []byte
 }
 
@@ -72,6 +75,9 @@ func (v *view) page(l kinto.List) (*page, error) {
 			return p, nil
 		}
 	}
+	if v.seen != nil && v.seenList == l {
+		return v.seen, nil
+	}
 	if err := v.open(); err != nil {
 		return nil, err
 	}
@@ -80,11 +86,13 @@ func (v *view) page(l kinto.List) (*page, error) {
 	if !found {
 		return nil, err
 	}
-	p := &page{tally: tally{pk: s.number(0), ts: s.number(1), live: s.number(2), tombstones: s.number(3), bytes: s.number(4), files: s.number(5)}}
+	p := &page{tally: tally{pk: s.number(0), ts: s.number(1), live: s.number(2), tombstones: s.number(3), bytes: s.number(4), files: s.number(5), version: s.number(6)}}
 	s.reset()
 	p.kept = p.tally
 	if v.ledger != nil {
 		v.ledger.pages[l] = p
+	} else {
+		v.seenList, v.seen = l, p
 	}
 	if !v.own {
 		v.cache.addList(l, p.pk, v.generation)
@@ -165,6 +173,26 @@ func list(words []string) string {
 
 // Select implements kinto.Reader.
 func (v *view) Select(l kinto.List, q kinto.Query) ([]kinto.Object, bool, error) {
+	if v.shelf == nil || q.Granted != nil {
+		return v.selectNow(l, q)
+	}
+	p, err := v.page(l)
+	if p == nil {
+		return nil, false, err
+	}
+	key := string(q.AppendKey(nil))
+	if s, ok := v.shelf.get(p, key); ok {
+		return s.found, s.more, nil
+	}
+	found, more, err := v.selectNow(l, q)
+	if err == nil && (len(found) > shelfFew || len(q.Filters) > 0 || len(q.Sort) > 1) {
+		v.shelf.put(p, key, selected{found, more})
+	}
+	return found, more, err
+}
+
+// selectNow is Select from the database itself.
+func (v *view) selectNow(l kinto.List, q kinto.Query) ([]kinto.Object, bool, error) {
 	ordered := q.IDs == nil && (len(q.Sort) == 0 || q.Oldest())
 	page := kinto.NewPage(&q, ordered)
 	err := v.scan(l, &q, func(o *kinto.Object) bool {

@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(*testing.T) kinto.Store) {
 		{"OneMoment", oneMoment},
 		{"ReadYourWrites", readYourWrites},
 		{"Select", selects},
+		{"SelectAgain", selectAgain},
 		{"Granted", granted},
 		{"Pages", pages},
 		{"Groups", groups},
@@ -859,4 +860,113 @@ func manyWriters(t *testing.T, s kinto.Store) {
 		}
 		return err
 	})
+}
+
+// selectAgain: whatever a list was asked before, the answer is of now.
+func selectAgain(t *testing.T, s kinto.Store) {
+	for i := range 40 {
+		mustPut(t, s, records, fmt.Sprintf("r%02d", i), fmt.Sprintf(`{"n":%d}`, i*7%40))
+	}
+	even, err := kinto.ParseFilter("in_n", []string{"0,2,4,6,8,10,12"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	queries := map[string]kinto.Query{
+		"all": kinto.Everything(), "oldest": kinto.Everything(), "by n": kinto.Everything(), "filtered": kinto.Everything(), "since": kinto.Everything(), "ten": kinto.Everything(), "tombstones": kinto.Everything(),
+	}
+	for name, q := range queries {
+		switch name {
+		case "oldest":
+			q.Sort = kinto.ParseSort("last_modified")
+		case "by n":
+			q.Sort = kinto.ParseSort("n")
+		case "filtered":
+			q.Filters = []kinto.Filter{even}
+		case "since":
+			read(t, s, func(tx kinto.Reader) error {
+				o, err := tx.Get(records, "r05")
+				q.Since = o.Timestamp
+				return err
+			})
+		case "ten":
+			q.Limit = 10
+		case "tombstones":
+			q.Tombstones = true
+		}
+		queries[name] = q
+	}
+	ask := func() map[string]string {
+		out := map[string]string{}
+		for name, q := range queries {
+			read(t, s, func(tx kinto.Reader) error {
+				found, more, err := tx.Select(records, q)
+				text := fmt.Sprint(more)
+				for i := range found {
+					text += string(found[i].AppendJSON(nil))
+				}
+				out[name] = text
+				return err
+			})
+		}
+		return out
+	}
+	first := ask()
+	if diff := cmp.Diff(first, ask()); diff != "" {
+		t.Errorf("asked twice: %s", diff)
+	}
+	for name, text := range first {
+		for other, same := range first {
+			if name != other && text == same && !(name == "all" && other == "tombstones" || name == "tombstones" && other == "all") {
+				t.Errorf("%s and %s are answered the same", name, other)
+			}
+		}
+	}
+	// Each kind of change shows in every answer it concerns, also one that leaves
+	// the list's timestamp and the number of bytes as they are.
+	past := func(id, data string, ts int64) func(kinto.Tx) error {
+		return func(tx kinto.Tx) error {
+			old, err := tx.Get(records, id)
+			if err != nil {
+				return err
+			}
+			if ts, err = tx.Tick(records, ts); err != nil {
+				return err
+			}
+			return tx.Put(records, &kinto.Object{ID: id, Timestamp: ts, Data: []byte(data)}, old)
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func(kinto.Tx) error
+		shows  []string
+	}{
+		{"a new one of the past", past("past", `{"n":2}`, 1000), []string{"all", "oldest", "by n", "filtered", "tombstones"}},
+		{"the same size", past("past", `{"n":3}`, 2000), []string{"all", "oldest", "by n", "filtered", "tombstones"}},
+		{"a new one", past("new", `{"n":9}`, -1), []string{"all", "oldest", "by n", "since", "ten", "tombstones"}},
+		{"a deletion", func(tx kinto.Tx) error {
+			old, err := tx.Get(records, "r30")
+			if err != nil {
+				return err
+			}
+			ts, err := tx.Tick(records, -1)
+			if err != nil {
+				return err
+			}
+			return tx.Put(records, &kinto.Object{ID: "r30", Timestamp: ts, Deleted: true}, old)
+		}, []string{"all", "oldest", "by n", "since", "tombstones"}},
+		{"all of it", func(tx kinto.Tx) error { return tx.Purge("/buckets/b") }, []string{"all", "oldest", "by n", "filtered", "since", "ten", "tombstones"}},
+	} {
+		before := ask()
+		write(t, s, c.change)
+		after := ask()
+		for _, name := range c.shows {
+			if before[name] == after[name] {
+				t.Errorf("%s does not show in %s: %.200s", c.name, name, after[name])
+			}
+		}
+	}
+	mustPut(t, s, records, "again", `{}`)
+	if got := ask()["all"]; !strings.Contains(got, `"id":"again"`) || strings.Contains(got, "r00") {
+		t.Errorf("made again: %.200s", got)
+	}
 }
