@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log"
 	"log/slog"
@@ -56,12 +57,16 @@ func (s *server) chain(next http.HandlerFunc) http.Handler {
 	l := s.Settings.Limits
 	slow := seconds(l.BodySeconds)
 	upload := s.uploadLimit()
+	verbose := s.Log.Enabled(context.Background(), slog.LevelDebug)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), slow: slow, id: rand.Uint64()}
 		start := time.Now()
 		defer func() {
 			if p := recover(); p != nil {
 				s.broken(a, r, p)
+			}
+			if !verbose {
+				return
 			}
 			s.Log.Debug("request", "id", a.id, "method", method(r.Method), "path", template(r.URL.Path), "status", a.status, "took", time.Since(start))
 		}()

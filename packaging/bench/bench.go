@@ -139,6 +139,23 @@ func (b *bench) yardstick(method string, clients int, bytes func() int, body []b
 	}
 }
 
+// oldestOf is the timestamp of the last record of a page, the newest first.
+func oldestOf(addr, path string) (int64, error) {
+	raw, err := one(addr, 200, "GET", path, nil)
+	if err != nil {
+		return 0, err
+	}
+	var page struct {
+		Data []struct {
+			LastModified int64 `json:"last_modified"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(raw, &page); err != nil {
+		return 0, err
+	}
+	return page.Data[len(page.Data)-1].LastModified, nil
+}
+
 // store measures Foyer on one storage.
 func (b *bench) store(name, data string, env ...string) (err error) {
 	p, err := startFoyer(b.binary, data, env...)
@@ -187,20 +204,11 @@ func (b *bench) store(name, data string, env ...string) (err error) {
 	}
 	since := func(collection string) (func() (result, error), error) {
 		path := bucket + collection + "/records?_limit=1000"
-		raw, err := one(p.addr, 200, "GET", path, nil)
+		from, err := oldestOf(p.addr, path)
 		if err != nil {
 			return nil, err
 		}
-		var page struct {
-			Data []struct {
-				LastModified int64 `json:"last_modified"`
-			} `json:"data"`
-		}
-		if err := json.Unmarshal(raw, &page); err != nil {
-			return nil, err
-		}
-		from := page.Data[len(page.Data)-1].LastModified - 1
-		return fixed("GET", fmt.Sprintf("%s%s/records?_since=%d", bucket, collection, from), 8, 200), nil
+		return fixed("GET", fmt.Sprintf("%s%s/records?_since=%d", bucket, collection, from-1), 8, 200), nil
 	}
 	collections := map[string]int{"small": b.small, "middle": b.middle, "large": b.large}
 	measure := func(what, aim string, least float64, mine func() (result, error), other func() (result, error)) (result, error) {
@@ -228,6 +236,19 @@ func (b *bench) store(name, data string, env ...string) (err error) {
 	}
 	size = probe.bytes
 	if _, err = measure(fmt.Sprintf("list 100 of %d, 8 clients", b.middle), "≥ 0.30", 0.30, list, b.yardstick("GET", 8, bytes, nil)); err != nil {
+		return err
+	}
+	newest, err := oldestOf(p.addr, bucket+"middle/records?_limit=1")
+	if err != nil {
+		return err
+	}
+	elsewhere := func() (result, error) {
+		r, _, err := job{addr: p.addr, clients: 8, want: 200, next: func(i int) []byte {
+			return request("GET", fmt.Sprintf("%smiddle/records?_limit=100&_before=%d", bucket, newest-int64(i*37%(b.middle/2))), auth, nil)
+		}}.run(b.slice, 0)
+		return r, err
+	}
+	if _, err := measure("the same, each time from elsewhere", "", 0, elsewhere, b.yardstick("GET", 8, bytes, nil)); err != nil {
 		return err
 	}
 	thousand, err := since("large")
