@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import Kinto from "kinto-http";
+import nodeFetch from "node-fetch";
 import { basic, jeannine, start } from "./foyer.js";
 
 const KintoClient = Kinto.default ?? Kinto;
@@ -113,4 +114,86 @@ test("permissions are added and taken away", async () => {
   assert.deepEqual((await notes.getPermissions()).read, ["system.Authenticated"]);
   await notes.removePermissions({ read: ["system.Authenticated"] });
   assert.equal((await notes.getPermissions()).read, undefined);
+});
+
+test("files beside records, history, and the past of a collection", async () => {
+  const server = await start({
+    KINTO_INCLUDES: "kinto.plugins.default_bucket kinto.plugins.accounts kinto.plugins.history kinto_attachment",
+  });
+  try {
+    // Under Node this client makes forms that only node-fetch sends as such.
+    const owner = new KintoClient(server.url.replace(/\/$/, ""), { headers: jeannine, fetchFunc: nodeFetch });
+    await owner.createBucket("b");
+    const bucket = owner.bucket("b");
+    await bucket.createCollection("c");
+    const list = bucket.collection("c");
+    const dataURL = "data:text/plain;name=note.txt;base64," + Buffer.from("hello").toString("base64");
+    await list.addAttachment(dataURL, { id: "with-file", title: "x" });
+    const { data } = await list.getRecord("with-file");
+    assert.deepEqual([data.title, data.attachment.filename, data.attachment.size], ["x", "note.txt", 5]);
+    assert.equal(await (await fetch(data.attachment.location)).text(), "hello");
+    await list.removeAttachment("with-file");
+    assert.equal((await list.getRecord("with-file")).data.attachment, null);
+
+    await list.createRecord({ id: "r", n: 1 });
+    const { last_modified: then } = await list.listRecords();
+    await list.updateRecord({ id: "r", n: 2 });
+    await list.createRecord({ id: "later" });
+    const past = await list.listRecords({ at: Number(then) });
+    assert.deepEqual(past.data.map((r) => [r.id, r.n]).sort(), [["r", 1], ["with-file", undefined]]);
+    const { data: entries } = await bucket.listHistory({ filters: { resource_name: "record", record_id: "r" } });
+    assert.deepEqual(entries.map((e) => [e.action, e.user_id]), [["update", "account:jeannine"], ["create", "account:jeannine"]]);
+  } finally {
+    await server.stop();
+  }
+});
+
+test("what I may do, and where", async () => {
+  const server = await start({ KINTO_EXPERIMENTAL_PERMISSIONS_ENDPOINT: "true" });
+  try {
+    const owner = new KintoClient(server.url.replace(/\/$/, ""), { headers: jeannine });
+    await owner.createBucket("b");
+    await owner.bucket("b").createCollection("c");
+    const { data } = await owner.listPermissions();
+    const bucket = data.find((p) => p.uri === "/buckets/b");
+    assert.ok(bucket.permissions.includes("collection:create"));
+    assert.ok(data.some((p) => p.uri === "/buckets/b/collections/c" && p.permissions.includes("record:create")));
+  } finally {
+    await server.stop();
+  }
+});
+
+test("accounts: made by anybody where the settings say so, and changed by their own", async () => {
+  const server = await start({ KINTO_ACCOUNT_CREATE_PRINCIPALS: "system.Everyone" });
+  try {
+    const url = server.url.replace(/\/$/, "");
+    await new KintoClient(url).createAccount("paul", "first password");
+    const as = (word) => new KintoClient(url, { headers: { Authorization: basic("paul", word) } });
+    assert.equal((await as("first password").fetchUser()).id, "account:paul");
+    const changed = await fetch(`${url}/accounts/paul`, {
+      method: "PATCH", body: JSON.stringify({ data: { password: "second password" } }),
+      headers: { Authorization: basic("paul", "first password"), "Content-Type": "application/json" },
+    });
+    assert.equal(changed.status, 200);
+    assert.equal((await as("second password").fetchUser()).id, "account:paul");
+    assert.equal(await as("first password").fetchUser(), undefined);
+    await assert.rejects(new KintoClient(url).createAccount("paul", "stolen"), (e) => e.response?.status === 401);
+  } finally {
+    await server.stop();
+  }
+});
+
+test("a collection's schema is kept to", async () => {
+  const server = await start({ KINTO_EXPERIMENTAL_COLLECTION_SCHEMA_VALIDATION: "true" });
+  try {
+    const owner = new KintoClient(server.url.replace(/\/$/, ""), { headers: jeannine });
+    await owner.createBucket("b");
+    await owner.bucket("b").createCollection("c", { data: { schema: { type: "object", required: ["title"], properties: { title: { type: "string" } } } } });
+    const list = owner.bucket("b").collection("c");
+    await list.createRecord({ title: "good" });
+    await assert.rejects(list.createRecord({ title: 1 }), (e) => e.response?.status === 400);
+    await assert.rejects(list.createRecord({}), (e) => e.response?.status === 400);
+  } finally {
+    await server.stop();
+  }
 });
