@@ -27,7 +27,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -39,7 +38,6 @@ import (
 	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/certs"
 	"github.com/foyer-server/foyer/server/kinto"
-	"github.com/foyer-server/foyer/server/storage"
 	"github.com/foyer-server/foyer/server/web"
 )
 
@@ -75,6 +73,7 @@ func Run(ctx context.Context, cfg Config) error {
 type server struct {
 	Config
 	store store
+	apart bool // the storage is another machine's: no restart of ours mends it
 	owner web.Claimer
 	certs *certs.Certs // nil with PlainHTTP
 	kinto *kinto.Service
@@ -85,13 +84,7 @@ type server struct {
 	port  int // of HTTPS, as clients know it
 }
 
-// store is what the server itself asks of the storage.
-type store interface {
-	Health(ctx context.Context) error
-	Close() error
-}
-
-// open opens the rooms, the two that wait for the disk side by side.
+// open opens the rooms.
 func open(ctx context.Context, cfg Config) (_ *server, err error) {
 	set := cfg.Settings
 	s := &server{Config: cfg, port: set.HTTPSPort}
@@ -100,28 +93,15 @@ func open(ctx context.Context, cfg Config) (_ *server, err error) {
 			s.port = tcp.Port
 		}
 	}
-	var wg sync.WaitGroup
-	var certsErr error
-	if !cfg.PlainHTTP {
-		wg.Go(func() {
-			s.certs, certsErr = certs.New(ctx, certs.Config{
-				Dir: filepath.Join(set.Data, "certificates"), Name: set.Name, Addresses: set.Addresses, Log: cfg.Log,
-			})
-		})
-	}
-	db, err := storage.Open(ctx, filepath.Join(set.Data, "data.db"), cfg.Log)
-	wg.Wait()
-	if err == nil {
-		s.store = db
-	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if err = errors.Join(err, certsErr); err != nil {
+	if err = s.openStore(ctx); err != nil {
 		return nil, err
 	}
+	db := s.store
 	a := auth.New(db, set.Kinto, set.Data, cfg.Log)
 	if err = takeOffer(ctx, a, cfg.Log); err != nil {
 		return nil, err

@@ -216,6 +216,12 @@ func (s *Supervisor) serverCheck() health.Check {
 				Severity: health.Error, What: hint.T("The server cannot reach its data.", "Le serveur n'accède plus à ses données."),
 				Did: hint.T("Foyer starts it anew.", "Foyer le relance."), Do: hint.T("Check the disk; `sudo foyer logs` shows more.", "Vérifiez le disque ; `sudo foyer logs` en dit plus."),
 			}
+		case c.state == stateHealthy && f.Storage != "":
+			return health.Finding{
+				Severity: health.Error, What: hint.T("The server cannot reach its database.", "Le serveur n'accède plus à sa base de données."),
+				Did: hint.T("Visitors are asked to come again; it goes on by itself.", "Les visiteurs sont priés de revenir ; il reprend de lui-même."),
+				Do:  hint.T("Check the database server; `sudo foyer logs` shows more.", "Vérifiez le serveur de base de données ; `sudo foyer logs` en dit plus."),
+			}
 		case c.state == stateHealthy:
 			return health.Finding{What: hint.T("The server answers.", "Le serveur répond.")}
 		case c.state == stateStarting && time.Since(c.since) < 15*time.Second:

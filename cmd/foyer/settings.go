@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,10 +30,7 @@ func (a *app) settingsCmd() *cobra.Command {
 			var lines []settingLine
 			add := func(key, dflt string, means hint.Text) {
 				value, source := s.Get(key)
-				if strings.Contains(key, "secret") && value != "" {
-					value = "********"
-				}
-				lines = append(lines, settingLine{key, value, dflt, or(source, "default"), means.In(a.lang)})
+				lines = append(lines, settingLine{key, config.Shown(key, value), dflt, or(source, "default"), means.In(a.lang)})
 			}
 			for _, k := range config.Keys {
 				add(k.Name, k.Default, k.Means)

@@ -44,6 +44,7 @@ type Settings struct {
 	Name      string   `toml:"name"`
 	Language  string   `toml:"language"`
 	Data      string   `toml:"data"`
+	Database  string   `toml:"database"`
 	HTTPPort  int      `toml:"http_port"`
 	HTTPSPort int      `toml:"https_port"`
 	Addresses []string `toml:"addresses"`
@@ -217,7 +218,7 @@ func (s *Settings) Get(key string) (text, source string) {
 
 func (s *Settings) field(key string) any {
 	return map[string]any{
-		"name": &s.Name, "language": &s.Language, "data": &s.Data, "http_port": &s.HTTPPort, "https_port": &s.HTTPSPort,
+		"name": &s.Name, "language": &s.Language, "data": &s.Data, "database": &s.Database, "http_port": &s.HTTPPort, "https_port": &s.HTTPSPort,
 		"addresses": &s.Addresses, "limits.body": &s.Limits.Body, "limits.header": &s.Limits.Header,
 		"limits.header_seconds": &s.Limits.HeaderSeconds, "limits.body_seconds": &s.Limits.BodySeconds,
 		"limits.idle_seconds": &s.Limits.IdleSeconds, "limits.connections": &s.Limits.Connections,
@@ -242,6 +243,12 @@ var Keys = []Key{
 	{"data", SystemData, hint.T("Folder that holds the data.", "Dossier où vivent les données."), func(s *Settings) error {
 		if !filepath.IsAbs(s.Data) || filepath.Clean(s.Data) == "/" {
 			return Allowed(hint.T("a folder as an absolute path, e.g. /var/lib/foyer", "un dossier par son chemin absolu, p. ex. /var/lib/foyer"))
+		}
+		return nil
+	}},
+	{"database", "", hint.T("PostgreSQL database that several servers can share: postgres://USER:PASSWORD@HOST/NAME, or host=HOST dbname=NAME. Empty: SQLite in the data folder.", "Base PostgreSQL que plusieurs serveurs peuvent partager : postgres://UTILISATEUR:MOTDEPASSE@HÔTE/NOM, ou host=HÔTE dbname=NOM. Vide : SQLite dans le dossier des données."), func(s *Settings) error {
+		if s.Database != "" && !isPostgres(s.Database) && !wordsRE.MatchString(s.Database) {
+			return Allowed(hint.T("postgres://…, words like host=… dbname=…, or empty", "postgres://…, des mots comme host=… dbname=…, ou vide"))
 		}
 		return nil
 	}},

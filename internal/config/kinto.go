@@ -55,6 +55,8 @@ var KintoKeys = []KintoKey{
 	{"userid_hmac_secret", KintoString, "", hint.T("Secret that turns the credentials of the policy basicauth into user ids. Empty: one is made once and kept with the data.", "Secret qui change les identifiants de la méthode basicauth en identités. Vide : un secret est créé une fois et gardé avec les données.")},
 	{"default_bucket_hmac_secret", KintoString, "", hint.T("Secret that names each caller's own bucket, /buckets/default. Empty: the one of userid_hmac_secret.", "Secret qui nomme le bucket personnel de chacun, /buckets/default. Vide : celui de userid_hmac_secret.")},
 	{"explicit_permissions", KintoBool, "true", hint.T("Whoever writes an object is added to its writers.", "Qui écrit un objet est ajouté à ses rédacteurs.")},
+	{"storage_url", KintoString, "", hint.T("Address of the database, when it is postgres:// or postgresql:// and the setting database is empty; another is passed over.", "Adresse de la base, si elle commence par postgres:// ou postgresql:// et que le réglage database est vide ; une autre est ignorée.")},
+	{"storage_backend", KintoString, "", hint.T("Passed over: the address of the database says what it is.", "Ignoré : l'adresse de la base dit ce qu'elle est.")},
 	{"project_name", KintoString, "foyer", hint.T("What this server tells clients it is.", "Ce que ce serveur dit être aux clients.")},
 	{"project_docs", KintoString, "https://kinto.readthedocs.io/", hint.T("Where clients are told the documentation is.", "Où les clients apprennent que se trouve la documentation.")},
 	{"readonly", KintoBool, "false", hint.T("Refuse every write.", "Refuser toute écriture.")},

@@ -13,7 +13,8 @@
 // not valid yet because the clock went back, is replaced within the handshake
 // that would have served it; a disk that is full or read-only stops no renewal.
 //
-// Threat model. Whoever steals the data folder holds the intermediate's key and
+// Threat model. Whoever steals the data folder, or the database where Shared is one,
+// holds the intermediate's key and
 // can impersonate this server, and nobody else: root and intermediate both carry
 // critical name constraints (RFC 5280 §4.2.1.10) that permit this server's own
 // names and private addresses only, and the root's key was never written. A
@@ -51,9 +52,12 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 )
 
-// Config is what New needs. All fields are required but Addresses.
+// Config is what New needs. All fields are required but Addresses and Shared.
 type Config struct {
-	Dir       string       // folder of everything kept; made when missing, for its owner only
+	Dir string // folder of everything kept; made when missing, for its owner only
+	// Shared is where certificates and the home CA are kept instead, so that several
+	// servers of one name show the same; nil: in Dir. The root is in Dir, too.
+	Shared    certmagic.Storage
 	Name      string       // the server is NAME.local and NAME.home.arpa
 	Addresses []string     // further names and private addresses it is called by
 	Log       *slog.Logger // never sees a key
@@ -67,7 +71,7 @@ type Certs struct {
 	names   []string // lower case; primary first
 	ips     []netip.Addr
 
-	files    *files
+	storage  certmagic.Storage
 	cache    *certmagic.Cache
 	kept     *certmagic.Config // names kept ready and renewed in the background
 	onDemand *certmagic.Config // everything, at a handshake
@@ -105,7 +109,7 @@ const (
 // certificates. Errors are those of the disk. Close it.
 func New(ctx context.Context, cfg Config) (*Certs, error) { return open(ctx, cfg, usual) }
 
-func open(_ context.Context, cfg Config, t tuning) (*Certs, error) {
+func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 	c := &Certs{log: cfg.Log, came: map[netip.Addr]bool{}, mended: map[string]time.Time{}}
 	name := strings.ToLower(cfg.Name)
 	c.primary = name + ".local"
@@ -130,13 +134,15 @@ func open(_ context.Context, cfg Config, t tuning) (*Certs, error) {
 		return nil, err
 	}
 	var err error
-	if c.ca, err = openHomeCA(filepath.Join(cfg.Dir, "home-ca"), name, c.names, cfg.Log); err != nil {
+	if c.ca, err = openHomeCA(ctx, filepath.Join(cfg.Dir, "home-ca"), cfg.Shared, name, c.names, cfg.Log); err != nil {
 		return nil, err
 	}
 	c.ca.tuning, c.ca.also = t, c.ips
 
 	zl := zapTo(cfg.Log)
-	c.files = newFiles(cfg.Dir, cfg.Log)
+	if c.storage = cfg.Shared; c.storage == nil {
+		c.storage = newFiles(cfg.Dir, cfg.Log)
+	}
 	c.cache = certmagic.NewCache(certmagic.CacheOptions{
 		Capacity: 2 * maxAddresses, Logger: zl,
 		GetConfigForCert: func(cert certmagic.Certificate) (*certmagic.Config, error) {
@@ -147,7 +153,7 @@ func open(_ context.Context, cfg Config, t tuning) (*Certs, error) {
 		},
 	})
 	common := certmagic.Config{
-		Issuers: []certmagic.Issuer{c.ca}, Storage: c.files, Logger: zl, OnEvent: c.onEvent,
+		Issuers: []certmagic.Issuer{c.ca}, Storage: c.storage, Logger: zl, OnEvent: c.onEvent,
 		OCSP:       certmagic.OCSPConfig{DisableStapling: true}, // nobody answers for the home CA
 		DisableARI: true, DisableStorageCheck: true,
 		ShouldEmitFunc: func(event string) bool { return event != "tls_get_certificate" },
@@ -191,7 +197,7 @@ func (c *Certs) prepare(ctx context.Context) {
 
 // tidy removes what an earlier home CA issued and what is over.
 func (c *Certs) tidy(ctx context.Context) error {
-	issuers, err := c.files.List(ctx, "certificates", false)
+	issuers, err := c.storage.List(ctx, "certificates", false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -200,12 +206,12 @@ func (c *Certs) tidy(ctx context.Context) error {
 	}
 	for _, prefix := range issuers {
 		if strings.HasPrefix(prefix, "certificates/"+issuerPrefix) && prefix != certmagic.StorageKeys.CertsPrefix(c.ca.IssuerKey()) {
-			if err := c.files.Delete(ctx, prefix); err != nil {
+			if err := c.storage.Delete(ctx, prefix); err != nil {
 				return err
 			}
 		}
 	}
-	return certmagic.CleanStorage(ctx, c.files, certmagic.CleanStorageOptions{
+	return certmagic.CleanStorage(ctx, c.storage, certmagic.CleanStorageOptions{
 		Logger: zapTo(c.log), Interval: day, ExpiredCerts: true, ExpiredCertGracePeriod: 14 * day,
 	})
 }
@@ -322,7 +328,7 @@ func (c *Certs) mend(ctx context.Context, name string) bool {
 	}
 	c.mended[name] = time.Now()
 	key := c.ca.IssuerKey()
-	if err := c.files.Delete(ctx, certmagic.StorageKeys.CertsSitePrefix(key, name)); err != nil {
+	if err := c.storage.Delete(ctx, certmagic.StorageKeys.CertsSitePrefix(key, name)); err != nil {
 		c.log.Warn("a certificate that does not work cannot be removed", "name", name, "err", err)
 	}
 	c.cache.RemoveManaged([]certmagic.SubjectIssuer{{Subject: name, IssuerKey: key}})

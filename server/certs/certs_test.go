@@ -512,7 +512,7 @@ func TestRenewalIsServed(t *testing.T) {
 
 func (f *fixture) stored(t *testing.T, name string) *x509.Certificate {
 	t.Helper()
-	data, err := f.files.Load(t.Context(), certmagic.StorageKeys.SiteCert(f.ca.IssuerKey(), name))
+	data, err := f.storage.Load(t.Context(), certmagic.StorageKeys.SiteCert(f.ca.IssuerKey(), name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -592,7 +592,7 @@ func TestTornLeafIsMadeAnew(t *testing.T) {
 			before.wg.Wait()
 			before.mustServe(t, "", ip, ip)
 			for _, site := range []string{name + ".local", ip} {
-				c.tear(t, strings.TrimSuffix(before.files.Filename(certmagic.StorageKeys.SiteCert(before.ca.IssuerKey(), site)), ".crt"))
+				c.tear(t, strings.TrimSuffix(before.storage.(*files).Filename(certmagic.StorageKeys.SiteCert(before.ca.IssuerKey(), site)), ".crt"))
 			}
 			after := start(t, dir, name, usual)
 			after.mustServe(t, name+".local", "10.0.0.1", name+".local")
@@ -725,4 +725,34 @@ func FuzzParseHomeCA(f *testing.F) {
 			t.Error("half a CA was taken for a whole one")
 		}
 	})
+}
+
+// TestServersShareACA: servers that start together make one home CA, and each puts
+// its root where people find it.
+func TestServersShareACA(t *testing.T) {
+	shared := newFiles(t.TempDir(), slog.New(slog.DiscardHandler))
+	var wg sync.WaitGroup
+	roots := make([]string, 3)
+	for i := range roots {
+		dir := t.TempDir()
+		wg.Go(func() {
+			c, err := New(context.Background(), Config{Dir: dir, Shared: shared, Name: "shared", Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			roots[i] = string(c.RootPEM())
+			if here, err := os.ReadFile(filepath.Join(dir, "home-ca", "root.crt")); err != nil || string(here) != roots[i] {
+				t.Errorf("%s, %v", here, err)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "home-ca", "intermediate.pem")); err == nil {
+				t.Error("the key of the CA is in the folder, too")
+			}
+		})
+	}
+	wg.Wait()
+	if roots[0] == "" || roots[0] != roots[1] || roots[1] != roots[2] {
+		t.Error("they have different roots")
+	}
 }

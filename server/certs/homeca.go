@@ -46,6 +46,9 @@ var _ certmagic.Issuer = (*homeCA)(nil)
 
 const issuerPrefix = "home-"
 
+// sharedCA is the key of the CA where servers share it.
+const sharedCA = "home-ca/intermediate.pem"
+
 // epoch is when this was written: no clock that shows an earlier time is right.
 // A machine without a battery clock starts somewhere in the past; certificates
 // made then must hold for visitors whose clocks are right.
@@ -71,11 +74,11 @@ func private(ip netip.Addr) bool {
 	return slices.ContainsFunc(privateNets, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// openHomeCA loads the CA in dir, or makes one for the DNS names. A CA that
+// openHomeCA loads the CA in dir, or where servers share it, or makes one for the DNS names. A CA that
 // permits more than the names stays: names taken out of the settings ask nobody
 // to trust again. A CA is never replaced for what the clock says: a machine with
 // a wrong date must not lose everybody's trust.
-func openHomeCA(dir, name string, names []string, log *slog.Logger) (*homeCA, error) {
+func openHomeCA(ctx context.Context, dir string, shared certmagic.Storage, name string, names []string, log *slog.Logger) (_ *homeCA, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make the folder of the home CA: %w", err)
 	}
@@ -83,7 +86,18 @@ func openHomeCA(dir, name string, names []string, log *slog.Logger) (*homeCA, er
 		return nil, err
 	}
 	path := filepath.Join(dir, "intermediate.pem")
-	data, err := os.ReadFile(path)
+	read := func() ([]byte, error) { return os.ReadFile(path) }
+	keep := func(data []byte) error { return atomicfile.Write(path, data, 0o600) }
+	if shared != nil {
+		// Servers that start together make one, and the others find it.
+		if err := shared.Lock(ctx, sharedCA); err != nil {
+			return nil, fmt.Errorf("cannot wait for another server to make the home CA: %w", err)
+		}
+		defer func() { err = errors.Join(err, shared.Unlock(context.WithoutCancel(ctx), sharedCA)) }()
+		read = func() ([]byte, error) { return shared.Load(ctx, sharedCA) }
+		keep = func(data []byte) error { return shared.Store(ctx, sharedCA, data) }
+	}
+	data, err := read()
 	first := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !first {
 		return nil, fmt.Errorf("cannot read the home CA: %w", err)
@@ -98,7 +112,7 @@ func openHomeCA(dir, name string, names []string, log *slog.Logger) (*homeCA, er
 		if ca, data, err = makeHomeCA(name, names); err != nil {
 			return nil, fmt.Errorf("cannot make the home CA: %w", err)
 		}
-		if err := atomicfile.Write(path, data, 0o600); err != nil {
+		if err := keep(data); err != nil {
 			return nil, err
 		}
 	}

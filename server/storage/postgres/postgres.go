@@ -21,7 +21,8 @@
 // them at once.
 //
 // Watching is by NOTIFY, which is a hint and no more: now and then everybody is
-// woken (watch.go). What was deleted is swept by one node at a time (sweep.go).
+// woken (watch.go). What was deleted is swept by one node at a time (sweep.go). Nodes
+// share their certificates, too (certificates.go).
 //
 // The schema is in sql/*.sql, numbered, forward only (schema.go).
 package postgres
@@ -75,7 +76,8 @@ const (
 	lanes = 4
 	// patience is how long a write may wait before Health complains.
 	patience = 10 * time.Second
-	// limit is how long a transaction of ours may take before it is given up.
+	// limit is how long a transaction that writes, or one statement that reads, may
+	// take before it is given up: the server may have vanished without a word.
 	limit = 30 * time.Second
 	// dialing is how long it may take to reach a server.
 	dialing = 5 * time.Second
@@ -91,8 +93,9 @@ type DB struct {
 	seed   maphash.Seed
 	log    *slog.Logger
 
-	changes  *changes      // to be told to other nodes
-	dirt     chan struct{} // one token: there is something to sweep
+	changes  *changes        // to be told to other nodes
+	dirt     chan struct{}   // one token: there is something to sweep
+	running  context.Context // until stop
 	stop     context.CancelFunc
 	helpers  sync.WaitGroup // goroutines that run until stop
 	closings sync.WaitGroup // reads that are being ended
@@ -145,7 +148,7 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (db *DB, err error)
 		return nil, err
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	db.stop = stop
+	db.running, db.stop = run, stop
 	for i := range db.lanes {
 		db.lanes[i] = newLane(db)
 		go db.lanes[i].run()

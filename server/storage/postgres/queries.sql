@@ -193,3 +193,20 @@ DELETE FROM floors WHERE ts <= $1 AND parent <> '#'
 
 -- name: quick
 SELECT count(*) FROM (SELECT 1 FROM lists LIMIT 1) AS one
+
+-- name: certificate_set
+INSERT INTO certificates (key, value, modified) VALUES ($1, $2, clock_timestamp())
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, modified = excluded.modified
+-- name: certificate
+SELECT value, modified FROM certificates WHERE key = $1
+-- name: certificates_below
+SELECT key FROM certificates WHERE $1::text = '' OR (key > $1::text || '/' AND key < $1::text || '0') ORDER BY key
+-- name: certificates_remove
+DELETE FROM certificates WHERE key = $1::text OR (key > $1::text || '/' AND key < $1::text || '0')
+-- name: certificate_lock
+INSERT INTO certificate_locks AS l (name, holder, until) VALUES ($1, $2, clock_timestamp() + $3::bigint * interval '1 millisecond')
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE l.until < clock_timestamp()
+-- name: certificate_renew
+UPDATE certificate_locks SET until = clock_timestamp() + $3::bigint * interval '1 millisecond' WHERE name = $1 AND holder = $2
+-- name: certificate_unlock
+DELETE FROM certificate_locks WHERE name = $1 AND holder = $2

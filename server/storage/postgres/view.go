@@ -37,7 +37,9 @@ func (s *snapshot) each(name string, fn func(row) bool, args ...any) error {
 	if s.conn == nil {
 		return s.begin(name, fn, args)
 	}
-	rows, err := s.conn.Query(s.ctx, statement(name), args...)
+	ctx, cancel := context.WithTimeout(s.ctx, limit)
+	defer cancel()
+	rows, err := s.conn.Query(ctx, statement(name), args...)
 	if err == nil {
 		err = drain(rows, fn)
 	}
@@ -56,8 +58,10 @@ func (s *snapshot) generation() (int64, error) {
 // begin begins the snapshot and runs its first statement, if any. A connection that
 // turns out to be dead says that others are, too: once, it is tried on a new one.
 func (s *snapshot) begin(name string, fn func(row) bool, args []any) error {
+	ctx, cancel := context.WithTimeout(s.ctx, limit)
+	defer cancel()
 	for again := true; ; again = false {
-		conn, err := s.db.pool.Acquire(s.ctx)
+		conn, err := s.db.pool.Acquire(ctx)
 		if err != nil {
 			return s.fail(err)
 		}
@@ -67,7 +71,7 @@ func (s *snapshot) begin(name string, fn func(row) bool, args []any) error {
 		if name != "" {
 			b.Queue(statement(name), args...)
 		}
-		br := conn.SendBatch(s.ctx, b)
+		br := conn.SendBatch(ctx, b)
 		_, err = br.Exec()
 		if err == nil {
 			err = br.QueryRow().Scan(&s.gen)
@@ -86,7 +90,7 @@ func (s *snapshot) begin(name string, fn func(row) bool, args []any) error {
 		}
 		dead := conn.Conn().IsClosed()
 		s.db.end(conn)
-		if !again || !dead || s.ctx.Err() != nil {
+		if !again || !dead || ctx.Err() != nil {
 			return s.fail(err)
 		}
 		s.db.pool.Reset()

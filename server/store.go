@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"github.com/caddyserver/certmagic"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/certs"
+	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/storage"
+	"github.com/foyer-server/foyer/server/storage/postgres"
+)
+
+// store is what the server asks of the storage.
+type store interface {
+	kinto.Store
+	Health(ctx context.Context) error
+	Close() error
+}
+
+// openStore opens the storage and the certificates: side by side when both wait
+// for this machine's disk, one in the other when there is a database that several
+// servers share.
+func (s *server) openStore(ctx context.Context) error {
+	set := s.Settings
+	if address := set.PostgreSQL(); address != "" {
+		s.apart = true
+		db, err := postgres.Open(ctx, address, s.Log)
+		if err != nil {
+			return unreachable(err)
+		}
+		s.store = db
+		return s.openCerts(ctx, db.Certificates())
+	}
+	var wg sync.WaitGroup
+	var certsErr error
+	wg.Go(func() { certsErr = s.openCerts(ctx, nil) })
+	db, err := storage.Open(ctx, filepath.Join(set.Data, "data.db"), s.Log)
+	wg.Wait()
+	if err == nil {
+		s.store = db
+	}
+	return errors.Join(err, certsErr)
+}
+
+func (s *server) openCerts(ctx context.Context, shared certmagic.Storage) (err error) {
+	if s.PlainHTTP {
+		return nil
+	}
+	s.certs, err = certs.New(ctx, certs.Config{
+		Dir: filepath.Join(s.Settings.Data, "certificates"), Shared: shared,
+		Name: s.Settings.Name, Addresses: s.Settings.Addresses, Log: s.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("cannot open the certificates: %w", err)
+	}
+	return nil
+}
+
+// unreachable tells what to do about a database of another machine.
+func unreachable(err error) error {
+	if hint.Find(err) != nil {
+		return err
+	}
+	return hint.New("database-unreachable",
+		hint.T("The PostgreSQL database cannot be used.", "La base PostgreSQL est inutilisable."),
+		hint.T("Foyer did not start; nothing was changed.", "Foyer n'a pas démarré ; rien n'a été changé."),
+		hint.T("Check that its server runs, and the setting `database`; `sudo foyer logs` says why.", "Vérifiez que son serveur tourne, et le réglage `database` ; `sudo foyer logs` dit pourquoi.")).
+		Because(err)
+}
