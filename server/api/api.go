@@ -104,6 +104,7 @@ func New(c Config) http.Handler {
 // Header values that never change; nobody appends to them.
 var (
 	headerJSON    = []string{"application/json"}
+	headerText    = []string{"text/plain; charset=utf-8"}
 	headerHTML    = []string{"text/html; charset=utf-8"}
 	headerNosniff = []string{"nosniff"}
 	headerCSP     = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; "}

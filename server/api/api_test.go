@@ -173,6 +173,11 @@ func TestHello(t *testing.T) {
 		s.must(200, "", "GET /v1/"+path, "")
 	}
 	s.must(405, "", "POST /v1/__version__", "")
+	for accept, want := range map[string]string{"text/html": "application/json", "text/plain": "text/plain; charset=utf-8", "application/json, text/plain, */*": "application/json"} {
+		if got := s.must(200, "", "GET /v1/", "", "Accept: "+accept).header.Get("Content-Type"); got != want {
+			t.Errorf("Accept: %s: %s", accept, got)
+		}
+	}
 }
 
 func TestRedirects(t *testing.T) {
@@ -351,8 +356,9 @@ func TestLifeOfARecord(t *testing.T) {
 	s.must(201, "alice", "PUT "+path+"2", `{"data":{"n":2}}`, "If-None-Match: *")
 	for _, line := range []string{"PUT " + path + "3", "POST " + records} {
 		for _, match := range []string{"*", `"12"`} {
-			if r := s.must(412, "alice", line, `{"data":{}}`, "If-Match: "+match); r.body["details"] != nil {
-				t.Errorf("details of nothing: %s", r.text)
+			r := s.must(412, "alice", line, `{"data":{}}`, "If-Match: "+match)
+			if list := s.must(200, "alice", "GET "+records, "").header.Get("ETag"); r.body["details"] != nil || r.header.Get("ETag") != list {
+				t.Errorf("nothing is there: %s, ETag %s, the list's %s", r.text, r.header.Get("ETag"), list)
 			}
 		}
 	}
@@ -704,7 +710,7 @@ func TestCORS(t *testing.T) {
 	s = start(t, map[string]string{"cors_origins": "https://home.example https://*.lan", "backoff": "7"})
 	for origin, want := range map[string]string{"https://home.example": "https://home.example", "https://pi.lan": "https://pi.lan", "https://evil.example": ""} {
 		r := s.do("", "GET /v1/", "", "Origin: "+origin)
-		if got := r.header.Get("Access-Control-Allow-Origin"); got != want || r.header.Get("Backoff") != "7" {
+		if got := r.header.Get("Access-Control-Allow-Origin"); got != want || r.header.Get("Vary") != "Origin" || r.header.Get("Backoff") != "7" {
 			t.Errorf("%s: %q, Backoff %q", origin, got, r.header.Get("Backoff"))
 		}
 	}

@@ -34,16 +34,18 @@ var (
 // common sets what every answer has.
 func (c *cors) common(h http.Header, r *http.Request) {
 	h["Access-Control-Expose-Headers"] = headerExposed
-	origin := r.Header["Origin"]
-	if len(origin) == 0 {
-		return
+	origin, all := r.Header["Origin"], slices.Contains(c.origins, "*")
+	if !all {
+		// Also of an answer that no page may read: a cache that keeps it is not to
+		// give it to a page that may.
+		h["Vary"] = headerOrigin
 	}
 	switch {
-	case slices.Contains(c.origins, "*"):
+	case len(origin) == 0:
+	case all:
 		h["Access-Control-Allow-Origin"] = headerAny
 	case c.allows(origin[0]):
 		h["Access-Control-Allow-Origin"] = origin[:1]
-		h["Vary"] = headerOrigin
 	}
 }
 

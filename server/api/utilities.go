@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -62,5 +64,15 @@ func (a *api) document(w http.ResponseWriter, r *http.Request, status int, v any
 	if err != nil {
 		panic("api: an answer cannot be encoded: " + err.Error())
 	}
+	if wantsText(r) {
+		w.Header()["Content-Type"] = headerText
+	}
 	a.write(w, r, status, body)
+}
+
+// wantsText reports whether a client takes text and no JSON: utilities say the same
+// to it, and call it text (§1).
+func wantsText(r *http.Request) bool {
+	accept := r.Header["Accept"]
+	return !accepts(accept) && slices.ContainsFunc(accept, func(h string) bool { return strings.Contains(strings.ToLower(h), "text/plain") })
 }

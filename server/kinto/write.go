@@ -23,11 +23,7 @@ func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
 		return nil, s.notThere(&sc, r)
 	}
 	if err := r.Cond.object(old); err != nil {
-		if e, ok := err.(*ModifiedError); ok && !s.holds(r.Who, &sc, old, need{r.List.Kind, "read"}) {
-			// If-None-Match: * is answered to those who may only create, too.
-			e.Existing = nil
-		}
-		return nil, err
+		return nil, s.modified(tx, r, &sc, old, err)
 	}
 	switch r.Op {
 	case Create:
@@ -51,6 +47,27 @@ func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
 		return s.put(tx, r, &sc, r.ID, old)
 	}
 	return s.delete(tx, r, old)
+}
+
+// modified completes the error of a precondition that does not hold.
+func (s *Service) modified(tx Reader, r *Request, sc *scope, old *Object, err error) error {
+	e, ok := err.(*ModifiedError)
+	switch {
+	case !ok:
+	case old == nil:
+		// There is no object: the timestamp is that of the list, if it has one.
+		ts, has, err := tx.Timestamp(r.List)
+		if err != nil {
+			return err
+		}
+		if has {
+			e.Timestamp = ts
+		}
+	case !s.holds(r.Who, sc, old, need{r.List.Kind, "read"}):
+		// If-None-Match: * is answered to those who may only create, too.
+		e.Existing = nil
+	}
+	return err
 }
 
 // put makes the object what the request says, over old or anew.
