@@ -230,3 +230,46 @@ func TestCodesAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// docs/compatibility.md says which test shows what: each is there, of Go and of the clients.
+func TestCompatibilityIsShown(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/compatibility.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	for _, root := range []string{"../../server", "../../packaging/clients"} {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.Name() == "node_modules":
+				return filepath.SkipDir
+			case !strings.HasSuffix(path, "_test.go") && !strings.HasSuffix(path, ".test.js"):
+				return nil
+			}
+			text, err := os.ReadFile(path)
+			tests.Write(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := regexp.MustCompile(`(?m)^\| §\d+ [^|]+ \| [^|]+ \|([^|]*)\|[^|]*\|$`).FindAllStringSubmatch(string(doc), -1)
+	if all := strings.Count(string(doc), "\n| §"); all == 0 || all != len(rows) {
+		t.Errorf("of %d rows, %d have the form that can be counted", all, len(rows))
+	}
+	for _, name := range regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w*`).FindAllString(string(doc), -1) {
+		if !strings.Contains(tests.String(), "\nfunc "+name+"(") {
+			t.Errorf("docs/compatibility.md names %s, which is not there", name)
+		}
+	}
+	for _, row := range rows {
+		for _, said := range regexp.MustCompile(`"[^"]+"`).FindAllString(row[1], -1) {
+			if !strings.Contains(tests.String(), "test("+said+",") {
+				t.Errorf("docs/compatibility.md names the clients' test %s, which is not there", said)
+			}
+		}
+	}
+}
