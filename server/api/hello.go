@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -60,12 +61,7 @@ func plugin(name string) func(*api) bool {
 // policy is on when callers may say who they are by it.
 func policy(name string) func(*api) bool {
 	return func(a *api) bool {
-		for _, p := range a.Auth.Policies() {
-			if p == name {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(a.Auth.Policies(), name)
 	}
 }
 

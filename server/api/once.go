@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -168,8 +169,6 @@ func (a *api) ready(ctx context.Context) error {
 // replay answers with what was recorded.
 func (a *api) replay(w http.ResponseWriter, r *http.Request, answer *recorder) {
 	h := w.Header()
-	for name, values := range answer.header {
-		h[name] = values
-	}
+	maps.Copy(h, answer.header)
 	a.write(w, r, answer.status, answer.body.Bytes())
 }

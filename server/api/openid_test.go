@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -98,9 +99,7 @@ func (p *identity) settings(more map[string]string) map[string]string {
 		"multiauth.policies": "google account", "multiauth.policy.google.use": "kinto.plugins.openid.OpenIDConnectPolicy",
 		"multiauth.policy.google.issuer": p.url, "multiauth.policy.google.client_id": "foyer", "multiauth.policy.google.client_secret": "s3cret",
 	}
-	for name, value := range more {
-		out[name] = value
-	}
+	maps.Copy(out, more)
 	return out
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -381,12 +382,7 @@ func (ss *schemas) conform(text []byte, o *Object, ignored []string) error {
 		keep = append(keep, field{text: append(name, quote(o.ID)...)})
 	}
 	skips := func(name []byte) bool {
-		for _, i := range ignored {
-			if string(name) == i {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(ignored, string(name))
 	}
 	for _, f := range fields(o.Data) {
 		if !skips(f.key) {

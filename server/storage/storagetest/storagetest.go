@@ -900,11 +900,12 @@ func selectAgain(t *testing.T, s kinto.Store) {
 		for name, q := range queries {
 			read(t, s, func(tx kinto.Reader) error {
 				found, more, err := tx.Select(records, q)
-				text := fmt.Sprint(more)
+				var text strings.Builder
+				text.WriteString(fmt.Sprint(more))
 				for i := range found {
-					text += string(found[i].AppendJSON(nil))
+					text.WriteString(string(found[i].AppendJSON(nil)))
 				}
-				out[name] = text
+				out[name] = text.String()
 				return err
 			})
 		}
