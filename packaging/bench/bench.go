@@ -124,7 +124,9 @@ func (b *bench) versus(mine, other func() (result, error)) (r result, ratio floa
 		if err != nil {
 			return r, 0, err
 		}
-		ratios = append(ratios, a.rate/o.rate)
+		if o.rate > 0 { // a yardstick that got nothing done in so short a time says nothing
+			ratios = append(ratios, a.rate/o.rate)
+		}
 	}
 	r.rate, r.p50, r.p99 = median(rates), time.Duration(median(p50s)), time.Duration(median(p99s))
 	return r, median(ratios), nil
