@@ -27,6 +27,7 @@ func (a *Auth) checkAccount(ctx context.Context, name, password string) (bool, e
 	}
 	hash := ""
 	err := a.store.Read(ctx, func(tx kinto.Reader) error {
+		hash = ""
 		o, err := tx.Get(accounts(name), name)
 		if o != nil {
 			hash = gjson.GetBytes(o.Data, "password").Str

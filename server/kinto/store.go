@@ -9,7 +9,8 @@ import (
 // PostgreSQL implement it; storagetest says what they promise.
 type Store interface {
 	// Read runs fn over one snapshot: everything fn reads is of one moment.
-	// Calls run side by side. fn must not keep the Reader.
+	// Calls run side by side. fn must not keep the Reader. It may be run more
+	// than once, so it sets its results anew each time; what counts is the last.
 	Read(ctx context.Context, fn func(Reader) error) error
 
 	// Write runs fn in a transaction and returns once its effects survive a

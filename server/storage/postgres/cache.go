@@ -33,6 +33,13 @@ func newCache() *cache {
 	return &cache{objects: map[objectKey]*kinto.Object{}, in: map[string][]string{}}
 }
 
+// now is the generation the cache is of.
+func (c *cache) now() int64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.generation
+}
+
 // hasObject reports whether it may be worth asking for the generation.
 func (c *cache) hasObject(l kinto.List, id string) bool {
 	c.mu.RLock()

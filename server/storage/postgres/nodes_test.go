@@ -250,24 +250,24 @@ func takenAwayIsGoneEverywhere(t *testing.T, c *pgtest.Cluster) {
 			t.Fatal(err)
 		}
 		for _, db := range []*DB{there, here, there} {
-			err := db.Read(t.Context(), func(tx kinto.Reader) error {
-				o, err := tx.Get(buckets, "b")
-				if err != nil || string(o.Permissions) != string(want) {
-					t.Errorf("round %d: %v, %v", i, o, err)
-				}
-				in, err := tx.Groups(member)
-				if len(in) != 1 {
-					t.Errorf("round %d: in %v", i, in)
-				}
-				if i == 0 {
+			var o *kinto.Object
+			var in, out []string
+			err := db.Read(t.Context(), func(tx kinto.Reader) (err error) {
+				if o, err = tx.Get(buckets, "b"); err != nil {
 					return err
 				}
-				out, err2 := tx.Groups("bob" + strconv.Itoa(i-1))
-				if len(out) != 0 {
-					t.Errorf("round %d: still in %v", i, out)
+				if in, err = tx.Groups(member); err != nil {
+					return err
 				}
-				return errors.Join(err, err2)
+				out, err = tx.Groups("bob" + strconv.Itoa(i-1))
+				return err
 			})
+			if err == nil && (o == nil || string(o.Permissions) != string(want)) {
+				t.Errorf("round %d: %v", i, o)
+			}
+			if len(in) != 1 || len(out) != 0 {
+				t.Errorf("round %d: in %v, still in %v", i, in, out)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}

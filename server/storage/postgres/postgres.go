@@ -101,6 +101,8 @@ type DB struct {
 	closings sync.WaitGroup // reads that are being ended
 	mu       sync.Mutex
 	closed   bool
+	asking   bool    // somebody asks for the generation
+	next     *asking // the question after that
 }
 
 var _ kinto.Store = (*DB)(nil)
@@ -219,9 +221,30 @@ func (db *DB) Read(ctx context.Context, fn func(kinto.Reader) error) error {
 	if closed {
 		return fmt.Errorf("%w: %w", kinto.ErrUnavailable, errClosed)
 	}
-	s := &snapshot{db: db, ctx: ctx}
+	wrong, err := db.read(ctx, fn, false)
+	if wrong {
+		_, err = db.read(ctx, fn, true)
+	}
+	return err
+}
+
+// read runs fn once. Unless proven is asked for, what the cache says is believed
+// until it is proven; wrong: it is not so, and all fn did may be wrong too.
+func (db *DB) read(ctx context.Context, fn func(kinto.Reader) error, proven bool) (wrong bool, err error) {
+	s := &snapshot{db: db, ctx: ctx, proven: proven}
 	defer s.close()
-	return fn(&view{ctx: ctx, src: s, cache: db.cache})
+	err = fn(&view{ctx: ctx, src: s, cache: db.cache})
+	switch {
+	case s.stale:
+		return true, nil
+	case s.believed && s.conn == nil && !s.failed:
+		generation, e := db.fresh(ctx)
+		if e != nil {
+			return false, e
+		}
+		return generation != s.gen, err
+	}
+	return false, err
 }
 
 // Write implements kinto.Store.

@@ -27,10 +27,14 @@ type source interface {
 // snapshot is the source of one Read. It begins with the first thing asked for, in
 // the same round trip.
 type snapshot struct {
-	db   *DB
-	ctx  context.Context
-	conn *pgxpool.Conn
-	gen  int64
+	db       *DB
+	ctx      context.Context
+	conn     *pgxpool.Conn
+	gen      int64 // of the snapshot, or what is believed to be
+	proven   bool  // nothing is to be believed
+	believed bool  // gen was not asked for
+	stale    bool  // and it is another
+	failed   bool  // it could not be begun
 }
 
 func (s *snapshot) each(name string, fn func(row) bool, args ...any) error {
@@ -47,10 +51,14 @@ func (s *snapshot) each(name string, fn func(row) bool, args ...any) error {
 }
 
 func (s *snapshot) generation() (int64, error) {
-	if s.conn == nil {
+	switch {
+	case s.conn != nil || s.believed:
+	case s.proven:
 		if err := s.begin("", nil, nil); err != nil {
 			return 0, err
 		}
+	default:
+		s.believed, s.gen = true, s.db.cache.now()
 	}
 	return s.gen, nil
 }
@@ -63,6 +71,7 @@ func (s *snapshot) begin(name string, fn func(row) bool, args []any) error {
 	for again := true; ; again = false {
 		conn, err := s.db.pool.Acquire(ctx)
 		if err != nil {
+			s.failed = true
 			return s.fail(err)
 		}
 		b := &pgx.Batch{}
@@ -72,9 +81,10 @@ func (s *snapshot) begin(name string, fn func(row) bool, args []any) error {
 			b.Queue(statement(name), args...)
 		}
 		br := conn.SendBatch(ctx, b)
+		var generation int64
 		_, err = br.Exec()
 		if err == nil {
-			err = br.QueryRow().Scan(&s.gen)
+			err = br.QueryRow().Scan(&generation)
 		}
 		if err == nil && name != "" {
 			var rows pgx.Rows
@@ -86,11 +96,16 @@ func (s *snapshot) begin(name string, fn func(row) bool, args []any) error {
 		err = errors.Join(err, br.Close())
 		if err == nil {
 			s.conn = conn
+			if s.stale = s.believed && generation != s.gen; s.stale {
+				return errStale
+			}
+			s.gen = generation
 			return nil
 		}
 		dead := conn.Conn().IsClosed()
 		s.db.end(conn)
 		if !again || !dead || ctx.Err() != nil {
+			s.failed = true
 			return s.fail(err)
 		}
 		s.db.pool.Reset()
