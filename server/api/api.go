@@ -171,14 +171,8 @@ func isVersion(s string) bool {
 // route finds the endpoint; rest is the path after "/v1/".
 func (a *api) route(w http.ResponseWriter, r *http.Request, rest string) {
 	if u := utilities[rest]; u != nil {
-		switch r.Method {
-		case http.MethodOptions:
-			a.cors.preflight(a, w, r, []string{"GET", "HEAD", "OPTIONS"})
-		case http.MethodGet, http.MethodHead:
+		if a.readOnly(w, r) {
 			u(a, w, r)
-		default:
-			w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
-			a.fail(w, r, errMethod)
 		}
 		return
 	}
@@ -214,6 +208,21 @@ func (a *api) route(w http.ResponseWriter, r *http.Request, rest string) {
 	default:
 		a.fail(w, r, errNotHere)
 	}
+}
+
+// readOnly reports whether a request for what can only be read asks to read it; it
+// answers any other.
+func (a *api) readOnly(w http.ResponseWriter, r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		return true
+	case http.MethodOptions:
+		a.cors.preflight(a, w, r, []string{"GET", "HEAD", "OPTIONS"})
+	default:
+		w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
+		a.fail(w, r, errMethod)
+	}
+	return false
 }
 
 // place is what a path below /v1 names: a list, an object of it, its attachment, or

@@ -307,14 +307,7 @@ func (a *api) fileType(l kinto.List, ext, said string) string {
 // for a digest by Want-Repr-Digest (RFC 9530), it reads them once before, to see
 // that they are what was put, and says so.
 func (a *api) file(w http.ResponseWriter, r *http.Request, location string) {
-	switch r.Method {
-	case http.MethodOptions:
-		a.cors.preflight(a, w, r, []string{"GET", "HEAD", "OPTIONS"})
-		return
-	case http.MethodGet, http.MethodHead:
-	default:
-		w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
-		a.fail(w, r, errMethod)
+	if !a.readOnly(w, r) {
 		return
 	}
 	f, err := a.Kinto.File(r.Context(), location)

@@ -21,14 +21,7 @@ func snapshotAt(path string) (l kinto.List, at string, ok bool) {
 
 // snapshot answers with the records of a collection as they were.
 func (a *api) snapshot(w http.ResponseWriter, r *http.Request, l kinto.List, at string) {
-	switch r.Method {
-	case http.MethodOptions:
-		a.cors.preflight(a, w, r, []string{"GET", "HEAD", "OPTIONS"})
-		return
-	case http.MethodGet, http.MethodHead:
-	default:
-		w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
-		a.fail(w, r, errMethod)
+	if !a.readOnly(w, r) {
 		return
 	}
 	who, err := a.who(r)

@@ -25,14 +25,7 @@ func (a *api) openid(w http.ResponseWriter, r *http.Request, rest string) {
 		a.fail(w, r, errNotHere)
 		return
 	}
-	switch r.Method {
-	case http.MethodOptions:
-		a.cors.preflight(a, w, r, []string{"GET", "HEAD", "OPTIONS"})
-		return
-	case http.MethodGet, http.MethodHead:
-	default:
-		w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
-		a.fail(w, r, errMethod)
+	if !a.readOnly(w, r) {
 		return
 	}
 	p := a.Auth.Provider(name)
