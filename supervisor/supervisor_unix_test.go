@@ -199,7 +199,8 @@ func TestHungServerIsReplaced(t *testing.T) {
 	if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	s := r.until(t, "replaced", func(s control.Status) bool { return healthy(s) && s.Server.Restarts == 1 })
+	// On a busy machine the new one, too, may be slow enough to be replaced.
+	s := r.until(t, "replaced", func(s control.Status) bool { return healthy(s) && s.Server.Restarts >= 1 })
 	if second := r.pid(t); second == first {
 		t.Errorf("still pid %d", second)
 	}

@@ -127,7 +127,7 @@ func children(pid int) []int {
 		return nil
 	}
 	var out []int
-	for _, f := range strings.Fields(string(text)) {
+	for f := range strings.FieldsSeq(string(text)) {
 		if n, err := strconv.Atoi(f); err == nil {
 			out = append(out, n)
 		}
@@ -136,7 +136,7 @@ func children(pid int) []int {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, t := range tasks {
 		if text, err := os.ReadFile(t); err == nil && !strings.Contains(t, fmt.Sprintf("/task/%d/", pid)) {
-			for _, f := range strings.Fields(string(text)) {
+			for f := range strings.FieldsSeq(string(text)) {
 				if n, err := strconv.Atoi(f); err == nil {
 					out = append(out, n)
 				}
