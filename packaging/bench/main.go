@@ -30,7 +30,7 @@ type dose struct {
 }
 
 var (
-	whole = dose{10_000, 100_000, 1_000_000, 3, 2 * time.Second}
+	whole = dose{10_000, 100_000, 1_000_000, 3, time.Second}
 	quick = dose{1_000, 5_000, 20_000, 3, 300 * time.Millisecond}
 )
 
