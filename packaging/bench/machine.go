@@ -65,7 +65,7 @@ func facts(dir, binary string, d dose) []string {
 	return []string{
 		fmt.Sprintf("%s, %s", time.Now().UTC().Format("2 January 2006"), said(binary, "--version")),
 		fmt.Sprintf("%d cores of %s; Linux %s; %s; file system %s", runtime.NumCPU(), cpu, said("uname", "-r"), runtime.Version(), said("stat", "-f", "-c", "%T", dir)),
-		fmt.Sprintf("PocketBase %s; %s", pocketbase, said("/bin/sh", "-c", "ls /usr/lib/postgresql/*/bin/postgres | tail -1 | xargs -I{} {} --version")),
+		fmt.Sprintf("PocketBase %s; %s", pocketbase, said("/bin/sh", "-c", "$(ls /usr/lib/postgresql/*/bin/postgres | tail -1) --version")),
 		fmt.Sprintf("medians of %d rounds of %s each, sides taking turns; server, yardstick and load share the cores", d.rounds, d.slice),
 	}
 }
