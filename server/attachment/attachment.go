@@ -127,7 +127,7 @@ func (f *Folder) keep(tmp *os.File, hash string) error {
 	// Made young again, it is safe from Collect until it is referred to.
 	now := time.Now()
 	if err := os.Chtimes(path, now, now); err == nil {
-		return nil
+		return f.settle(path) // whoever put it may not have come as far
 	}
 	if err := tmp.Sync(); err != nil {
 		return err
@@ -135,18 +135,21 @@ func (f *Folder) keep(tmp *os.File, hash string) error {
 	if err := tmp.Close(); err != nil {
 		return err
 	}
-	below := filepath.Dir(path)
-	if err := os.Mkdir(below, 0o700); err == nil {
-		if err := atomicfile.SyncDir(f.dir); err != nil {
-			return err
-		}
-	} else if !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return err
 	}
-	return atomicfile.SyncDir(below)
+	return f.settle(path)
+}
+
+// settle makes the name of a file durable, and that of the folder it is in.
+func (f *Folder) settle(path string) error {
+	if err := atomicfile.SyncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(f.dir)
 }
 
 // Open opens contents for reading; a hash nothing is kept under is fs.ErrNotExist.
