@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/kinto"
 )
@@ -321,7 +322,7 @@ func (a *api) file(w http.ResponseWriter, r *http.Request, location string) {
 	h := w.Header()
 	if wanted := strings.Join(r.Header.Values("Want-Repr-Digest"), ","); wanted != "" {
 		if err := a.Files.Verify(r.Context(), f.Hash); err != nil {
-			a.fail(w, r, a.broken(f, err))
+			a.fail(w, r, a.broken(r, f, err))
 			return
 		}
 		raw, _ := hex.DecodeString(f.Hash) // Verify has read it
@@ -329,7 +330,7 @@ func (a *api) file(w http.ResponseWriter, r *http.Request, location string) {
 	}
 	contents, err := a.Files.Open(f.Hash)
 	if err != nil {
-		a.fail(w, r, a.broken(f, err))
+		a.fail(w, r, a.broken(r, f, err))
 		return
 	}
 	defer contents.Close()
@@ -338,7 +339,7 @@ func (a *api) file(w http.ResponseWriter, r *http.Request, location string) {
 		err = attachment.ErrDamaged
 	}
 	if err != nil {
-		a.fail(w, r, a.broken(f, err))
+		a.fail(w, r, a.broken(r, f, err))
 		return
 	}
 	h["Content-Type"] = []string{f.Type}
@@ -360,13 +361,16 @@ func disposition(name string) string {
 }
 
 // broken says that contents a record refers to are not there as they were put.
-func (a *api) broken(f *kinto.File, err error) error {
+func (a *api) broken(r *http.Request, f *kinto.File, err error) error {
 	switch {
 	case errors.Is(err, attachment.ErrDamaged), errors.Is(err, fs.ErrNotExist):
 		a.Log.Error("an attachment is damaged or missing on this disk; a backup has it", "hash", f.Hash, "err", err)
-		return errDamaged
+		return &refusal{500, 999, "", fileDamaged.In(a.lang(r))}
 	}
 	return fmt.Errorf("%w: %w", kinto.ErrUnavailable, err)
 }
 
-var errDamaged = &refusal{500, 999, "", "The contents of this attachment are damaged on the server's disk; restore them from a backup."}
+// fileDamaged is told to a person.
+var fileDamaged = hint.T(
+	"This file is damaged or missing on the server's disk: nothing of it was sent. Restore it from a backup, or attach it again.",
+	"Ce fichier est abîmé ou absent sur le disque du serveur : rien n'en a été envoyé. Restaurez-le depuis une sauvegarde, ou joignez-le à nouveau.")
