@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -40,7 +41,8 @@ func (a *app) serveCmd() *cobra.Command {
 				io.Copy(io.Discard, a.in) //nolint:errcheck // an error is an end, too
 				cancel()
 			}()
-			tuneMemory()
+			kept := tuneMemory()
+			defer runtime.KeepAlive(kept)
 			return server.Run(ctx, server.Config{Settings: s, Listeners: listeners, PlainHTTP: plainHTTP, Version: version, Log: a.logger(a.err)})
 		},
 	}
@@ -48,20 +50,24 @@ func (a *app) serveCmd() *cobra.Command {
 	return cmd
 }
 
-// What the garbage collector of a server may let pile up: its live heap is a few
-// megabytes, and collecting each time that doubles costs a third of all requests.
-// A quarter of the machine's memory is the bound.
+// A server's live heap is a few megabytes, and collecting each time that doubles
+// costs a third of all requests. So the collector is told of memory that is never
+// touched, and never resident: it collects after so many bytes more, however little
+// is alive, and at twice of what is alive when that is much. A quarter of the
+// machine's memory is the bound.
 const (
-	heapPercent = 400
-	heapLeast   = 128 << 20
+	ballast   = 32 << 20
+	heapLeast = 128 << 20
 )
 
-// tuneMemory sets that, unless whoever runs the server has (GOGC, GOMEMLIMIT).
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(heapPercent)
-	}
+// tuneMemory sets that, unless whoever runs the server has (GOGC, GOMEMLIMIT). What
+// it returns has to be kept alive.
+func tuneMemory() []byte {
 	if total := host.Memory(); total > 0 && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(max(heapLeast, total/4))
+		debug.SetMemoryLimit(max(heapLeast, total/4) + ballast)
 	}
+	if os.Getenv("GOGC") != "" {
+		return nil
+	}
+	return make([]byte, ballast)
 }
