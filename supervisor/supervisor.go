@@ -52,6 +52,7 @@ type Config struct {
 	Built     time.Time                // of this version; the clock is not believed to be earlier
 	Addresses func() []string          // under which people reach this Foyer; asked often
 	Checks    []health.Check           // of other rooms, run besides the supervisor's own; may be empty
+	Beside    []func(context.Context)  // what runs for as long as the supervisor does; each returns when its ctx has ended. May be empty
 	Journal   *Journal                 // takes the server's log lines
 	Log       *slog.Logger             // the supervisor's own log
 	Notify    func(state string) error // tells the service manager (sd_notify(3)); never nil
@@ -159,6 +160,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	g.Go(func() error { s.keep(ctx); return nil })
 	g.Go(func() error { s.watch(ctx); return nil })
 	g.Go(func() error { s.look(ctx); return nil })
+	for _, run := range s.cfg.Beside {
+		g.Go(func() error { run(ctx); return nil })
+	}
 	err = g.Wait()
 	os.Remove(door.Addr().String())
 	os.Remove(s.local.Addr().String())

@@ -50,7 +50,7 @@ func (a *app) supervise(ctx context.Context) error {
 		return fmt.Errorf("cannot make the folder for sockets: %w", err)
 	}
 	journal := supervisor.NewJournal(a.err)
-	sv, err := a.supervisorFor(s, listeners, journal, []string{"serve", "--settings", a.settings}, nil)
+	sv, err := a.supervisorFor(s, listeners, journal, []string{"serve", "--settings", a.settings}, nil, a.found(s, journal)...)
 	if err != nil {
 		return err
 	}
@@ -58,11 +58,17 @@ func (a *app) supervise(ctx context.Context) error {
 }
 
 // supervisorFor wires a supervisor for settings s; args and env are for the
-// server's process.
-func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *supervisor.Journal, args, env []string) (*supervisor.Supervisor, error) {
+// server's process, rooms are run beside it.
+func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *supervisor.Journal, args, env []string, rooms ...room) (*supervisor.Supervisor, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("cannot find this program's file: %w", err)
+	}
+	checks := []health.Check{publicCheck(s, ls)}
+	var beside []func(context.Context)
+	for _, r := range rooms {
+		checks = append(checks, r.check)
+		beside = append(beside, r.run)
 	}
 	return supervisor.New(supervisor.Config{
 		Serve: func() *exec.Cmd {
@@ -72,8 +78,8 @@ func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *sup
 		},
 		Listeners: ls, RunDir: a.runDir, DataDir: s.Data, Version: version, Built: builtAt(),
 		Addresses: func() []string { return installer.Addresses(s) },
-		Checks:    []health.Check{publicCheck(s, ls)},
-		Journal:   journal, Log: a.logger(journal), Notify: service.Notify,
+		Checks:    checks, Beside: beside,
+		Journal: journal, Log: a.logger(journal), Notify: service.Notify,
 	}), nil
 }
 

@@ -48,6 +48,7 @@ type Settings struct {
 	HTTPPort  int      `toml:"http_port"`
 	HTTPSPort int      `toml:"https_port"`
 	Addresses []string `toml:"addresses"`
+	MDNS      string   `toml:"mdns"`
 	Limits    Limits   `toml:"limits"`
 	Kinto     Kinto    `toml:"-"`
 
@@ -75,7 +76,7 @@ type Key struct {
 // Default returns the settings of a Foyer nobody has configured.
 func Default() *Settings {
 	return &Settings{
-		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443,
+		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443, MDNS: "on",
 		Limits:  Limits{Body: 8 << 20, Header: 64 << 10, HeaderSeconds: 10, BodySeconds: 60, IdleSeconds: 120, Connections: 4096},
 		Kinto:   newKinto(),
 		sources: map[string]string{},
@@ -219,7 +220,7 @@ func (s *Settings) Get(key string) (text, source string) {
 func (s *Settings) field(key string) any {
 	return map[string]any{
 		"name": &s.Name, "language": &s.Language, "data": &s.Data, "database": &s.Database, "http_port": &s.HTTPPort, "https_port": &s.HTTPSPort,
-		"addresses": &s.Addresses, "limits.body": &s.Limits.Body, "limits.header": &s.Limits.Header,
+		"addresses": &s.Addresses, "mdns": &s.MDNS, "limits.body": &s.Limits.Body, "limits.header": &s.Limits.Header,
 		"limits.header_seconds": &s.Limits.HeaderSeconds, "limits.body_seconds": &s.Limits.BodySeconds,
 		"limits.idle_seconds": &s.Limits.IdleSeconds, "limits.connections": &s.Limits.Connections,
 	}[key]
@@ -259,6 +260,12 @@ var Keys = []Key{
 			if _, err := netip.ParseAddr(a); err != nil && !hostRE.MatchString(a) {
 				return Allowed(hint.T("names and addresses like cloud.example or 192.168.1.20, not %q", "des noms et adresses comme cloud.example ou 192.168.1.20, pas %q", a))
 			}
+		}
+		return nil
+	}},
+	{"mdns", "on", hint.T("on: announce NAME.local in the home network; off: leave it.", "on : annoncer NOM.local dans le réseau de la maison ; off : s'en abstenir."), func(s *Settings) error {
+		if s.MDNS != "on" && s.MDNS != "off" {
+			return Allowed(hint.T("on or off", "on ou off"))
 		}
 		return nil
 	}},

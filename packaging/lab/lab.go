@@ -1,0 +1,12 @@
+// Package lab tests how Foyer is found, in networks made for it: namespaces of the
+// kernel, joined by cables of its own, with the daemons that are met at people's
+// homes in them: Avahi on a D-Bus of its own, miniupnpd with nftables as a router.
+// Nothing in it is a stand-in.
+//
+// The tests want root and are behind the build tag e2e; `make test` runs them all,
+// `make show-certificates` prints their lines of figures. FOYER_E2E_BINARY is the
+// program.
+//
+// What this cannot prove: what routers people have answer, and what their WLANs do
+// to multicast.
+package lab
