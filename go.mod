@@ -12,7 +12,9 @@ require (
 	github.com/godbus/dbus/v5 v5.2.4
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
+	github.com/huin/goupnp v1.3.1
 	github.com/jackc/pgx/v5 v5.12.0
+	github.com/jackpal/go-nat-pmp v1.1.0
 	github.com/kardianos/service v1.3.0
 	github.com/libdns/acmedns v0.5.0
 	github.com/libdns/cloudflare v0.2.2

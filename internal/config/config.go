@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,6 +50,7 @@ type Settings struct {
 	HTTPSPort int      `toml:"https_port"`
 	Addresses []string `toml:"addresses"`
 	MDNS      string   `toml:"mdns"`
+	Router    string   `toml:"router"`
 	Limits    Limits   `toml:"limits"`
 	Kinto     Kinto    `toml:"-"`
 
@@ -76,7 +78,7 @@ type Key struct {
 // Default returns the settings of a Foyer nobody has configured.
 func Default() *Settings {
 	return &Settings{
-		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443, MDNS: "on",
+		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443, MDNS: "on", Router: "off",
 		Limits:  Limits{Body: 8 << 20, Header: 64 << 10, HeaderSeconds: 10, BodySeconds: 60, IdleSeconds: 120, Connections: 4096},
 		Kinto:   newKinto(),
 		sources: map[string]string{},
@@ -220,7 +222,7 @@ func (s *Settings) Get(key string) (text, source string) {
 func (s *Settings) field(key string) any {
 	return map[string]any{
 		"name": &s.Name, "language": &s.Language, "data": &s.Data, "database": &s.Database, "http_port": &s.HTTPPort, "https_port": &s.HTTPSPort,
-		"addresses": &s.Addresses, "mdns": &s.MDNS, "limits.body": &s.Limits.Body, "limits.header": &s.Limits.Header,
+		"addresses": &s.Addresses, "mdns": &s.MDNS, "router": &s.Router, "limits.body": &s.Limits.Body, "limits.header": &s.Limits.Header,
 		"limits.header_seconds": &s.Limits.HeaderSeconds, "limits.body_seconds": &s.Limits.BodySeconds,
 		"limits.idle_seconds": &s.Limits.IdleSeconds, "limits.connections": &s.Limits.Connections,
 	}[key]
@@ -266,6 +268,12 @@ var Keys = []Key{
 	{"mdns", "on", hint.T("on: announce NAME.local in the home network; off: leave it.", "on : annoncer NOM.local dans le réseau de la maison ; off : s'en abstenir."), func(s *Settings) error {
 		if s.MDNS != "on" && s.MDNS != "off" {
 			return Allowed(hint.T("on or off", "on ou off"))
+		}
+		return nil
+	}},
+	{"router", "off", hint.T("off: leave the router alone; map: ask it to let visitors from outside in on ports 80 and 443, in the way it understands; pcp, nat-pmp or upnp: in this way alone.", "off : laisser la box tranquille ; map : la prier de laisser entrer les visiteurs de l'extérieur par les ports 80 et 443, de la façon qu'elle comprend ; pcp, nat-pmp ou upnp : de cette façon seulement."), func(s *Settings) error {
+		if !slices.Contains([]string{"off", "map", "pcp", "nat-pmp", "upnp"}, s.Router) {
+			return Allowed(hint.T("off, map, pcp, nat-pmp or upnp", "off, map, pcp, nat-pmp ou upnp"))
 		}
 		return nil
 	}},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,7 +60,7 @@ func cable(t *testing.T, a *place, devA, addrA string, b *place, devB, addrB str
 	}{{a, devA, addrA}, {b, devB, addrB}} {
 		end.p.must("ip", "address", "add", end.addr, "dev", end.dev)
 		end.p.must("ip", "link", "set", end.dev, "up")
-		end.p.must("ip", "route", "add", "224.0.0.0/4", "dev", end.dev)
+		end.p.must("ip", "route", "append", "224.0.0.0/4", "dev", end.dev)
 	}
 }
 
@@ -233,4 +234,20 @@ func (f *foyer) says(limit time.Duration, code, severity, word string) (finding,
 		return fmt.Sprint(got), got.Severity == severity && strings.Contains(got.What["en"], word)
 	})
 	return got, took
+}
+
+// killAll ends supervisor and server at once, as a power cut would.
+func (f *foyer) killAll() {
+	f.t.Helper()
+	pid := f.cmd.Process.Pid // every program before it became the next
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.kill()
+	for _, child := range strings.Fields(string(children)) {
+		if n, err := strconv.Atoi(child); err == nil {
+			syscall.Kill(n, syscall.SIGKILL) // it may have gone already
+		}
+	}
 }
