@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/dnsprovider"
 	"github.com/foyer-server/foyer/supervisor"
+	"github.com/foyer-server/foyer/supervisor/dyndns"
 	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/neighbourhood"
 	"github.com/foyer-server/foyer/supervisor/router"
@@ -31,6 +35,7 @@ func (a *app) found(s *config.Settings, journal *supervisor.Journal) []room {
 		n := neighbourhood.New(neighbourhood.Config{Name: s.Name, Port: s.HTTPSPort, Log: log})
 		rooms = append(rooms, room{n.Run, n.Check()})
 	}
+	var outer *router.Router
 	if s.Router != "off" {
 		secret, err := routerSecret(s.Data)
 		if err != nil { // a full disk keeps nobody from being found
@@ -43,10 +48,34 @@ func (a *app) found(s *config.Settings, journal *supervisor.Journal) []room {
 		if s.Router != "map" {
 			cfg.Ways = []router.Way{router.Way(s.Router)}
 		}
-		r := router.New(cfg)
-		rooms = append(rooms, room{r.Run, r.Check()})
+		outer = router.New(cfg)
+		rooms = append(rooms, room{outer.Run, outer.Check()})
+	}
+	if names := dyndns.Names(s.Addresses); s.DynDNS != "off" && len(names) > 0 {
+		rooms = append(rooms, namesOutside(s, names, outer, log))
 	}
 	return rooms
+}
+
+// namesOutside keeps names at the address of this connection; outer may be nil
+// where a peer is asked.
+func namesOutside(s *config.Settings, names []string, outer *router.Router, log *slog.Logger) room {
+	outside := func(context.Context) ([]netip.Addr, error) { return []netip.Addr{outer.Outside()}, nil }
+	if s.DynDNS != "router" {
+		outside = dyndns.Peer(s.DynDNS)
+	}
+	var provider dnsprovider.Provider
+	credentials, err := dnsprovider.Credentials(s.DNS.Credentials)
+	if err == nil {
+		provider, err = dnsprovider.Open(s.DNS.Provider, credentials)
+	}
+	k := dyndns.New(dyndns.Config{Names: names, Zone: s.DNS.Zone, Provider: provider, Outside: outside, Log: log})
+	check := k.Check()
+	if err != nil { // the server runs all the same
+		check.Run = func(context.Context) health.Finding { return fromError(check.Code, check.Title, err).Finding }
+		return room{func(context.Context) {}, check}
+	}
+	return room{k.Run, check}
 }
 
 // routerSecret is what the router knows this Foyer by; it is made once. With an

@@ -19,6 +19,7 @@ import (
 	"io/fs"
 	"maps"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -51,10 +52,19 @@ type Settings struct {
 	Addresses []string `toml:"addresses"`
 	MDNS      string   `toml:"mdns"`
 	Router    string   `toml:"router"`
+	DynDNS    string   `toml:"dyndns"`
+	DNS       DNS      `toml:"dns"`
 	Limits    Limits   `toml:"limits"`
 	Kinto     Kinto    `toml:"-"`
 
 	sources map[string]string // key → file:line, environment variable or flag; absent = default
+}
+
+// DNS names the service that answers for the names in Addresses.
+type DNS struct {
+	Provider    string   `toml:"provider"`    // as internal/dnsprovider knows it; "" = none
+	Credentials []string `toml:"credentials"` // words like key=value
+	Zone        string   `toml:"zone"`        // "" = found out
 }
 
 // Limits bound what one request may cost.
@@ -78,7 +88,7 @@ type Key struct {
 // Default returns the settings of a Foyer nobody has configured.
 func Default() *Settings {
 	return &Settings{
-		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443, MDNS: "on", Router: "off",
+		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443, MDNS: "on", Router: "off", DynDNS: "off",
 		Limits:  Limits{Body: 8 << 20, Header: 64 << 10, HeaderSeconds: 10, BodySeconds: 60, IdleSeconds: 120, Connections: 4096},
 		Kinto:   newKinto(),
 		sources: map[string]string{},
@@ -222,7 +232,8 @@ func (s *Settings) Get(key string) (text, source string) {
 func (s *Settings) field(key string) any {
 	return map[string]any{
 		"name": &s.Name, "language": &s.Language, "data": &s.Data, "database": &s.Database, "http_port": &s.HTTPPort, "https_port": &s.HTTPSPort,
-		"addresses": &s.Addresses, "mdns": &s.MDNS, "router": &s.Router, "limits.body": &s.Limits.Body, "limits.header": &s.Limits.Header,
+		"addresses": &s.Addresses, "mdns": &s.MDNS, "router": &s.Router, "dyndns": &s.DynDNS,
+		"dns.provider": &s.DNS.Provider, "dns.credentials": &s.DNS.Credentials, "dns.zone": &s.DNS.Zone, "limits.body": &s.Limits.Body, "limits.header": &s.Limits.Header,
 		"limits.header_seconds": &s.Limits.HeaderSeconds, "limits.body_seconds": &s.Limits.BodySeconds,
 		"limits.idle_seconds": &s.Limits.IdleSeconds, "limits.connections": &s.Limits.Connections,
 	}[key]
@@ -277,6 +288,34 @@ var Keys = []Key{
 		}
 		return nil
 	}},
+	{"dyndns", "off", hint.T("off: leave DNS alone; router: keep the public names in `addresses` at the address the router has outside; https://…: at the address this peer answers with.", "off : laisser le DNS tranquille ; router : garder les noms publics de `addresses` à l'adresse extérieure de la box ; https://… : à l'adresse que répond ce pair."), func(s *Settings) error {
+		u, err := url.Parse(s.DynDNS)
+		switch {
+		case s.DynDNS == "off":
+		case s.DynDNS != "router" && (err != nil || u.Scheme != "https" || u.Host == ""):
+			return Allowed(hint.T("off, router, or https://…", "off, router, ou https://…"))
+		case s.DynDNS == "router" && s.Router == "off":
+			return Allowed(hint.T("off or https://…, while the setting router is off", "off ou https://…, tant que le réglage router est à off"))
+		case s.DNS.Provider == "":
+			return Allowed(hint.T("off, while the setting dns.provider is empty", "off, tant que le réglage dns.provider est vide"))
+		}
+		return nil
+	}},
+	{"dns.provider", "", hint.T("Service that answers for the public names in `addresses`, e.g. duckdns, desec, cloudflare, ovh, gandi, hetzner, rfc2136. Empty: none.", "Service qui répond pour les noms publics de `addresses`, p. ex. duckdns, desec, cloudflare, ovh, gandi, hetzner, rfc2136. Vide : aucun."), anything},
+	{"dns.credentials", "", hint.T("What that service gave you to sign in with, as words like key=value.", "Ce que ce service vous a donné pour vous identifier, en mots comme clé=valeur."), func(s *Settings) error {
+		for i, w := range s.DNS.Credentials {
+			if key, _, ok := strings.Cut(w, "="); !ok || key == "" {
+				return Allowed(hint.T("words like key=value; word %d is not", "des mots comme clé=valeur ; le mot %d ne l'est pas", i+1))
+			}
+		}
+		return nil
+	}},
+	{"dns.zone", "", hint.T("Zone that holds the public names, at that service. Empty: found out.", "Zone qui contient les noms publics, chez ce service. Vide : trouvée d'elle-même."), func(s *Settings) error {
+		if s.DNS.Zone != "" && !hostRE.MatchString(strings.TrimSuffix(s.DNS.Zone, ".")) {
+			return Allowed(hint.T("a name like example.org, or empty", "un nom comme exemple.org, ou vide"))
+		}
+		return nil
+	}},
 	{"limits.body", "8388608", hint.T("Largest request body, in bytes.", "Plus grand corps de requête, en octets."), between("limits.body", 1<<10, 1<<30, func(s *Settings) int { return s.Limits.Body })},
 	{"limits.header", "65536", hint.T("Largest request head, in bytes.", "Plus grand en-tête de requête, en octets."), between("limits.header", 4<<10, 1<<20, func(s *Settings) int { return s.Limits.Header })},
 	{"limits.header_seconds", "10", hint.T("Seconds a client may take to send the request head.", "Secondes accordées pour envoyer l'en-tête."), between("limits.header_seconds", 1, 3600, func(s *Settings) int { return s.Limits.HeaderSeconds })},
@@ -289,6 +328,8 @@ var (
 	nameRE = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
 	hostRE = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
 )
+
+func anything(*Settings) error { return nil }
 
 func port(get func(*Settings) int) func(*Settings) error {
 	return func(s *Settings) error {

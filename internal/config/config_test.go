@@ -157,3 +157,22 @@ func TestPatternsInTheEnvironment(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestDynDNSWantsWhatItNeeds(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"off", "", ""},
+		{"router", "router = \"map\"\ndyndns = \"router\"\n[dns]\nprovider = \"desec\"\ncredentials = [\"token=x\"]\n", ""},
+		{"peer", "dyndns = \"https://peer.example/\"\n[dns]\nprovider = \"desec\"\n", ""},
+		{"router off", "dyndns = \"router\"\n[dns]\nprovider = \"desec\"\n", "while the setting router is off"},
+		{"no provider", "dyndns = \"https://peer.example/\"\n", "while the setting dns.provider is empty"},
+		{"peer without encryption", "dyndns = \"http://peer.example/\"\n", "off, router, or https://…"},
+		{"credentials", "[dns]\ncredentials = [\"token=x\", \"y\"]\n", "word 2 is not"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := load(t, c.text)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}

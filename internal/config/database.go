@@ -36,7 +36,7 @@ func Shown(key, value string) string {
 	switch {
 	case value == "":
 		return ""
-	case strings.Contains(key, "secret"):
+	case strings.Contains(key, "secret"), strings.Contains(key, "credentials"):
 		return hidden
 	case key != "database" && !strings.HasSuffix(key, "_url"):
 		return value

@@ -31,6 +31,7 @@ func TestShownHoldsNoSecret(t *testing.T) {
 		{"name", "password=x", "password=x"},
 		{"kinto.userid_hmac_secret", "x", "********"},
 		{"kinto.userid_hmac_secret", "", ""},
+		{"dns.credentials", "token=x", "********"},
 		{"database", "host=h password=hunter2 dbname=d", "host=h password=******** dbname=d"},
 		{"database", `password = 'hun\'ter 2' sslpassword=x`, "password = ******** sslpassword=********"},
 		{"database", "postgres://ann:hunter2@h:1,i:2/d?sslmode=require", "postgres://ann:********@h:1,i:2/d?sslmode=require"},

@@ -305,11 +305,14 @@ func (r *Router) State() State {
 // Outside returns the router's address outside if others can reach it, otherwise
 // the zero Addr.
 func (r *Router) Outside() netip.Addr {
-	if a := r.State().Outside; reach(a) == public {
+	if a := r.State().Outside; Public(a) {
 		return a
 	}
 	return netip.Addr{}
 }
+
+// Public reports whether an address can be reached from everywhere.
+func Public(a netip.Addr) bool { return reach(a) == public }
 
 func (r *Router) become(s State) {
 	r.mu.Lock()

@@ -1,0 +1,160 @@
+package dyndns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/libdns/libdns"
+
+	"github.com/foyer-server/foyer/supervisor/health"
+)
+
+// service is one zone in memory, which keeps count.
+type service struct {
+	zone    string
+	records []libdns.Record
+	writes  int
+	refuses error
+}
+
+func (s *service) GetRecords(_ context.Context, zone string) ([]libdns.Record, error) {
+	if zone != s.zone {
+		return nil, fmt.Errorf("no zone %s", zone)
+	}
+	return s.records, s.refuses
+}
+
+func (s *service) SetRecords(_ context.Context, _ string, records []libdns.Record) ([]libdns.Record, error) {
+	s.writes++
+	for _, r := range records {
+		s.records = slices.DeleteFunc(s.records, func(o libdns.Record) bool { return o.RR().Name == r.RR().Name && o.RR().Type == r.RR().Type })
+	}
+	s.records = append(s.records, records...)
+	return records, s.refuses
+}
+
+func (s *service) String() string {
+	var out []string
+	for _, r := range s.records {
+		out = append(out, r.RR().Name+" "+r.RR().Type+" "+r.RR().Data)
+	}
+	slices.Sort(out)
+	return strings.Join(out, "\n")
+}
+
+func address(name, ip string) libdns.Record {
+	return libdns.Address{Name: name, IP: netip.MustParseAddr(ip)}
+}
+
+func TestKeepsOnlyItsOwnAndWritesOnlyChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{zone: "example.org.", records: []libdns.Record{
+			address("@", "198.51.100.1"), address("other", "198.51.100.2"), address("cloud", "198.51.100.3"), address("cloud", "2001:db8::3"),
+			libdns.TXT{Name: "cloud", Text: "theirs"},
+		}}
+		outside := netip.MustParseAddr("8.8.4.4")
+		k := New(Config{
+			Names: []string{"cloud.example.org"}, Provider: s, Log: slog.New(slog.DiscardHandler),
+			Outside: func(context.Context) ([]netip.Addr, error) { return []netip.Addr{outside}, nil },
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { k.Run(ctx); close(ended) }()
+		synctest.Wait()
+		want := "@ A 198.51.100.1\ncloud A 8.8.4.4\ncloud AAAA 2001:db8::3\ncloud TXT theirs\nother A 198.51.100.2"
+		if diff := cmp.Diff(want, s.String()); diff != "" {
+			t.Error(diff)
+		}
+		time.Sleep(24 * time.Hour) // inside the bubble: no time passes outside
+		if s.writes != 1 {
+			t.Errorf("%d writes in a day in which nothing changed", s.writes)
+		}
+		outside = netip.MustParseAddr("8.8.8.8")
+		time.Sleep(2 * time.Minute)
+		if diff := cmp.Diff(strings.Replace(want, "8.8.4.4", "8.8.8.8", 1), s.String()); diff != "" || s.writes != 2 {
+			t.Errorf("%d writes; %s", s.writes, diff)
+		}
+		s.records = []libdns.Record{address("cloud", "198.51.100.9")} // somebody meddles
+		time.Sleep(2 * time.Hour)
+		if got := s.String(); got != "cloud A 8.8.8.8" || s.writes != 3 {
+			t.Errorf("%d writes; %s", s.writes, got)
+		}
+		stop()
+		<-ended
+	})
+}
+
+func TestNeverWritesWhatNobodyReaches(t *testing.T) {
+	for _, outside := range []string{"100.64.1.2", "192.168.1.1", "0.0.0.0"} {
+		s := &service{zone: "example.org."}
+		k := New(Config{
+			Names: []string{"cloud.example.org"}, Provider: s, Log: slog.New(slog.DiscardHandler),
+			Outside: func(context.Context) ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr(outside)}, nil },
+		})
+		if _, err := k.keep(t.Context()); !errors.Is(err, errNowhere) || s.writes > 0 {
+			t.Errorf("%s: %v, %d writes", outside, err, s.writes)
+		}
+	}
+}
+
+func TestFindings(t *testing.T) {
+	k := New(Config{Names: []string{"cloud.example.org"}, Log: slog.New(slog.DiscardHandler)})
+	addrs := []netip.Addr{netip.MustParseAddr("8.8.4.4")}
+	for _, c := range []struct {
+		s    state
+		want health.Severity
+		says string
+	}{
+		{state{}, health.OK, ""},
+		{state{addrs: addrs, done: true}, health.OK, "cloud.example.org points at 8.8.4.4."},
+		{state{err: errNowhere, done: true}, health.Warning, "not known which address"},
+		{state{addrs: addrs, err: errors.New("401"), done: true}, health.Warning, "did not let cloud.example.org point at 8.8.4.4"},
+	} {
+		k.become(c.s)
+		got := k.Check().Run(t.Context())
+		if got.Severity != c.want || !strings.Contains(got.What.EN, c.says) || got.Severity == health.Warning && got.Do.IsZero() {
+			t.Errorf("%+v: %+v", c.s, got)
+		}
+	}
+}
+
+func TestNamesAndZones(t *testing.T) {
+	got := Names([]string{"Cloud.example.org", "nas", "nas.lan", "foyer.local", "192.168.1.2", "2001:db8::1", "example.org", "x.home.arpa"})
+	if diff := cmp.Diff([]string{"cloud.example.org", "example.org"}, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, c := range []struct{ zone, name, want string }{
+		{"", "cloud.example.org", "example.org."}, {"", "example.org", "example.org."}, {"example.co.uk", "example.co.uk", "example.co.uk."},
+	} {
+		if got := New(Config{Zone: c.zone}).zoneOf(c.name); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
+func TestPeer(t *testing.T) {
+	answer := "8.8.4.4\n"
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) }))
+	defer srv.Close()
+	got, err := Peer(srv.URL)(t.Context())
+	if err != nil || len(got) != 1 || got[0] != netip.MustParseAddr("8.8.4.4") {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, wrong := range []string{"<html>", "2001:4860::1", ""} {
+		answer = wrong
+		if got, err := Peer(srv.URL)(t.Context()); err == nil {
+			t.Errorf("%q was believed: %v", wrong, got)
+		}
+	}
+}
