@@ -1,6 +1,6 @@
 // Package lab tests how Foyer is found, in networks made for it: namespaces of the
 // kernel, joined by cables of its own, with the daemons that are met at people's
-// homes in them: Avahi on a D-Bus of its own, miniupnpd with nftables as a router.
+// homes in them: Avahi on a D-Bus of its own, miniupnpd with nftables as a router, BIND.
 // Nothing in it is a stand-in.
 //
 // The tests want root and are behind the build tag e2e; `make test` runs them all,

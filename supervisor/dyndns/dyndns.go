@@ -107,7 +107,9 @@ func (k *Keeper) Run(ctx context.Context) {
 		} else {
 			wait = k.cfg.Timing.Pauses[min(failures-1, len(k.cfg.Timing.Pauses)-1)]
 		}
-		k.become(state{addrs, err, true})
+		if failures != 1 { // at first, the router may not have been asked yet
+			k.become(state{addrs, err, true})
+		}
 		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
