@@ -217,6 +217,8 @@ func (b *book) exec(name string, args ...any) error {
 
 func (b *book) generation() (int64, error) { return b.gen, nil }
 
+func (b *book) fetch(l kinto.List, id string) (*kinto.Object, error) { return fetch(b, l, id) }
+
 // ask runs jobs to learn which objects they read first, and reads all of those at
 // once.
 func (b *book) ask(jobs []*job) error {

@@ -424,6 +424,7 @@ func crossedLists(t *testing.T, c *pgtest.Cluster) {
 		}
 	}
 	err := nodes[0].Read(t.Context(), func(tx kinto.Reader) error {
+		got = 0
 		for _, l := range []kinto.List{records("l0"), records("l1"), records("l2"), records("l3"), records("l4"), buckets} {
 			o, err := tx.Get(l, "sum")
 			if err != nil {

@@ -101,8 +101,8 @@ type DB struct {
 	closings sync.WaitGroup // reads that are being ended
 	mu       sync.Mutex
 	closed   bool
-	asking   bool    // somebody asks for the generation
-	next     *asking // the question after that
+	asking   bool      // a question is under way
+	next     *question // the one after that
 }
 
 var _ kinto.Store = (*DB)(nil)
@@ -235,10 +235,10 @@ func (db *DB) read(ctx context.Context, fn func(kinto.Reader) error, proven bool
 	defer s.close()
 	err = fn(&view{ctx: ctx, src: s, cache: db.cache})
 	switch {
-	case s.stale:
+	case s.again:
 		return true, nil
-	case s.believed && s.conn == nil && !s.failed:
-		generation, e := db.fresh(ctx)
+	case s.believed && s.conn == nil && !s.asked && !s.failed:
+		generation, _, e := db.ask(ctx, kinto.List{}, "")
 		if e != nil {
 			return false, e
 		}

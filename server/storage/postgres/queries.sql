@@ -48,6 +48,10 @@ DELETE FROM floors USING unnest($1::text[], $2::text[]) AS q(parent, kind) WHERE
 -- name: get
 SELECT o.ts, o.deleted, o.data, o.permissions FROM objects AS o
 WHERE o.list = (SELECT pk FROM lists WHERE parent = $1 AND kind = $2) AND o.id = $3
+-- name: ask
+SELECT g.n, q.i, o.ts, o.deleted, o.data, o.permissions
+FROM generation AS g CROSS JOIN unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS q(parent, kind, id, i)
+LEFT JOIN lists AS l ON l.parent = q.parent AND l.kind = q.kind LEFT JOIN objects AS o ON o.list = l.pk AND o.id = q.id
 -- name: objects
 SELECT o.list, o.id, o.ts, o.deleted, o.data, o.permissions
 FROM unnest($1::bigint[], $2::text[]) AS q(list, id) JOIN objects AS o ON o.list = q.list AND o.id = q.id

@@ -22,10 +22,13 @@ type source interface {
 	each(name string, fn func(row) bool, args ...any) error
 	// generation is that of what the cache may hold.
 	generation() (int64, error)
+	// fetch returns an object or tombstone, nil for neither.
+	fetch(l kinto.List, id string) (*kinto.Object, error)
 }
 
 // snapshot is the source of one Read. It begins with the first thing asked for, in
-// the same round trip.
+// the same round trip; if that is a record, in a question that many share, and
+// nothing else can be asked for then.
 type snapshot struct {
 	db       *DB
 	ctx      context.Context
@@ -33,12 +36,17 @@ type snapshot struct {
 	gen      int64 // of the snapshot, or what is believed to be
 	proven   bool  // nothing is to be believed
 	believed bool  // gen was not asked for
-	stale    bool  // and it is another
+	asked    bool  // in a question of many
+	again    bool  // what was read is not of one snapshot
 	failed   bool  // it could not be begun
 }
 
 func (s *snapshot) each(name string, fn func(row) bool, args ...any) error {
-	if s.conn == nil {
+	switch {
+	case s.asked:
+		s.again = true
+		return errTorn
+	case s.conn == nil:
 		return s.begin(name, fn, args)
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, limit)
@@ -52,7 +60,7 @@ func (s *snapshot) each(name string, fn func(row) bool, args ...any) error {
 
 func (s *snapshot) generation() (int64, error) {
 	switch {
-	case s.conn != nil || s.believed:
+	case s.conn != nil || s.believed || s.asked:
 	case s.proven:
 		if err := s.begin("", nil, nil); err != nil {
 			return 0, err
@@ -61,6 +69,23 @@ func (s *snapshot) generation() (int64, error) {
 		s.believed, s.gen = true, s.db.cache.now()
 	}
 	return s.gen, nil
+}
+
+func (s *snapshot) fetch(l kinto.List, id string) (*kinto.Object, error) {
+	if s.conn != nil || s.asked || s.proven || l.Kind.Structural() {
+		return fetch(s, l, id)
+	}
+	generation, o, err := s.db.ask(s.ctx, l, id)
+	if err != nil {
+		s.failed = true
+		return nil, err
+	}
+	s.asked = true
+	if s.again = s.believed && generation != s.gen; s.again {
+		return nil, errTorn
+	}
+	s.gen = generation
+	return o, nil
 }
 
 // begin begins the snapshot and runs its first statement, if any. A connection that
@@ -96,8 +121,8 @@ func (s *snapshot) begin(name string, fn func(row) bool, args []any) error {
 		err = errors.Join(err, br.Close())
 		if err == nil {
 			s.conn = conn
-			if s.stale = s.believed && generation != s.gen; s.stale {
-				return errStale
+			if s.again = s.believed && generation != s.gen; s.again {
+				return errTorn
 			}
 			s.gen = generation
 			return nil
@@ -183,11 +208,16 @@ func (v *view) Get(l kinto.List, id string) (*kinto.Object, error) {
 }
 
 // fetch returns an object or tombstone as the database has it.
-func (v *view) fetch(l kinto.List, id string) (o *kinto.Object, err error) {
-	if !text(l.Parent) || !text(id) {
+func (v *view) fetch(l kinto.List, id string) (*kinto.Object, error) {
+	if !text(l.Parent) || !text(id) || id == "" {
 		return nil, nil
 	}
-	err = v.src.each("get", func(r row) bool {
+	return v.src.fetch(l, id)
+}
+
+// fetch asks src for an object with a statement of its own.
+func fetch(src source, l kinto.List, id string) (o *kinto.Object, err error) {
+	err = src.each("get", func(r row) bool {
 		o = object(id, r)
 		return true
 	}, l.Parent, string(l.Kind), id)
