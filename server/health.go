@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/certs"
 )
 
 // How long the storage has to answer, and the whole look: the supervisor waits
@@ -30,6 +31,7 @@ type Health struct {
 	Words              map[hint.Lang][]string `json:"words"`
 	Names              []string               `json:"names"`
 	CertificateExpires time.Time              `json:"certificate_expires,omitzero"`
+	Certificates       []certs.Served         `json:"certificates,omitempty"` // of the names that should not be the home CA's alone
 }
 
 // health answers on the Local listener.
@@ -56,6 +58,7 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 		if h.CertificateExpires, err = s.certs.Expiry(ctx); err != nil {
 			s.Log.Error("our own certificate does not hold", "err", err)
 		}
+		h.Certificates = s.certs.Served(ctx)
 	}
 	status := http.StatusOK
 	if !h.OK {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/foyer-server/foyer/server/web"
 )
@@ -21,7 +22,7 @@ func (s *server) plain(w http.ResponseWriter, r *http.Request) {
 		s.site.ServeHTTP(w, r)
 	case path == heartbeat && reads(r):
 		beat(w)
-	case path == "/" && browser(r):
+	case path == "/" && browser(r) && !s.trusted(r, 0):
 		// Somebody typed the name. Their device may not trust us yet: a page that
 		// explains comes before a warning that does not.
 		lead(w, http.StatusTemporaryRedirect, "/start")
@@ -35,6 +36,36 @@ func (s *server) plain(w http.ResponseWriter, r *http.Request) {
 		// Not 308, which browsers remember for ever: ports and names may change.
 		lead(w, http.StatusTemporaryRedirect, target)
 	}
+}
+
+// patience is how long everybody must have trusted a name's certificates before
+// browsers are told to come by HTTPS only. They are not told to warn for ever: a
+// year, and never by a name the home CA signs.
+const patience = 7 * 24 * time.Hour
+
+// trusted reports whether r came by a name whose certificates everybody has
+// trusted for so long.
+func (s *server) trusted(r *http.Request, since time.Duration) bool {
+	if s.certs == nil {
+		return false
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	_, err := netip.ParseAddr(host) // RFC 6797 §8.1.1: never for an address
+	return err != nil && s.certs.TrustedFor(host) >= since
+}
+
+// strict tells browsers to come by HTTPS only (RFC 6797), by names that can bear it.
+func (s *server) strict(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.trusted(r, patience) {
+			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // secure is the address of our HTTPS for whoever sent r: "https://HOST[:PORT]/".

@@ -168,7 +168,7 @@ func (s *server) serve(ctx context.Context) error {
 			srv := s.httpServer(http.HandlerFunc(s.health))
 			local, runs = append(local, srv), append(runs, func() error { return srv.Serve(l) })
 		case l.Name == host.HTTPS && !s.PlainHTTP:
-			srv := s.httpServer(s.chain(s.route))
+			srv := s.httpServer(s.strict(s.chain(s.route)))
 			srv.TLSConfig = s.certs.TLSConfig()
 			public, runs = append(public, srv), append(runs, func() error { return srv.ServeTLS(limit(l, slots), "", "") })
 		case l.Name == host.HTTP:
@@ -176,7 +176,11 @@ func (s *server) serve(ctx context.Context) error {
 			if s.PlainHTTP {
 				next = s.route
 			}
-			srv := s.httpServer(s.chain(next))
+			h := s.chain(next)
+			if s.certs != nil {
+				h = s.certs.Challenges(h)
+			}
+			srv := s.httpServer(h)
 			public, runs = append(public, srv), append(runs, func() error { return srv.Serve(limit(l, slots)) })
 		default:
 			return fmt.Errorf("cannot serve on listener %q at %s: it has no use here", l.Name, l.Addr())

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"sync"
 
 	"github.com/caddyserver/certmagic"
 
+	"github.com/foyer-server/foyer/internal/dnsprovider"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/server/certs"
 	"github.com/foyer-server/foyer/server/kinto"
 	"github.com/foyer-server/foyer/server/storage"
@@ -52,9 +55,28 @@ func (s *server) openCerts(ctx context.Context, shared certmagic.Storage) (err e
 	if s.PlainHTTP {
 		return nil
 	}
+	c, dns := s.Settings.Certificates, s.Settings.DNS
+	p := certs.Public{CA: c.CA, Roots: c.CARoots, Email: c.Email, Resolvers: dns.Resolvers}
+	for _, l := range s.Listeners {
+		if tcp, ok := l.Addr().(*net.TCPAddr); ok && l.Name == host.HTTP {
+			p.HTTP = tcp.Port
+		} else if ok && l.Name == host.HTTPS {
+			p.HTTPS = tcp.Port
+		}
+	}
+	if dns.Provider != "" {
+		credentials, err := dnsprovider.Credentials(dns.Credentials)
+		if err != nil {
+			return err
+		}
+		if p.DNS, err = dnsprovider.Open(dns.Provider, credentials); err != nil {
+			return err
+		}
+	}
 	s.certs, err = certs.New(ctx, certs.Config{
 		Dir: filepath.Join(s.Settings.Data, "certificates"), Shared: shared,
 		Name: s.Settings.Name, Addresses: s.Settings.Addresses, Log: s.Log,
+		Public: p, CertFile: c.CertFile, KeyFile: c.KeyFile,
 	})
 	if err != nil {
 		return fmt.Errorf("cannot open the certificates: %w", err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/supervisor/health"
 )
 
 type state string
@@ -45,6 +46,7 @@ type facts struct {
 	Fingerprint        string              `json:"fingerprint"`
 	Words              map[string][]string `json:"words"`
 	CertificateExpires time.Time           `json:"certificate_expires"`
+	Certificates       []health.Served     `json:"certificates"`
 }
 
 // keep starts the server, and again each time it ends, until ctx ends.

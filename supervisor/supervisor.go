@@ -118,7 +118,7 @@ func New(cfg Config) *Supervisor {
 		s.serverCheck(),
 		health.Disk(func() (uint64, uint64, error) { return atomicfile.FreeSpace(cfg.DataDir) }),
 		health.Clock(cfg.Built),
-		health.Certificate(func() time.Time { return s.said().CertificateExpires }),
+		health.Certificate(func() (time.Time, []health.Served) { f := s.said(); return f.CertificateExpires, f.Certificates }),
 		health.Claimed(func() bool { return s.said().Claimed }),
 	}, cfg.Checks...)...)
 	return s

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -43,19 +44,20 @@ const (
 
 // Settings are the settings of one Foyer. Every field is documented in Keys.
 type Settings struct {
-	Name      string   `toml:"name"`
-	Language  string   `toml:"language"`
-	Data      string   `toml:"data"`
-	Database  string   `toml:"database"`
-	HTTPPort  int      `toml:"http_port"`
-	HTTPSPort int      `toml:"https_port"`
-	Addresses []string `toml:"addresses"`
-	MDNS      string   `toml:"mdns"`
-	Router    string   `toml:"router"`
-	DynDNS    string   `toml:"dyndns"`
-	DNS       DNS      `toml:"dns"`
-	Limits    Limits   `toml:"limits"`
-	Kinto     Kinto    `toml:"-"`
+	Name         string       `toml:"name"`
+	Language     string       `toml:"language"`
+	Data         string       `toml:"data"`
+	Database     string       `toml:"database"`
+	HTTPPort     int          `toml:"http_port"`
+	HTTPSPort    int          `toml:"https_port"`
+	Addresses    []string     `toml:"addresses"`
+	MDNS         string       `toml:"mdns"`
+	Router       string       `toml:"router"`
+	DynDNS       string       `toml:"dyndns"`
+	DNS          DNS          `toml:"dns"`
+	Certificates Certificates `toml:"certificates"`
+	Limits       Limits       `toml:"limits"`
+	Kinto        Kinto        `toml:"-"`
 
 	sources map[string]string // key → file:line, environment variable or flag; absent = default
 }
@@ -65,6 +67,7 @@ type DNS struct {
 	Provider    string   `toml:"provider"`    // as internal/dnsprovider knows it; "" = none
 	Credentials []string `toml:"credentials"` // words like key=value
 	Zone        string   `toml:"zone"`        // "" = found out
+	Resolvers   []string `toml:"resolvers"`   // HOST:PORT; none = the system's
 }
 
 // Limits bound what one request may cost.
@@ -75,6 +78,15 @@ type Limits struct {
 	IdleSeconds   int `toml:"idle_seconds"`   // seconds
 	BodySeconds   int `toml:"body_seconds"`   // seconds
 	Connections   int `toml:"connections"`
+}
+
+// Certificates say where the certificates of public names come from.
+type Certificates struct {
+	CA       string `toml:"ca"`
+	CARoots  string `toml:"ca_roots"`
+	Email    string `toml:"email"`
+	CertFile string `toml:"cert_file"`
+	KeyFile  string `toml:"key_file"`
 }
 
 // Key documents one setting.
@@ -235,6 +247,9 @@ func (s *Settings) field(key string) any {
 		"addresses": &s.Addresses, "mdns": &s.MDNS, "router": &s.Router, "dyndns": &s.DynDNS,
 		"dns.provider": &s.DNS.Provider, "dns.credentials": &s.DNS.Credentials, "dns.zone": &s.DNS.Zone, "limits.body": &s.Limits.Body, "limits.header": &s.Limits.Header,
 		"limits.header_seconds": &s.Limits.HeaderSeconds, "limits.body_seconds": &s.Limits.BodySeconds,
+		"certificates.ca": &s.Certificates.CA, "certificates.ca_roots": &s.Certificates.CARoots, "certificates.email": &s.Certificates.Email,
+		"certificates.cert_file": &s.Certificates.CertFile, "certificates.key_file": &s.Certificates.KeyFile,
+		"dns.resolvers":       &s.DNS.Resolvers,
 		"limits.idle_seconds": &s.Limits.IdleSeconds, "limits.connections": &s.Limits.Connections,
 	}[key]
 }
@@ -268,9 +283,9 @@ var Keys = []Key{
 	}},
 	{"http_port", "80", hint.T("Port for plain HTTP: it only redirects to HTTPS and teaches how to trust this server.", "Port HTTP : il redirige vers HTTPS et explique comment faire confiance à ce serveur."), port(func(s *Settings) int { return s.HTTPPort })},
 	{"https_port", "443", hint.T("Port for HTTPS.", "Port HTTPS."), port(func(s *Settings) int { return s.HTTPSPort })},
-	{"addresses", "", hint.T("Further names and private addresses this server may be called by.", "Autres noms et adresses privées sous lesquels on peut appeler ce serveur."), func(s *Settings) error {
+	{"addresses", "", hint.T("Further names and addresses this server may be called by; public ones get a certificate that everybody trusts.", "Autres noms et adresses sous lesquels on peut appeler ce serveur ; les publics reçoivent un certificat reconnu de tous."), func(s *Settings) error {
 		for _, a := range s.Addresses {
-			if _, err := netip.ParseAddr(a); err != nil && !hostRE.MatchString(a) {
+			if _, err := netip.ParseAddr(a); err != nil && !hostRE.MatchString(strings.TrimPrefix(a, "*.")) {
 				return Allowed(hint.T("names and addresses like cloud.example or 192.168.1.20, not %q", "des noms et adresses comme cloud.example ou 192.168.1.20, pas %q", a))
 			}
 		}
@@ -316,6 +331,34 @@ var Keys = []Key{
 		}
 		return nil
 	}},
+	{"dns.resolvers", "", hint.T("DNS servers asked whether a record is there yet, as HOST:PORT. Empty: the system's.", "Serveurs DNS interrogés pour savoir si un enregistrement est là, sous la forme HÔTE:PORT. Vide : ceux du système."), func(s *Settings) error {
+		for _, r := range s.DNS.Resolvers {
+			if _, _, err := net.SplitHostPort(r); err != nil {
+				return Allowed(hint.T("addresses like 9.9.9.9:53, not %q", "des adresses comme 9.9.9.9:53, pas %q", r))
+			}
+		}
+		return nil
+	}},
+	{"certificates.ca", "", hint.T("Directory URL of the certificate authority for public names. Empty: Let's Encrypt; off: none.", "URL du répertoire de l'autorité de certification pour les noms publics. Vide : Let's Encrypt ; off : aucune."), func(s *Settings) error {
+		if ca := s.Certificates.CA; ca != "" && ca != "off" && !strings.HasPrefix(ca, "https://") {
+			return Allowed(hint.T("https://…, off, or empty", "https://…, off, ou vide"))
+		}
+		return nil
+	}},
+	{"certificates.ca_roots", "", hint.T("PEM file of the roots of an authority that is not publicly trusted.", "Fichier PEM des racines d'une autorité qui n'est pas reconnue publiquement."), absolute(func(s *Settings) string { return s.Certificates.CARoots })},
+	{"certificates.email", "", hint.T("Where the certificate authority may write to. Empty: nowhere.", "Où l'autorité de certification peut écrire. Vide : nulle part."), func(s *Settings) error {
+		if m := s.Certificates.Email; m != "" && !strings.Contains(m, "@") {
+			return Allowed(hint.T("an e-mail address, or empty", "une adresse électronique, ou vide"))
+		}
+		return nil
+	}},
+	{"certificates.cert_file", "", hint.T("PEM file of a certificate of your own, with its chain; it is read again when it changes.", "Fichier PEM d'un certificat à vous, avec sa chaîne ; il est relu quand il change."), func(s *Settings) error {
+		if (s.Certificates.CertFile == "") != (s.Certificates.KeyFile == "") {
+			return Allowed(hint.T("certificates.cert_file and certificates.key_file together, or neither", "certificates.cert_file et certificates.key_file ensemble, ou aucun des deux"))
+		}
+		return absolute(func(s *Settings) string { return s.Certificates.CertFile })(s)
+	}},
+	{"certificates.key_file", "", hint.T("PEM file of its key.", "Fichier PEM de sa clé."), absolute(func(s *Settings) string { return s.Certificates.KeyFile })},
 	{"limits.body", "8388608", hint.T("Largest request body, in bytes.", "Plus grand corps de requête, en octets."), between("limits.body", 1<<10, 1<<30, func(s *Settings) int { return s.Limits.Body })},
 	{"limits.header", "65536", hint.T("Largest request head, in bytes.", "Plus grand en-tête de requête, en octets."), between("limits.header", 4<<10, 1<<20, func(s *Settings) int { return s.Limits.Header })},
 	{"limits.header_seconds", "10", hint.T("Seconds a client may take to send the request head.", "Secondes accordées pour envoyer l'en-tête."), between("limits.header_seconds", 1, 3600, func(s *Settings) int { return s.Limits.HeaderSeconds })},
@@ -330,6 +373,16 @@ var (
 )
 
 func anything(*Settings) error { return nil }
+
+// absolute allows a file by its absolute path, or none.
+func absolute(get func(*Settings) string) func(*Settings) error {
+	return func(s *Settings) error {
+		if p := get(s); p != "" && !filepath.IsAbs(p) {
+			return Allowed(hint.T("a file as an absolute path, or empty", "un fichier par son chemin absolu, ou vide"))
+		}
+		return nil
+	}
+}
 
 func port(get func(*Settings) int) func(*Settings) error {
 	return func(s *Settings) error {

@@ -1,9 +1,10 @@
 // Package certs gives the server the certificate for each handshake.
 //
 // It hides where certificates come from and when they are renewed: certmagic
-// keeps, loads and renews them, and asks an issuer for new ones. The one issuer
-// so far is the home CA (homeca.go), which needs no network, no domain and no
-// account; another is one more file with a certmagic.Issuer. NAME.local and
+// keeps, loads and renews them, and asks an issuer for new ones. Public names get
+// theirs from an authority that speaks ACME (public.go) or from two files the owner
+// brought (own.go); until then, and for all other names, there is the home CA
+// (homeca.go), which needs no network, no domain and no account. NAME.local and
 // localhost are kept ready from the start; this server's other names and the
 // private address a client came to are issued when first asked for, so that an
 // address the router changed simply works. Whoever asks for anything else gets
@@ -44,22 +45,27 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
 )
 
-// Config is what New needs. All fields are required but Addresses and Shared.
+// Config is what New needs. Dir, Name and Log are required.
 type Config struct {
 	Dir string // folder of everything kept; made when missing, for its owner only
 	// Shared is where certificates and the home CA are kept instead, so that several
 	// servers of one name show the same; nil: in Dir. The root is in Dir, too.
 	Shared    certmagic.Storage
-	Name      string       // the server is NAME.local and NAME.home.arpa
-	Addresses []string     // further names and private addresses it is called by
+	Name      string   // the server is NAME.local and NAME.home.arpa
+	Addresses []string // further names and addresses it is called by
+	Public    Public   // where certificates of public names come from
+	CertFile  string   // a certificate the owner brought, and its key; empty: none
+	KeyFile   string
 	Log       *slog.Logger // never sees a key
 }
 
@@ -70,6 +76,11 @@ type Certs struct {
 	primary string   // the name whose certificate answers strangers
 	names   []string // lower case; primary first
 	ips     []netip.Addr
+	ordered []string // public names and addresses whose certificates are ordered
+	public  *public  // nil: none are
+	own     *own     // nil: none was brought
+	ownCert atomic.Pointer[tls.Certificate]
+	ownFail atomic.Pointer[Failure]
 
 	storage  certmagic.Storage
 	cache    *certmagic.Cache
@@ -84,6 +95,8 @@ type Certs struct {
 	expires  time.Time // as last seen in a handshake
 	refused  error     // why it did not hold
 	lookedAt time.Time
+	seen     []Served // as last seen in handshakes
+	seenAt   time.Time
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -92,9 +105,10 @@ type Certs struct {
 // tuning is what tests change.
 type tuning struct {
 	lifetime, backdate time.Duration
+	pace               pace
 }
 
-var usual = tuning{lifetime: 90 * day, backdate: 7 * day}
+var usual = tuning{lifetime: 90 * day, backdate: 7 * day, pace: usualPace}
 
 const (
 	day          = 24 * time.Hour
@@ -114,8 +128,17 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 	name := strings.ToLower(cfg.Name)
 	c.primary = name + ".local"
 	c.names = []string{c.primary, name + ".home.arpa", "localhost"}
+	home := slices.Clone(c.names) // what the home CA must be able to sign
 	for _, a := range cfg.Addresses {
 		ip, err := netip.ParseAddr(a)
+		if cfg.Public.CA != "off" && isPublic(a, cfg.Public.CA != "") {
+			c.ordered = append(c.ordered, strings.ToLower(a))
+			if err == nil || strings.HasPrefix(a, "*.") {
+				continue
+			}
+		} else if err != nil {
+			home = append(home, strings.ToLower(a))
+		}
 		switch {
 		case err != nil:
 			if a = strings.ToLower(a); !slices.Contains(c.names, a) {
@@ -134,7 +157,7 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 		return nil, err
 	}
 	var err error
-	if c.ca, err = openHomeCA(ctx, filepath.Join(cfg.Dir, "home-ca"), cfg.Shared, name, c.names, cfg.Log); err != nil {
+	if c.ca, err = openHomeCA(ctx, filepath.Join(cfg.Dir, "home-ca"), cfg.Shared, name, c.names, home, cfg.Log); err != nil {
 		return nil, err
 	}
 	c.ca.tuning, c.ca.also = t, c.ips
@@ -142,6 +165,18 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 	zl := zapTo(cfg.Log)
 	if c.storage = cfg.Shared; c.storage == nil {
 		c.storage = newFiles(cfg.Dir, cfg.Log)
+	}
+	if cfg.CertFile != "" {
+		c.own = &own{certFile: cfg.CertFile, keyFile: cfg.KeyFile, names: append(slices.Clone(c.names), c.ordered...)}
+		c.refreshOwn()
+		if cert := c.ownCert.Load(); cert != nil { // what was brought is not ordered
+			c.ordered = slices.DeleteFunc(c.ordered, func(name string) bool { return cert.Leaf.VerifyHostname(name) == nil })
+		}
+	}
+	if len(c.ordered) > 0 {
+		if c.public, err = newPublic(ctx, cfg.Public, c.storage, cfg.Log, t.pace); err != nil {
+			return nil, err
+		}
 	}
 	c.cache = certmagic.NewCache(certmagic.CacheOptions{
 		Capacity: 2 * maxAddresses, Logger: zl,
@@ -166,6 +201,12 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 	var background context.Context
 	background, c.cancel = context.WithCancel(context.Background())
 	c.wg.Go(func() { c.prepare(background) })
+	for _, name := range c.ordered {
+		c.wg.Go(func() { c.public.keep(background, name) })
+	}
+	if c.own != nil {
+		c.wg.Go(func() { c.watchOwn(background) })
+	}
 	return c, nil
 }
 
@@ -174,6 +215,9 @@ func (c *Certs) Close() {
 	c.cancel()
 	c.wg.Wait()
 	c.cache.Stop()
+	if c.public != nil {
+		c.public.cache.Stop()
+	}
 }
 
 // prepare makes the certificates that are kept ready, and tidies up.
@@ -211,6 +255,9 @@ func (c *Certs) tidy(ctx context.Context) error {
 			}
 		}
 	}
+	if c.public != nil && c.public.clock.check(ctx) != nil {
+		return nil // what seems to be over may not be
+	}
 	return certmagic.CleanStorage(ctx, c.storage, certmagic.CleanStorageOptions{
 		Logger: zapTo(c.log), Interval: day, ExpiredCerts: true, ExpiredCertGracePeriod: 14 * day,
 	})
@@ -222,11 +269,14 @@ func (c *Certs) TLSConfig() *tls.Config {
 	return &tls.Config{
 		GetCertificate: c.get,
 		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1"},
-		CipherSuites: []uint16{ // of TLS 1.2; those of 1.3 are all good
+		NextProtos:     []string{"h2", "http/1.1", acmez.ACMETLS1Protocol},
+		CipherSuites: []uint16{ // of TLS 1.2; those of 1.3 are all good; RSA is for keys an owner brought
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+			tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 		},
 	}
 }
@@ -238,9 +288,15 @@ func (c *Certs) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer cancel()
 	h := *hello
 	name := strings.ToLower(h.ServerName)
+	if c.public != nil && challenged(&h) {
+		return c.public.config.GetCertificateWithContext(ctx, &h)
+	}
+	if cert := c.brought(name, &h); cert != nil {
+		return cert, nil
+	}
 	if name == "" {
 		name = c.admit(localAddr(h.Conn)) // certmagic finds the address in h.Conn, too
-	} else if !slices.Contains(c.names, name) {
+	} else if !slices.Contains(c.names, name) || c.ca.covers([]string{name}) != nil {
 		name = ""
 	}
 	if name == "" { // a stranger's name: an orderly answer, and nothing is issued
@@ -261,6 +317,43 @@ func (c *Certs) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		}
 	}
 	return nil, fmt.Errorf("no certificate can be made: %w", err)
+}
+
+// brought finds a certificate that is not the home CA's; nil: there is none.
+func (c *Certs) brought(name string, h *tls.ClientHelloInfo) *tls.Certificate {
+	if cert := c.ownCert.Load(); cert != nil && name != "" && current(cert) && cert.Leaf.VerifyHostname(name) == nil {
+		return cert
+	}
+	if c.public == nil {
+		return nil
+	}
+	if name == "" {
+		return c.public.forAddress(h)
+	}
+	return c.public.find(name)
+}
+
+func (c *Certs) refreshOwn() {
+	before := c.own.failure
+	c.own.refresh()
+	c.ownCert.Store(c.own.cert)
+	c.ownFail.Store(c.own.failure)
+	if f := c.own.failure; f != nil && (before == nil || before.Kind != f.Kind) {
+		c.log.Error("the certificate that was brought is of no use", "kind", f.Kind, "err", f.Error())
+	}
+}
+
+func (c *Certs) watchOwn(ctx context.Context) {
+	tick := time.NewTicker(c.ca.pace.soon)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			c.refreshOwn()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // remake is for a certificate that cannot be used: after a power cut, or a clock
@@ -399,6 +492,15 @@ func (c *Certs) Expiry(ctx context.Context) (time.Time, error) {
 func (c *Certs) look(ctx context.Context) (time.Time, error) {
 	roots := x509.NewCertPool()
 	roots.AddCert(c.ca.root)
+	chain, err := c.shake(ctx, &tls.Config{RootCAs: roots, ServerName: c.primary, Time: now})
+	if err != nil {
+		return time.Time{}, err
+	}
+	return chain[0].NotAfter, nil
+}
+
+// shake makes a handshake with ourselves and returns what was shown.
+func (c *Certs) shake(ctx context.Context, as *tls.Config) ([]*x509.Certificate, error) {
 	near, far := net.Pipe()
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -409,11 +511,11 @@ func (c *Certs) look(ctx context.Context) (time.Time, error) {
 		defer far.Close()
 		_ = tls.Server(far, c.TLSConfig()).HandshakeContext(ctx) // the client's side says what went wrong
 	})
-	client := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: c.primary, Time: now})
+	client := tls.Client(near, as)
 	if err := client.HandshakeContext(ctx); err != nil {
-		return time.Time{}, fmt.Errorf("cannot make a handshake with ourselves: %w", err)
+		return nil, fmt.Errorf("cannot make a handshake with ourselves: %w", err)
 	}
-	return client.ConnectionState().PeerCertificates[0].NotAfter, nil
+	return client.ConnectionState().PeerCertificates, nil
 }
 
 var loopback4, loopback6 = netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()

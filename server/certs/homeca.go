@@ -76,9 +76,10 @@ func private(ip netip.Addr) bool {
 
 // openHomeCA loads the CA in dir, or where servers share it, or makes one for the DNS names. A CA that
 // permits more than the names stays: names taken out of the settings ask nobody
-// to trust again. A CA is never replaced for what the clock says: a machine with
+// to trust again; nor does a public name that is added, for which there is another
+// authority: only what it must be able to sign asks for a new one. A CA is never replaced for what the clock says: a machine with
 // a wrong date must not lose everybody's trust.
-func openHomeCA(ctx context.Context, dir string, shared certmagic.Storage, name string, names []string, log *slog.Logger) (_ *homeCA, err error) {
+func openHomeCA(ctx context.Context, dir string, shared certmagic.Storage, name string, names, must []string, log *slog.Logger) (_ *homeCA, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make the folder of the home CA: %w", err)
 	}
@@ -105,7 +106,7 @@ func openHomeCA(ctx context.Context, dir string, shared certmagic.Storage, name 
 	ca, why := &homeCA{}, error(nil)
 	if !first {
 		if ca, why = parseHomeCA(data); why == nil {
-			why = ca.covers(names)
+			why = ca.covers(must)
 		}
 	}
 	if first || why != nil {

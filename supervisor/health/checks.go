@@ -54,14 +54,60 @@ func Clock(built time.Time) Check {
 	}
 }
 
-// Certificate checks when the certificate that is served ends; expires returns
-// the zero time when none is served.
-func Certificate(expires func() time.Time) Check {
+// Served is what the server says of the certificate of one name (certs.Served).
+type Served struct {
+	Name    string    `json:"name"`
+	Issuer  string    `json:"issuer"`
+	Home    bool      `json:"home"` // the server's own, which strangers do not trust
+	Ends    time.Time `json:"ends"`
+	Failure *Trouble  `json:"failure"`
+}
+
+// Trouble is why a name has not got the certificate it should have.
+type Trouble struct {
+	What   hint.Text `json:"what"`
+	Do     hint.Text `json:"do"`
+	Reason string    `json:"reason"` // in the words of who refused
+}
+
+// finding is what there is to say of one name; zero: all is well.
+func (s Served) finding() Finding {
+	left := time.Until(s.Ends)
+	switch {
+	case s.Failure != nil:
+		f := Finding{Severity: Warning, What: s.Failure.What, Do: s.Failure.Do}
+		if s.Failure.Reason != "" {
+			f.What = hint.T("%s The reason: %s", "%s La raison : %s", s.Failure.What, s.Failure.Reason)
+		}
+		switch {
+		case s.Issuer == "":
+			f.Severity = Error
+		case s.Home || left < 0:
+			f.Severity, f.Did = Error, hint.T("%s is served with this server's own certificate meanwhile; Foyer keeps trying.", "%s est servi entre-temps avec le certificat propre à ce serveur ; Foyer continue d'essayer.", s.Name)
+		default:
+			f.Did = hint.T("The certificate of %s, by %s, holds for %d more days; Foyer keeps trying.", "Le certificat de %s, par %s, tient encore %d jours ; Foyer continue d'essayer.", s.Name, s.Issuer, int(left.Hours()/24))
+		}
+		return f
+	case s.Home || s.Issuer == "":
+		return Finding{Severity: Info, What: hint.T("A certificate for %s is being ordered.", "Un certificat pour %s est en cours de demande.", s.Name)}
+	}
+	return Finding{}
+}
+
+// Certificate checks when the certificate of NAME.local ends, zero for none, and
+// what is served by the other names.
+func Certificate(said func() (expires time.Time, others []Served)) Check {
 	return Check{
 		Code: "certificate", Title: hint.T("Certificate", "Certificat"), DependsOn: []string{"server"},
 		Run: func(context.Context) Finding {
-			end := expires()
+			end, others := said()
 			left := time.Until(end)
+			var worst Finding
+			for _, s := range others {
+				if f := s.finding(); f.Severity > worst.Severity {
+					worst = f
+				}
+			}
 			switch {
 			case end.IsZero():
 				return Finding{}
@@ -70,6 +116,8 @@ func Certificate(expires func() time.Time) Check {
 					Severity: Error, What: hint.T("The certificate has expired: apps refuse to connect.", "Le certificat a expiré : les applications refusent de se connecter."),
 					Do: hint.T("Restart Foyer: sudo systemctl restart foyer.", "Redémarrez Foyer : sudo systemctl restart foyer."),
 				}
+			case worst.Severity > OK:
+				return worst
 			case left < 7*24*time.Hour:
 				return Finding{
 					Severity: Warning, What: hint.T("The certificate ends in %d days and was not renewed.", "Le certificat expire dans %d jours et n'a pas été renouvelé.", int(left.Hours()/24)),

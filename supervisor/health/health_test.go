@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,8 +113,34 @@ func TestCertificate(t *testing.T) {
 		want Severity
 	}{{"fresh", 60 * 24 * time.Hour, OK}, {"not renewed", 6 * 24 * time.Hour, Warning}, {"over", -time.Hour, Error}} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := Certificate(func() time.Time { return time.Now().Add(c.left) }).Run(t.Context()); got.Severity != c.want {
+			if got := Certificate(func() (time.Time, []Served) { return time.Now().Add(c.left), nil }).Run(t.Context()); got.Severity != c.want {
 				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func TestCertificatesOfOtherNames(t *testing.T) {
+	trouble := &Trouble{What: hint.T("Port 80 is closed.", "Le port 80 est fermé."), Do: hint.T("Open it.", "Ouvrez-le."), Reason: "timeout"}
+	soon := time.Now().Add(60 * 24 * time.Hour)
+	for _, c := range []struct {
+		name string
+		s    Served
+		want Severity
+	}{
+		{"well", Served{Name: "a.example", Issuer: "Let's Encrypt", Ends: soon}, OK},
+		{"ordered", Served{Name: "a.example", Issuer: "Foyer", Home: true, Ends: soon}, Info},
+		{"not renewed", Served{Name: "a.example", Issuer: "Let's Encrypt", Ends: soon, Failure: trouble}, Warning},
+		{"never had", Served{Name: "a.example", Issuer: "Foyer", Home: true, Ends: soon, Failure: trouble}, Error},
+		{"nothing at all", Served{Name: "a.example", Failure: trouble}, Error},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := Certificate(func() (time.Time, []Served) { return soon, []Served{c.s} }).Run(t.Context())
+			if got.Severity != c.want {
+				t.Errorf("got %v", got)
+			}
+			if c.s.Failure != nil && (!strings.Contains(got.What.FR, "timeout") || got.Do != trouble.Do) {
+				t.Errorf("says %+v", got)
 			}
 		})
 	}
