@@ -460,8 +460,18 @@ func (in *Installer) lock() (unlock func(), err error) {
 }
 
 // Addresses are those under which people reach a Foyer with settings s: its name
-// at home, this machine's IPv4 addresses, then the names the settings give.
+// at home, this machine's IPv4 addresses, then the names the settings give. Behind
+// a proxy it is these names alone.
 func Addresses(s *config.Settings) []string {
+	if s.Proxy.Listen != "" { // the proxy's address, by the names the settings give
+		var out []string
+		for _, h := range s.Addresses {
+			if net.ParseIP(h) == nil {
+				out = append(out, "https://"+h+"/")
+			}
+		}
+		return out
+	}
 	hosts := []string{s.Name + ".local"}
 	if ips, err := host.Addresses(); err == nil { // without: the names are enough
 		for _, ip := range ips {

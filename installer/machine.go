@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -104,7 +105,7 @@ func newMachine(ctx context.Context, cfg Config, h *history, lenient bool) (*mac
 	m.rootUser = root
 	m.service = service.New(service.Config{
 		Manager: cfg.Facts.Manager(), Root: cfg.Root, Executable: config.SystemOpt + "/current/" + update.Program, User: config.SystemUser,
-		DataDir: s.Data, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort, Runner: cfg.Runner, Register: cfg.register,
+		DataDir: s.Data, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort, Listen: s.Proxy.Listen, Runner: cfg.Runner, Register: cfg.register,
 	})
 	return m, nil
 }
@@ -340,8 +341,25 @@ func older(a, b string) bool {
 	return len(as) < len(bs)
 }
 
+// ports are those the service listens on.
+func (m *machine) ports() []int {
+	if at, err := netip.ParseAddrPort(m.settings.Proxy.Listen); err == nil {
+		return []int{int(at.Port())}
+	}
+	return m.publicPorts()
+}
+
+// publicPorts are those everybody may come in by: none where a proxy stands before
+// the service, for letting people in is then the proxy's.
+func (m *machine) publicPorts() []int {
+	if m.settings.Proxy.Listen != "" {
+		return nil
+	}
+	return []int{m.settings.HTTPPort, m.settings.HTTPSPort}
+}
+
 func (m *machine) checkPorts(ctx context.Context) error {
-	for _, port := range []int{m.settings.HTTPPort, m.settings.HTTPSPort} {
+	for _, port := range m.ports() {
 		o, taken, err := m.cfg.Facts.PortOwner(port)
 		if err != nil {
 			return err
@@ -356,7 +374,7 @@ func (m *machine) checkPorts(ctx context.Context) error {
 // notes are what a person should know of and Foyer does not change.
 func (m *machine) notes(ctx context.Context) []hint.Text {
 	var out []hint.Text
-	if m.cfg.Answers.Firewall == FirewallAuto && host.Firewall(ctx, m.cfg.Runner) == host.Nftables {
+	if m.settings.Proxy.Listen == "" && m.cfg.Answers.Firewall == FirewallAuto && host.Firewall(ctx, m.cfg.Runner) == host.Nftables {
 		out = append(out, hint.T("This machine has firewall rules of its own (nftables) that may keep visitors out: let them in on ports %d and %d.",
 			"Cette machine a ses propres règles de pare-feu (nftables) qui peuvent bloquer les visiteurs : ouvrez-leur les ports %d et %d.", m.settings.HTTPPort, m.settings.HTTPSPort))
 	}

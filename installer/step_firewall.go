@@ -35,7 +35,7 @@ func (s firewallStep) Check(ctx context.Context) ([]Change, error) {
 		return nil, nil
 	}
 	var out []Change
-	for _, port := range []int{s.m.settings.HTTPPort, s.m.settings.HTTPSPort} {
+	for _, port := range s.m.publicPorts() {
 		open, err := s.open(ctx, front, port)
 		if err != nil {
 			return nil, err

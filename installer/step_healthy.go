@@ -9,12 +9,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 )
 
@@ -29,6 +32,9 @@ const lastLines = 20
 func (s healthyStep) visit(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	if p := s.m.settings.Proxy; p.Listen != "" {
+		return Visitor{Name: s.m.settings.Name + ".local", Proxy: p}.Visit(ctx, p.Listen)
+	}
 	return s.m.cfg.Facts.Visit(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(s.m.settings.HTTPSPort)), s.m.settings.Name+".local", RootCertificate(s.m.dataDir()))
 }
 
@@ -79,24 +85,37 @@ func RootCertificate(data string) string {
 // trusts the root certificate in the file and no other. It returns nil when the
 // server says that it is well.
 func Visit(ctx context.Context, address, name, rootCertificate string) error {
-	pem, err := os.ReadFile(rootCertificate)
-	if err != nil {
-		return fmt.Errorf("cannot visit the server: %w", err)
-	}
-	trusted := x509.NewCertPool()
-	if !trusted.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("cannot visit the server: %s holds no certificate", rootCertificate)
-	}
-	transport := &http.Transport{
-		TLSClientConfig:   &tls.Config{RootCAs: trusted, ServerName: name, MinVersion: tls.VersionTLS12},
-		DisableKeepAlives: true,
+	return Visitor{Name: name, Root: rootCertificate}.Visit(ctx, address)
+}
+
+// Visitor is one who calls at a server from this machine.
+type Visitor struct {
+	Name  string       // what they call it by
+	Root  string       // file of the one certificate they trust; empty: they call without TLS
+	Proxy config.Proxy // of its settings: whether this machine begins with the PROXY protocol
+}
+
+// Visit calls at address and returns whether, and why not, it is answered.
+func (v Visitor) Visit(ctx context.Context, address string) error {
+	scheme, transport := "http", &http.Transport{DisableKeepAlives: true, DialContext: v.dial}
+	if v.Root != "" {
+		pem, err := os.ReadFile(v.Root)
+		if err != nil {
+			return fmt.Errorf("cannot visit the server: %w", err)
+		}
+		trusted := x509.NewCertPool()
+		if !trusted.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("cannot visit the server: %s holds no certificate", v.Root)
+		}
+		scheme = "https"
+		transport.TLSClientConfig = &tls.Config{RootCAs: trusted, ServerName: v.Name, MinVersion: tls.VersionTLS12}
 	}
 	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"/v1/__lbheartbeat__", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+address+"/v1/__lbheartbeat__", nil)
 	if err != nil {
 		return fmt.Errorf("cannot visit the server: %w", err)
 	}
-	req.Host = name
+	req.Host = v.Name
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return fmt.Errorf("cannot visit the server: %w", err)
@@ -109,4 +128,23 @@ func Visit(ctx context.Context, address, name, rootCertificate string) error {
 		return fmt.Errorf("cannot visit the server: it answered %s", resp.Status)
 	}
 	return nil
+}
+
+// dial connects. Where this machine is a proxy that has to begin with the PROXY
+// protocol, it says that it comes for itself.
+func (v Visitor) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, network, address)
+	if err != nil || v.Proxy.Protocol != "on" {
+		return c, err
+	}
+	own, err := netip.ParseAddrPort(c.LocalAddr().String())
+	if err == nil && slices.ContainsFunc(v.Proxy.Prefixes(), func(p netip.Prefix) bool { return p.Contains(own.Addr().Unmap()) }) {
+		_, err = io.WriteString(c, "PROXY UNKNOWN\r\n")
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
 }

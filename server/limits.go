@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/foyer-server/foyer/server/front"
 )
 
 // httpServer is a server with the limits of the settings.
@@ -22,6 +24,7 @@ func (s *server) httpServer(h http.Handler) *http.Server {
 	l := s.Settings.Limits
 	return &http.Server{
 		Handler:                      h,
+		ConnContext:                  front.ConnContext,
 		ReadHeaderTimeout:            seconds(l.HeaderSeconds), // bounds the TLS handshake, too
 		IdleTimeout:                  seconds(l.IdleSeconds),
 		MaxHeaderBytes:               l.Header,
@@ -59,6 +62,7 @@ func (s *server) chain(next http.HandlerFunc) http.Handler {
 	upload := s.uploadLimit()
 	verbose := s.Log.Enabled(context.Background(), slog.LevelDebug)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = s.front.Resolve(r)
 		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), slow: slow, id: rand.Uint64()}
 		start := time.Now()
 		defer func() {
@@ -68,7 +72,7 @@ func (s *server) chain(next http.HandlerFunc) http.Handler {
 			if !verbose {
 				return
 			}
-			s.Log.Debug("request", "id", a.id, "method", method(r.Method), "path", template(r.URL.Path), "status", a.status, "took", time.Since(start))
+			s.Log.Debug("request", "id", a.id, "client", r.RemoteAddr, "method", method(r.Method), "path", template(r.URL.Path), "status", a.status, "took", time.Since(start))
 		}()
 		a.extend(start)
 		if r.Body != nil && r.Body != http.NoBody {

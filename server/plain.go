@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/web"
 )
 
@@ -68,11 +69,33 @@ func (s *server) strict(next http.Handler) http.Handler {
 	})
 }
 
+// fronted answers what a proxy that ends TLS passes on. A visitor of whom it says
+// that they came without is led to where they are safe.
+func (s *server) fronted(w http.ResponseWriter, r *http.Request) {
+	if front.Told(r) == "http" && r.URL.Path != heartbeat && strings.HasPrefix(r.URL.Path, "/") {
+		target := "https://" + r.Host + r.URL.EscapedPath()
+		if r.URL.RawQuery != "" {
+			target += "?" + r.URL.RawQuery
+		}
+		lead(w, http.StatusTemporaryRedirect, target)
+		return
+	}
+	s.route(w, r)
+}
+
+// behind is a listener whose connections a proxy may begin.
+func (s *server) behind(l net.Listener) net.Listener {
+	return s.front.Listener(l, seconds(s.Settings.Limits.HeaderSeconds))
+}
+
 // secure is the address of our HTTPS for whoever sent r: "https://HOST[:PORT]/".
 // HOST is what they called us by, if that is a name of ours or an IP address;
 // a name we do not know (the router's own for us, or somebody's trick) becomes
 // the private address they came to, for which we have a certificate.
 func (s *server) secure(r *http.Request) string {
+	if s.Settings.Proxy.Listen != "" { // the proxy alone knows the names it has certificates for
+		return "https://" + r.Host + "/"
+	}
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h

@@ -5,9 +5,9 @@
 // finish before it closes them. It hides what stands between a connection and a
 // handler: TLS, limits on time and size (limits.go), the gate that keeps
 // everything shut until there is an owner (gate.go), the way from plain HTTP to
-// HTTPS (plain.go), and the answer to the supervisor's question (health.go).
+// HTTPS (plain.go), what proxies before it say of visitors (package front), and the answer to the supervisor's question (health.go).
 //
-// A request passes, in this order: request id, panic guard, access log, limits,
+// A request passes, in this order: who sent it, request id, panic guard, access log, limits,
 // claim gate, route.
 //
 // Threat model. Whoever reaches a port may send anything, as slowly as they
@@ -37,6 +37,7 @@ import (
 	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/certs"
+	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
 	"github.com/foyer-server/foyer/server/web"
 )
@@ -73,9 +74,10 @@ func Run(ctx context.Context, cfg Config) error {
 type server struct {
 	Config
 	store store
+	front front.Front
 	apart bool // the storage is another machine's: no restart of ours mends it
 	owner web.Claimer
-	certs *certs.Certs // nil with PlainHTTP
+	certs *certs.Certs // nil with PlainHTTP, and where a proxy ends TLS
 	kinto *kinto.Service
 	files *attachment.Folder
 	api   http.Handler
@@ -88,6 +90,7 @@ type server struct {
 func open(ctx context.Context, cfg Config) (_ *server, err error) {
 	set := cfg.Settings
 	s := &server{Config: cfg, port: set.HTTPSPort}
+	s.front = front.Front{Trusted: set.Proxy.Prefixes(), Protocol: set.Proxy.Protocol == "on"}
 	for _, l := range cfg.Listeners {
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok && l.Name == host.HTTPS {
 			s.port = tcp.Port
@@ -170,7 +173,8 @@ func (s *server) serve(ctx context.Context) error {
 		case l.Name == host.HTTPS && !s.PlainHTTP:
 			srv := s.httpServer(s.strict(s.chain(s.route)))
 			srv.TLSConfig = s.certs.TLSConfig()
-			public, runs = append(public, srv), append(runs, func() error { return srv.ServeTLS(limit(l, slots), "", "") })
+			door := s.behind(limit(l, slots))
+			public, runs = append(public, srv), append(runs, func() error { return srv.ServeTLS(door, "", "") })
 		case l.Name == host.HTTP:
 			next := s.plain
 			if s.PlainHTTP {
@@ -181,7 +185,12 @@ func (s *server) serve(ctx context.Context) error {
 				h = s.certs.Challenges(h)
 			}
 			srv := s.httpServer(h)
-			public, runs = append(public, srv), append(runs, func() error { return srv.Serve(limit(l, slots)) })
+			door := s.behind(limit(l, slots))
+			public, runs = append(public, srv), append(runs, func() error { return srv.Serve(door) })
+		case l.Name == host.Front && s.certs == nil:
+			srv := s.httpServer(s.chain(s.fronted))
+			door := s.behind(s.front.Only(limit(l, slots)))
+			public, runs = append(public, srv), append(runs, func() error { return srv.Serve(door) })
 		default:
 			return fmt.Errorf("cannot serve on listener %q at %s: it has no use here", l.Name, l.Addr())
 		}

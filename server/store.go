@@ -52,7 +52,7 @@ func (s *server) openStore(ctx context.Context) error {
 }
 
 func (s *server) openCerts(ctx context.Context, shared certmagic.Storage) (err error) {
-	if s.PlainHTTP {
+	if s.PlainHTTP || s.Settings.Proxy.Listen != "" {
 		return nil
 	}
 	c, dns := s.Settings.Certificates, s.Settings.DNS

@@ -31,12 +31,13 @@ type room struct {
 func (a *app) found(s *config.Settings, journal *supervisor.Journal) []room {
 	log := a.logger(journal)
 	var rooms []room
-	if s.MDNS == "on" {
+	behind := s.Proxy.Listen != "" // the names and the router are then the proxy's
+	if s.MDNS == "on" && !behind {
 		n := neighbourhood.New(neighbourhood.Config{Name: s.Name, Port: s.HTTPSPort, Log: log})
 		rooms = append(rooms, room{n.Run, n.Check()})
 	}
 	var outer *router.Router
-	if s.Router != "off" {
+	if s.Router != "off" && !behind {
 		secret, err := routerSecret(s.Data)
 		if err != nil { // a full disk keeps nobody from being found
 			log.Warn("what the router knows this server by could not be kept; good until the next start", "err", err)
@@ -51,7 +52,7 @@ func (a *app) found(s *config.Settings, journal *supervisor.Journal) []room {
 		outer = router.New(cfg)
 		rooms = append(rooms, room{outer.Run, outer.Check()})
 	}
-	if names := dyndns.Names(s.Addresses); s.DynDNS != "off" && len(names) > 0 {
+	if names := dyndns.Names(s.Addresses); s.DynDNS != "off" && len(names) > 0 && (outer != nil || s.DynDNS != "router") {
 		rooms = append(rooms, namesOutside(s, names, outer, log))
 	}
 	return rooms

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,10 +39,11 @@ func (a *app) supervise(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := host.Inherited(host.ByPort(s.HTTPSPort))
+	listeners, err := host.Inherited(naming(s))
 	if err != nil {
 		return err
 	}
+	listeners = known(listeners)
 	if len(listeners) == 0 { // no service manager that holds sockets
 		if listeners, err = bind(s); err != nil {
 			return err
@@ -55,6 +58,36 @@ func (a *app) supervise(ctx context.Context) error {
 		return err
 	}
 	return sv.Run(ctx)
+}
+
+// naming tells inherited listeners apart. Where a proxy ends TLS the one at
+// proxy.listen has a use and no other one: what a service manager still holds from
+// before would answer everybody without encryption.
+func naming(s *config.Settings) func(net.Addr) string {
+	if s.Proxy.Listen == "" {
+		return host.ByPort(s.HTTPSPort)
+	}
+	want, _ := netip.ParseAddrPort(s.Proxy.Listen)
+	return func(a net.Addr) string {
+		tcp, ok := a.(*net.TCPAddr)
+		switch {
+		case !ok:
+			return host.Local
+		case netip.AddrPortFrom(tcp.AddrPort().Addr().Unmap(), tcp.AddrPort().Port()) == netip.AddrPortFrom(want.Addr().Unmap(), want.Port()):
+			return host.Front
+		}
+		return ""
+	}
+}
+
+// known closes the listeners that have no name, hence no use.
+func known(ls []host.Listener) []host.Listener {
+	return slices.DeleteFunc(ls, func(l host.Listener) bool {
+		if l.Name == "" {
+			l.Close()
+		}
+		return l.Name == ""
+	})
 }
 
 // supervisorFor wires a supervisor for settings s; args and env are for the
@@ -90,14 +123,10 @@ func publicCheck(s *config.Settings, ls []host.Listener) health.Check {
 		Code: "door", Title: hint.T("Front door", "Porte d'entrée"), DependsOn: []string{"server"}, Every: 30 * time.Second,
 		Run: func(ctx context.Context) health.Finding {
 			for _, l := range ls {
-				if l.Name != host.HTTPS {
+				if l.Name != host.HTTPS && l.Name != host.Front {
 					continue
 				}
-				_, port, err := net.SplitHostPort(l.Addr().String())
-				if err == nil {
-					err = installer.Visit(ctx, net.JoinHostPort("127.0.0.1", port), s.Name+".local", installer.RootCertificate(s.Data))
-				}
-				if err != nil {
+				if err := visit(ctx, s, l); err != nil {
 					return health.Finding{
 						Severity: health.Error, What: hint.T("The server is well, but visitors do not get through to it.", "Le serveur va bien, mais les visiteurs n'arrivent pas jusqu'à lui."),
 						Do: hint.T("`sudo foyer logs` shows why.", "`sudo foyer logs` montre pourquoi."),
@@ -109,8 +138,32 @@ func publicCheck(s *config.Settings, ls []host.Listener) health.Check {
 	}
 }
 
+// visit calls at a listener from this machine itself.
+func visit(ctx context.Context, s *config.Settings, l host.Listener) error {
+	at, err := netip.ParseAddrPort(l.Addr().String())
+	if err != nil {
+		return fmt.Errorf("cannot visit the server: %w", err)
+	}
+	if at.Addr().IsUnspecified() {
+		at = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), at.Port())
+	}
+	v := installer.Visitor{Name: s.Name + ".local", Proxy: s.Proxy}
+	if l.Name == host.HTTPS {
+		v.Root = installer.RootCertificate(s.Data)
+	}
+	return v.Visit(ctx, at.String())
+}
+
 // bind opens the public ports where nobody handed them down.
 func bind(s *config.Settings) ([]host.Listener, error) {
+	if s.Proxy.Listen != "" {
+		l, err := host.Listen(host.Front, "tcp", s.Proxy.Listen)
+		if err != nil {
+			at, _ := netip.ParseAddrPort(s.Proxy.Listen)
+			return nil, host.PortTaken(int(at.Port()), err)
+		}
+		return []host.Listener{l}, nil
+	}
 	var ls []host.Listener
 	for _, want := range []struct {
 		name string

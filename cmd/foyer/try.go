@@ -25,7 +25,7 @@ import (
 
 type tryFlags struct {
 	data, listen, owner, answers string
-	http                         bool
+	http, front                  bool
 }
 
 // tryCmd runs the whole of Foyer in the foreground: the same supervisor and
@@ -41,6 +41,7 @@ func (a *app) tryCmd() *cobra.Command {
 	flags.StringVar(&f.data, "data", "", hint.T("folder for the data, kept afterwards (default: a temporary one, removed at the end)", "dossier des données, conservé ensuite (par défaut : un dossier temporaire, effacé à la fin)").In(a.lang))
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:8888", hint.T("address and port to answer on", "adresse et port d'écoute").In(a.lang))
 	flags.BoolVar(&f.http, "http", false, hint.T("plain HTTP, on this machine's loopback address only", "HTTP simple, sur la boucle locale seulement").In(a.lang))
+	flags.BoolVar(&f.front, "proxy", false, hint.T("plain HTTP for a reverse proxy of yours that has the certificate (settings proxy.*)", "HTTP simple, pour un mandataire inverse à vous qui a le certificat (réglages proxy.*)").In(a.lang))
 	flags.StringVar(&f.owner, "owner", "", hint.T("make this owner at once; the password comes from FOYER_OWNER_PASSWORD", "créer d'emblée ce propriétaire ; mot de passe dans FOYER_OWNER_PASSWORD").In(a.lang))
 	flags.StringVar(&f.answers, "answers", "", hint.T("answers file with owner and owner_password (-: standard input)", "fichier de réponses avec owner et owner_password (- : entrée standard)").In(a.lang))
 	return cmd
@@ -90,6 +91,10 @@ func (a *app) try(ctx context.Context, f tryFlags) (err error) {
 		l.Name = host.HTTP
 	}
 	env := a.tryEnv(data, l.Addr().(*net.TCPAddr).Port)
+	if f.front {
+		l.Name = host.Front
+		env = append(env, "FOYER_PROXY_LISTEN="+l.Addr().String())
+	}
 	s, err := config.Load("", append(slices.Clone(a.environ), env...))
 	if err != nil {
 		l.Close()
@@ -152,7 +157,7 @@ func (a *app) announce(ctx context.Context, sv *supervisor.Supervisor, f tryFlag
 		st = sv.Status(ctx)
 	}
 	scheme := "https"
-	if f.http {
+	if f.http || f.front {
 		scheme = "http"
 	}
 	tcp := l.Addr().(*net.TCPAddr).AddrPort()
@@ -161,7 +166,7 @@ func (a *app) announce(ctx context.Context, sv *supervisor.Supervisor, f tryFlag
 	}
 	t := trying{Home: scheme + "://" + tcp.String() + "/", Data: data, Owner: owner, Run: a.runDir}
 	t.URL = t.Home + "v1/"
-	if !f.http {
+	if !f.http && !f.front {
 		t.Certificate = installer.RootCertificate(data)
 	}
 	if !st.Claimed {
@@ -200,6 +205,9 @@ func tryAddress(f tryFlags) (string, error) {
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return "", wrongUse(hint.T("--listen %s: a port from 0 to 65535 is needed", "--listen %s : il faut un port de 0 à 65535", f.listen))
+	}
+	if f.http && f.front {
+		return "", wrongUse(hint.T("--http and --proxy do not go together", "--http et --proxy ne vont pas ensemble"))
 	}
 	if f.http {
 		ip, err := netip.ParseAddr(hostPart)

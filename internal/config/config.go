@@ -55,6 +55,7 @@ type Settings struct {
 	Router       string       `toml:"router"`
 	DynDNS       string       `toml:"dyndns"`
 	DNS          DNS          `toml:"dns"`
+	Proxy        Proxy        `toml:"proxy"`
 	Certificates Certificates `toml:"certificates"`
 	Limits       Limits       `toml:"limits"`
 	Kinto        Kinto        `toml:"-"`
@@ -68,6 +69,35 @@ type DNS struct {
 	Credentials []string `toml:"credentials"` // words like key=value
 	Zone        string   `toml:"zone"`        // "" = found out
 	Resolvers   []string `toml:"resolvers"`   // HOST:PORT; none = the system's
+}
+
+// Proxy is a reverse proxy of the owner's own, in front of this server.
+type Proxy struct {
+	Listen   string   `toml:"listen"`   // ADDRESS:PORT for plain HTTP where the proxy ends TLS; "" = it does not
+	Trusted  []string `toml:"trusted"`  // addresses and networks of proxies that are believed
+	Protocol string   `toml:"protocol"` // on: they begin with the PROXY protocol
+}
+
+// Prefixes are the networks of Trusted; what is not written right, which Validate
+// has refused, is left out.
+func (p Proxy) Prefixes() []netip.Prefix {
+	var out []netip.Prefix
+	for _, t := range p.Trusted {
+		if n, ok := network(t); ok {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// network reads an address or a network.
+func network(text string) (netip.Prefix, bool) {
+	if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" {
+		ip = ip.Unmap()
+		return netip.PrefixFrom(ip, ip.BitLen()), true
+	}
+	n, err := netip.ParsePrefix(text)
+	return n.Masked(), err == nil && n.Bits() > 0
 }
 
 // Limits bound what one request may cost.
@@ -100,7 +130,7 @@ type Key struct {
 // Default returns the settings of a Foyer nobody has configured.
 func Default() *Settings {
 	return &Settings{
-		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443, MDNS: "on", Router: "off", DynDNS: "off",
+		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443, MDNS: "on", Router: "off", DynDNS: "off", Proxy: Proxy{Protocol: "off"},
 		Limits:  Limits{Body: 8 << 20, Header: 64 << 10, HeaderSeconds: 10, BodySeconds: 60, IdleSeconds: 120, Connections: 4096},
 		Kinto:   newKinto(),
 		sources: map[string]string{},
@@ -245,7 +275,8 @@ func (s *Settings) field(key string) any {
 	return map[string]any{
 		"name": &s.Name, "language": &s.Language, "data": &s.Data, "database": &s.Database, "http_port": &s.HTTPPort, "https_port": &s.HTTPSPort,
 		"addresses": &s.Addresses, "mdns": &s.MDNS, "router": &s.Router, "dyndns": &s.DynDNS,
-		"dns.provider": &s.DNS.Provider, "dns.credentials": &s.DNS.Credentials, "dns.zone": &s.DNS.Zone, "limits.body": &s.Limits.Body, "limits.header": &s.Limits.Header,
+		"dns.provider": &s.DNS.Provider, "dns.credentials": &s.DNS.Credentials, "dns.zone": &s.DNS.Zone,
+		"proxy.listen": &s.Proxy.Listen, "proxy.trusted": &s.Proxy.Trusted, "proxy.protocol": &s.Proxy.Protocol, "limits.body": &s.Limits.Body, "limits.header": &s.Limits.Header,
 		"limits.header_seconds": &s.Limits.HeaderSeconds, "limits.body_seconds": &s.Limits.BodySeconds,
 		"certificates.ca": &s.Certificates.CA, "certificates.ca_roots": &s.Certificates.CARoots, "certificates.email": &s.Certificates.Email,
 		"certificates.cert_file": &s.Certificates.CertFile, "certificates.key_file": &s.Certificates.KeyFile,
@@ -359,6 +390,36 @@ var Keys = []Key{
 		return absolute(func(s *Settings) string { return s.Certificates.CertFile })(s)
 	}},
 	{"certificates.key_file", "", hint.T("PEM file of its key.", "Fichier PEM de sa clé."), absolute(func(s *Settings) string { return s.Certificates.KeyFile })},
+	{"proxy.listen", "", hint.T("Address and port, e.g. 127.0.0.1:8888, for plain HTTP from a reverse proxy of yours that has the certificate; then this server takes neither http_port nor https_port. Empty: it does its own HTTPS.", "Adresse et port, p. ex. 127.0.0.1:8888, pour le HTTP simple d'un mandataire inverse à vous qui a le certificat ; ce serveur ne prend alors ni http_port ni https_port. Vide : il fait son propre HTTPS."), func(s *Settings) error {
+		if s.Proxy.Listen == "" {
+			return nil
+		}
+		at, err := netip.ParseAddrPort(s.Proxy.Listen)
+		switch {
+		case err != nil || at.Port() == 0:
+			return Allowed(hint.T("an address and a port like 127.0.0.1:8888, or empty", "une adresse et un port comme 127.0.0.1:8888, ou vide"))
+		case !at.Addr().Unmap().IsLoopback() && len(s.Proxy.Trusted) == 0:
+			return Allowed(hint.T("an address of this machine alone, like 127.0.0.1:8888, while proxy.trusted is empty", "une adresse de cette machine seule, comme 127.0.0.1:8888, tant que proxy.trusted est vide"))
+		}
+		return nil
+	}},
+	{"proxy.trusted", "", hint.T("Addresses and networks of reverse proxies whose word is taken for who a visitor is. Empty: nobody's.", "Adresses et réseaux des mandataires inverses que l'on croit sur l'identité d'un visiteur. Vide : aucun."), func(s *Settings) error {
+		for _, t := range s.Proxy.Trusted {
+			if _, ok := network(t); !ok {
+				return Allowed(hint.T("addresses and networks like 127.0.0.1 or 192.168.1.0/24, not %q", "des adresses et réseaux comme 127.0.0.1 ou 192.168.1.0/24, pas %q", t))
+			}
+		}
+		return nil
+	}},
+	{"proxy.protocol", "off", hint.T("on: the trusted proxies begin every connection with the PROXY protocol, version 1 or 2; off: they do not.", "on : les mandataires de confiance commencent chaque connexion par le protocole PROXY, version 1 ou 2 ; off : non."), func(s *Settings) error {
+		switch {
+		case s.Proxy.Protocol != "on" && s.Proxy.Protocol != "off":
+			return Allowed(hint.T("on or off", "on ou off"))
+		case s.Proxy.Protocol == "on" && len(s.Proxy.Trusted) == 0:
+			return Allowed(hint.T("off, while proxy.trusted is empty", "off, tant que proxy.trusted est vide"))
+		}
+		return nil
+	}},
 	{"limits.body", "8388608", hint.T("Largest request body, in bytes.", "Plus grand corps de requête, en octets."), between("limits.body", 1<<10, 1<<30, func(s *Settings) int { return s.Limits.Body })},
 	{"limits.header", "65536", hint.T("Largest request head, in bytes.", "Plus grand en-tête de requête, en octets."), between("limits.header", 4<<10, 1<<20, func(s *Settings) int { return s.Limits.Header })},
 	{"limits.header_seconds", "10", hint.T("Seconds a client may take to send the request head.", "Secondes accordées pour envoyer l'en-tête."), between("limits.header_seconds", 1, 3600, func(s *Settings) int { return s.Limits.HeaderSeconds })},

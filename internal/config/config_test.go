@@ -176,3 +176,27 @@ func TestDynDNSWantsWhatItNeeds(t *testing.T) {
 		})
 	}
 }
+
+func TestProxySettings(t *testing.T) {
+	for _, c := range []struct {
+		env  []string
+		good bool
+	}{
+		{[]string{"FOYER_PROXY_LISTEN=127.0.0.1:8888"}, true},
+		{[]string{"FOYER_PROXY_LISTEN=[::1]:8888"}, true},
+		{[]string{"FOYER_PROXY_LISTEN=0.0.0.0:8888", "FOYER_PROXY_TRUSTED=192.168.1.2"}, true},
+		{[]string{"FOYER_PROXY_TRUSTED=127.0.0.1, ::1, 10.0.0.0/8", "FOYER_PROXY_PROTOCOL=on"}, true},
+		{[]string{"FOYER_PROXY_LISTEN=0.0.0.0:8888"}, false},
+		{[]string{"FOYER_PROXY_LISTEN=192.168.1.5:8888"}, false},
+		{[]string{"FOYER_PROXY_LISTEN=:8888"}, false},
+		{[]string{"FOYER_PROXY_LISTEN=127.0.0.1:0"}, false},
+		{[]string{"FOYER_PROXY_TRUSTED=everybody"}, false},
+		{[]string{"FOYER_PROXY_TRUSTED=0.0.0.0/0"}, false},
+		{[]string{"FOYER_PROXY_PROTOCOL=on"}, false},
+		{[]string{"FOYER_PROXY_PROTOCOL=maybe"}, false},
+	} {
+		if _, err := Load("", c.env); (err == nil) != c.good {
+			t.Errorf("%v: %v", c.env, err)
+		}
+	}
+}

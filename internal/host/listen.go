@@ -19,6 +19,7 @@ import (
 const (
 	HTTP  = "http"  // plain HTTP; redirects
 	HTTPS = "https" // TLS
+	Front = "front" // plain HTTP from a proxy that ends TLS
 	Local = "local" // unix socket; the supervisor's probe and nobody else
 )
 

@@ -29,6 +29,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -291,10 +292,7 @@ func encodedSlash(raw string) bool {
 func (a *api) url(r *http.Request, path string) string {
 	scheme, host := a.scheme, a.host
 	if scheme == "" {
-		scheme = "http"
-		if r.TLS != nil {
-			scheme = "https"
-		}
+		scheme = front.Scheme(r)
 	}
 	if host == "" {
 		host = r.Host

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/front"
 )
 
 type homeTexts struct {
@@ -38,11 +39,7 @@ func (s *Site) home() {
 			return
 		}
 		p := homePage{frame: s.frame(r, homeSays.Title), Say: homeSays, Claimed: claimed, Trusts: s.Trust != nil}
-		scheme := "http://"
-		if r.TLS != nil {
-			scheme = "https://"
-		}
-		p.URL = scheme + r.Host + "/v1/"
+		p.URL = front.Scheme(r) + "://" + r.Host + "/v1/"
 		s.render(w, r, http.StatusOK, "home.html", p)
 	})
 }

@@ -42,6 +42,7 @@ type Config struct {
 	DataDir    string // the one folder it may write; needed
 	HTTPPort   int    // needed
 	HTTPSPort  int    // needed
+	Listen     string // ADDRESS:PORT to hold instead of these two; "" = these two
 	Runner     host.Runner
 	// Register writes the unit where the service manager looks for it and enables
 	// it. nil = kardianos/service; tests that have no service manager bring their own.

@@ -18,8 +18,7 @@ func Units(cfg Config) []File {
 	switch cfg.Manager {
 	case host.Systemd:
 		return []File{
-			{at(systemdDir + "/" + Name + ".socket"), socketUnit(cfg), 0o644, hint.T(
-				"keeps ports %d and %d open, across every restart", "garde les ports %d et %d ouverts, à travers chaque redémarrage", cfg.HTTPPort, cfg.HTTPSPort)},
+			{at(systemdDir + "/" + Name + ".socket"), socketUnit(cfg), 0o644, socketWhy(cfg)},
 			{at(systemdDir + "/" + Name + ".service"), serviceUnit(cfg), 0o644, hint.T(
 				"starts Foyer at boot and whenever it stops, shut in as far as it goes", "démarre Foyer avec la machine et dès qu'il s'arrête, aussi enfermé que possible")},
 		}
@@ -30,9 +29,20 @@ func Units(cfg Config) []File {
 	return nil
 }
 
+func socketWhy(cfg Config) hint.Text {
+	if cfg.Listen != "" {
+		return hint.T("keeps %s open for your proxy, across every restart", "garde %s ouvert pour votre mandataire, à travers chaque redémarrage", cfg.Listen)
+	}
+	return hint.T("keeps ports %d and %d open, across every restart", "garde les ports %d et %d ouverts, à travers chaque redémarrage", cfg.HTTPPort, cfg.HTTPSPort)
+}
+
 // socketUnit: a port alone is every IPv6 address and, with BindIPv6Only=both, every
 // IPv4 one; on a kernel without IPv6 systemd takes IPv4 alone (systemd.socket(5)).
 func socketUnit(cfg Config) string {
+	listen := fmt.Sprintf("ListenStream=%d\nListenStream=%d\nBindIPv6Only=both", cfg.HTTPPort, cfg.HTTPSPort)
+	if cfg.Listen != "" {
+		listen = "ListenStream=" + cfg.Listen
+	}
 	return fmt.Sprintf(`# Written by Foyer. Change it with "systemctl edit foyer.socket" rather than here.
 [Unit]
 Description=Foyer: the ports visitors come in by
@@ -40,16 +50,14 @@ Documentation=https://github.com/foyer-server/foyer
 StartLimitIntervalSec=0
 
 [Socket]
-ListenStream=%d
-ListenStream=%d
-BindIPv6Only=both
+%s
 Backlog=4096
 KeepAlive=yes
 NoDelay=yes
 
 [Install]
 WantedBy=sockets.target
-`, cfg.HTTPPort, cfg.HTTPSPort)
+`, listen)
 }
 
 // serviceUnit is the unit of `foyer supervise`.
