@@ -224,7 +224,7 @@ func (l *loader) fill(a *Answers) {
 		default:
 			alone := config.Default()
 			err := alone.Set(key, v.text, v.source)
-			if err == nil {
+			if err == nil && !strings.HasPrefix(key, "proxy.") { // these are right or wrong together, below
 				err = alone.Validate()
 			}
 			if err != nil && (key == "http_port" || key == "https_port") && alone.HTTPPort == alone.HTTPSPort {

@@ -142,6 +142,9 @@ func (a *app) say(t hint.Text) {
 	fmt.Fprintln(w, t.In(a.lang))
 }
 
+// note prints a sentence for people beside what a command makes for programs.
+func (a *app) note(t hint.Text) { fmt.Fprintln(a.err, t.In(a.lang)) }
+
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "foyer",
@@ -168,7 +171,7 @@ func (a *app) root() *cobra.Command {
 	f.String("lang", string(a.lang), hint.T("language: en or fr", "langue : en ou fr").In(a.lang))
 	f.StringVar(&a.settings, "settings", config.SystemFile, hint.T("settings file", "fichier de réglages").In(a.lang))
 	f.StringVar(&a.runDir, "run", or(a.getenv("FOYER_RUN"), config.SystemRun), hint.T("folder of the running Foyer's sockets", "dossier des sockets du Foyer qui tourne").In(a.lang))
-	root.AddCommand(a.installCmd(), a.uninstallCmd(), a.statusCmd(), a.doctorCmd(), a.logsCmd(), a.claimCmd(), a.settingsCmd(), a.tryCmd(), a.superviseCmd(), a.serveCmd())
+	root.AddCommand(a.installCmd(), a.uninstallCmd(), a.statusCmd(), a.doctorCmd(), a.logsCmd(), a.claimCmd(), a.settingsCmd(), a.proxyCmd(), a.tryCmd(), a.superviseCmd(), a.serveCmd())
 	return root
 }
 
