@@ -227,8 +227,12 @@ func (c *Certs) prepare(ctx context.Context) {
 			continue
 		}
 		err := c.kept.ManageSync(ctx, []string{name})
-		if err != nil && c.mend(ctx, name) {
+		if err != nil {
+			// A handshake that finds the same waits until it is made anew, or has made it anew.
+			c.mending.Lock()
+			c.mend(ctx, name)
 			err = c.kept.ManageSync(ctx, []string{name})
+			c.mending.Unlock()
 		}
 		if err != nil && ctx.Err() == nil {
 			c.log.Error("a certificate cannot be made; the next handshake tries again", "name", name, "err", err)
