@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +24,9 @@ import (
 
 // service is one zone in memory, which keeps count.
 type service struct {
-	zone    string
+	zone string
+
+	mu      sync.Mutex
 	records []libdns.Record
 	writes  int
 	refuses error
@@ -32,10 +36,14 @@ func (s *service) GetRecords(_ context.Context, zone string) ([]libdns.Record, e
 	if zone != s.zone {
 		return nil, fmt.Errorf("no zone %s", zone)
 	}
-	return s.records, s.refuses
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.records), s.refuses
 }
 
 func (s *service) SetRecords(_ context.Context, _ string, records []libdns.Record) ([]libdns.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.writes++
 	for _, r := range records {
 		s.records = slices.DeleteFunc(s.records, func(o libdns.Record) bool { return o.RR().Name == r.RR().Name && o.RR().Type == r.RR().Type })
@@ -45,12 +53,27 @@ func (s *service) SetRecords(_ context.Context, _ string, records []libdns.Recor
 }
 
 func (s *service) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var out []string
 	for _, r := range s.records {
 		out = append(out, r.RR().Name+" "+r.RR().Type+" "+r.RR().Data)
 	}
 	slices.Sort(out)
 	return strings.Join(out, "\n")
+}
+
+// meddle is somebody else, who changes what is there.
+func (s *service) meddle(records ...libdns.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records = records
+}
+
+func (s *service) written() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writes
 }
 
 func address(name, ip string) libdns.Record {
@@ -63,10 +86,12 @@ func TestKeepsOnlyItsOwnAndWritesOnlyChanges(t *testing.T) {
 			address("@", "198.51.100.1"), address("other", "198.51.100.2"), address("cloud", "198.51.100.3"), address("cloud", "2001:db8::3"),
 			libdns.TXT{Name: "cloud", Text: "theirs"},
 		}}
-		outside := netip.MustParseAddr("8.8.4.4")
+		var outside atomic.Pointer[netip.Addr]
+		move := func(to string) { ip := netip.MustParseAddr(to); outside.Store(&ip) }
+		move("8.8.4.4")
 		k := New(Config{
 			Names: []string{"cloud.example.org"}, Provider: s, Log: slog.New(slog.DiscardHandler),
-			Outside: func(context.Context) ([]netip.Addr, error) { return []netip.Addr{outside}, nil },
+			Outside: func(context.Context) ([]netip.Addr, error) { return []netip.Addr{*outside.Load()}, nil },
 		})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -76,19 +101,23 @@ func TestKeepsOnlyItsOwnAndWritesOnlyChanges(t *testing.T) {
 		if diff := cmp.Diff(want, s.String()); diff != "" {
 			t.Error(diff)
 		}
-		time.Sleep(24 * time.Hour) // inside the bubble: no time passes outside
-		if s.writes != 1 {
-			t.Errorf("%d writes in a day in which nothing changed", s.writes)
+		pass := func(d time.Duration) { // inside the bubble: no time passes outside
+			time.Sleep(d)
+			synctest.Wait()
 		}
-		outside = netip.MustParseAddr("8.8.8.8")
-		time.Sleep(2 * time.Minute)
-		if diff := cmp.Diff(strings.Replace(want, "8.8.4.4", "8.8.8.8", 1), s.String()); diff != "" || s.writes != 2 {
-			t.Errorf("%d writes; %s", s.writes, diff)
+		pass(24 * time.Hour)
+		if n := s.written(); n != 1 {
+			t.Errorf("%d writes in a day in which nothing changed", n)
 		}
-		s.records = []libdns.Record{address("cloud", "198.51.100.9")} // somebody meddles
-		time.Sleep(2 * time.Hour)
-		if got := s.String(); got != "cloud A 8.8.8.8" || s.writes != 3 {
-			t.Errorf("%d writes; %s", s.writes, got)
+		move("8.8.8.8")
+		pass(2 * time.Minute)
+		if diff := cmp.Diff(strings.Replace(want, "8.8.4.4", "8.8.8.8", 1), s.String()); diff != "" || s.written() != 2 {
+			t.Errorf("%d writes; %s", s.written(), diff)
+		}
+		s.meddle(address("cloud", "198.51.100.9"))
+		pass(2 * time.Hour)
+		if got := s.String(); got != "cloud A 8.8.8.8" || s.written() != 3 {
+			t.Errorf("%d writes; %s", s.written(), got)
 		}
 		stop()
 		<-ended
@@ -102,8 +131,8 @@ func TestNeverWritesWhatNobodyReaches(t *testing.T) {
 			Names: []string{"cloud.example.org"}, Provider: s, Log: slog.New(slog.DiscardHandler),
 			Outside: func(context.Context) ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr(outside)}, nil },
 		})
-		if _, err := k.keep(t.Context()); !errors.Is(err, errNowhere) || s.writes > 0 {
-			t.Errorf("%s: %v, %d writes", outside, err, s.writes)
+		if _, err := k.keep(t.Context()); !errors.Is(err, errNowhere) || s.written() > 0 {
+			t.Errorf("%s: %v, %d writes", outside, err, s.written())
 		}
 	}
 }
