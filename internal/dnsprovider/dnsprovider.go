@@ -8,7 +8,8 @@
 // Nothing is asked of a service before a record is. Two know less than the
 // others: acmedns keeps nothing but the TXT records of certificates, and duckdns
 // one single TXT value for each domain. Errors are the service's own; they may
-// name the domain, and do not hold what is in the credentials.
+// name the domain, and what is secret in the credentials is taken out of them
+// (discreet.go): DuckDNS, for one, wants its token in the address of a request.
 //
 // Used by server/certs, to prove to a certificate authority that a domain is
 // ours, and by who keeps a domain pointing at a connection whose address changes.
@@ -132,7 +133,7 @@ func Open(name string, credentials map[string]string) (Provider, error) {
 				hint.T("Add %s=… to the setting `dns.credentials`.", "Ajoutez %s=… au réglage `dns.credentials`.", key))
 		}
 	}
-	return s.open(c), nil
+	return discreet{s.open(c), newDiscretion(c)}, nil
 }
 
 // Credentials reads words like key=value, as the settings hold them.

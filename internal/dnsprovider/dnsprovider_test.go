@@ -1,11 +1,14 @@
 package dnsprovider
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -212,5 +215,51 @@ func TestHetzner(t *testing.T) {
 	h.token = "wrong-token"
 	if _, err := h.GetRecords(ctx, "home.example."); err == nil || !strings.Contains(err.Error(), "unable to authenticate") || strings.Contains(err.Error(), "wrong-token") {
 		t.Errorf("a wrong token: %v", err)
+	}
+}
+
+// gossip is a provider that tells everything it knows.
+type gossip struct{ said error }
+
+func (g gossip) GetRecords(context.Context, string) ([]libdns.Record, error) { return nil, g.said }
+func (g gossip) AppendRecords(context.Context, string, []libdns.Record) ([]libdns.Record, error) {
+	return nil, g.said
+}
+
+func (g gossip) SetRecords(context.Context, string, []libdns.Record) ([]libdns.Record, error) {
+	return nil, g.said
+}
+
+func (g gossip) DeleteRecords(context.Context, string, []libdns.Record) ([]libdns.Record, error) {
+	return nil, g.said
+}
+
+func TestErrorsTellNoSecret(t *testing.T) {
+	const token = "s3cret/with signs"
+	said := fmt.Errorf("Get %q (%s): %w", "https://dns.example/?token="+url.QueryEscape(token), token, context.DeadlineExceeded)
+	p := discreet{gossip{said}, newDiscretion(map[string]string{"token": token, "server": "dns.example"})}
+	calls := map[string]func() ([]libdns.Record, error){
+		"get":    func() ([]libdns.Record, error) { return p.GetRecords(t.Context(), "z.") },
+		"append": func() ([]libdns.Record, error) { return p.AppendRecords(t.Context(), "z.", nil) },
+		"set":    func() ([]libdns.Record, error) { return p.SetRecords(t.Context(), "z.", nil) },
+		"delete": func() ([]libdns.Record, error) { return p.DeleteRecords(t.Context(), "z.", nil) },
+	}
+	for name, call := range calls {
+		_, err := call()
+		if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(fmt.Sprintf("%v %+v", err, err), "s3cret") || !strings.Contains(err.Error(), "dns.example") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// DuckDNS shows its token when it does not like it; Open's errors pass through here.
+func TestDuckDNSKeepsItsToken(t *testing.T) {
+	p, err := Open("duckdns", map[string]string{"api_token": "not-of-the-right-length"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.SetRecords(t.Context(), "x.duckdns.org.", []libdns.Record{libdns.TXT{Name: "@", Text: "v"}})
+	if err == nil || strings.Contains(err.Error(), "not-of-the-right-length") {
+		t.Errorf("it says: %v", err)
 	}
 }
