@@ -60,13 +60,13 @@ func (s *server) trusted(r *http.Request, since time.Duration) bool {
 }
 
 // strict tells browsers to come by HTTPS only (RFC 6797), by names that can bear it.
-func (s *server) strict(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (s *server) strict(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		if s.trusted(r, patience) {
 			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		next.ServeHTTP(w, r)
-	})
+		next(w, r)
+	}
 }
 
 // fronted answers what a proxy that ends TLS passes on. A visitor of whom it says

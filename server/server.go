@@ -171,7 +171,7 @@ func (s *server) serve(ctx context.Context) error {
 			srv := s.httpServer(http.HandlerFunc(s.health))
 			local, runs = append(local, srv), append(runs, func() error { return srv.Serve(l) })
 		case l.Name == host.HTTPS && !s.PlainHTTP:
-			srv := s.httpServer(s.strict(s.chain(s.route)))
+			srv := s.httpServer(s.chain(s.strict(s.route)))
 			srv.TLSConfig = s.certs.TLSConfig()
 			door := s.behind(limit(l, slots))
 			public, runs = append(public, srv), append(runs, func() error { return srv.ServeTLS(door, "", "") })
