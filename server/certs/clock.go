@@ -21,7 +21,9 @@ type clock struct {
 	roots     *x509.CertPool
 	now       func() time.Time
 
-	mu    sync.Mutex
+	asking sync.Mutex // one at a time asks; handshakes never wait for that
+
+	mu    sync.Mutex // guards what follows
 	sane  bool
 	asked time.Time // monotonic: when it was sane last
 }
@@ -31,15 +33,27 @@ const (
 	clockOff   = 24 * time.Hour // what it may be off
 )
 
-// check returns nil when the clock is right, else a *Failure.
+// check returns nil when the clock is right, else a *Failure or why it cannot be
+// told. It may ask, and take half a minute for it.
 func (c *clock) check(ctx context.Context) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.asking.Lock()
+	defer c.asking.Unlock()
 	here := c.now()
-	if c.sane && time.Since(c.asked) < clockHolds && here.After(epoch) {
+	c.mu.Lock()
+	holds := c.sane && time.Since(c.asked) < clockHolds && here.After(epoch)
+	c.mu.Unlock()
+	if holds {
 		return nil
 	}
-	c.sane = false
+	err := c.compare(ctx, here)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sane, c.asked = err == nil, time.Now()
+	return err
+}
+
+// compare compares this machine's time with the authority's.
+func (c *clock) compare(ctx context.Context, here time.Time) error {
 	if here.Before(epoch) {
 		return wrongClock(here, time.Time{})
 	}
@@ -53,11 +67,11 @@ func (c *clock) check(ctx context.Context) error {
 	if here.Sub(there).Abs() > clockOff {
 		return wrongClock(here, there)
 	}
-	c.sane, c.asked = true, time.Now()
 	return nil
 }
 
-// believed reports whether the clock was right when it was last looked at.
+// believed reports whether the clock was right when it was last looked at. It does
+// not wait for a look that is under way.
 func (c *clock) believed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
