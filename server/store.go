@@ -66,12 +66,10 @@ func (s *server) openCerts(ctx context.Context, shared certmagic.Storage) (err e
 	}
 	if dns.Provider != "" {
 		credentials, err := dnsprovider.Credentials(dns.Credentials)
-		if err != nil {
-			return err
+		if err == nil {
+			p.DNS, err = dnsprovider.Open(dns.Provider, credentials)
 		}
-		if p.DNS, err = dnsprovider.Open(dns.Provider, credentials); err != nil {
-			return err
-		}
+		p.Problem = hint.Find(err) // no reason not to serve
 	}
 	s.certs, err = certs.New(ctx, certs.Config{
 		Dir: filepath.Join(s.Settings.Data, "certificates"), Shared: shared,

@@ -14,7 +14,7 @@ import (
 type Failure struct {
 	// Kind is what went wrong: connection, dns, caa, unauthorized, rate-limited and
 	// refused come from the certificate authority; unreachable, clock, held-back,
-	// dns-missing and provider are found here; own-unreadable, own-mismatch, own-over
+	// dns-missing and settings are found here; own-unreadable, own-mismatch, own-over
 	// and own-foreign are of files the owner brought.
 	Kind   string    `json:"kind"`
 	What   hint.Text `json:"what"`
@@ -106,4 +106,21 @@ func needsDNS(name string) *Failure {
 		What: hint.T("A certificate for %s needs a DNS provider.", "Un certificat pour %s demande un fournisseur DNS.", name),
 		Do:   hint.T("Set `dns.provider` and `dns.credentials`.", "Réglez `dns.provider` et `dns.credentials`."),
 	}
+}
+
+// misset is a setting with which nothing can be ordered.
+func misset(e *hint.Error) *Failure {
+	return &Failure{Kind: "settings", At: time.Now(), What: e.What, Do: e.Do}
+}
+
+func rootsUnfit(file string, err error) *Failure {
+	f := &Failure{
+		Kind: "settings", At: time.Now(),
+		What: hint.T("The roots of the certificate authority in %s cannot be used.", "Les racines de l'autorité de certification dans %s sont inutilisables.", file),
+		Do:   hint.T("Check that it is a PEM file which the user Foyer runs as may read, then restart Foyer.", "Vérifiez que c'est un fichier PEM que l'utilisateur de Foyer peut lire, puis redémarrez Foyer."),
+	}
+	if err != nil {
+		f.Reason = err.Error()
+	}
+	return f
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/mholt/acmez/v3"
 
 	"github.com/foyer-server/foyer/internal/dnsprovider"
+	"github.com/foyer-server/foyer/internal/hint"
 )
 
 // Public is how certificates come from a certificate authority that speaks ACME.
@@ -33,6 +34,7 @@ type Public struct {
 	HTTP, HTTPS int                  // ports we answer on ourselves; 0: not at all
 	DNS         dnsprovider.Provider // proves names by DNS records; nil: through our ports
 	Resolvers   []string             // HOST:PORT that are asked for those records; empty: the system's
+	Problem     *hint.Error          // what is wrong with the settings of all this; nil: nothing. Then none is ordered
 }
 
 // public keeps a certificate for each public name. It serves what it has and
@@ -48,6 +50,7 @@ type public struct {
 	address *certmagic.Config // of IP addresses
 	issuer  *certmagic.ACMEIssuer
 	dns     bool
+	problem *Failure // why nothing can be ordered; nil: it can
 	clock   *clock
 	budget  *budget
 	pace    pace
@@ -123,13 +126,13 @@ func newPublic(ctx context.Context, p Public, storage certmagic.Storage, log *sl
 	}
 	var roots *x509.CertPool
 	if p.Roots != "" {
-		pem, err := os.ReadFile(p.Roots)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the roots of the certificate authority: %w", err)
+		roots = x509.NewCertPool()
+		if pem, err := os.ReadFile(p.Roots); err != nil || !roots.AppendCertsFromPEM(pem) {
+			o.problem = rootsUnfit(p.Roots, err)
 		}
-		if roots = x509.NewCertPool(); !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("cannot read the roots of the certificate authority: no certificate in %s", p.Roots)
-		}
+	}
+	if p.Problem != nil {
+		o.problem = misset(p.Problem)
 	}
 	o.clock = &clock{directory: directory, roots: roots, now: time.Now}
 	if data, err := storage.Load(ctx, sinceKey); err == nil {
@@ -213,8 +216,11 @@ func (o *public) attend(ctx context.Context, name string, force bool) error {
 		o.failed(name, nil)
 		return nil
 	}
-	if strings.HasPrefix(name, "*.") && !o.dns {
-		f := needsDNS(name)
+	f := o.problem
+	if f == nil && strings.HasPrefix(name, "*.") && !o.dns {
+		f = needsDNS(name)
+	}
+	if f != nil {
 		o.failed(name, f)
 		return f
 	}
@@ -327,11 +333,16 @@ func (o *public) remember(ctx context.Context, name string, leaf *x509.Certifica
 	}
 }
 
-// failed remembers why name has no new certificate; nil: it has. The log is told
-// of what is new.
+// failed remembers why name has no new certificate; nil: it has. That the next
+// order waits is no reason to forget what the last one failed by. The log is told of
+// what is new.
 func (o *public) failed(name string, f *Failure) {
 	o.mu.Lock()
 	before := o.failures[name]
+	if f != nil && f.Kind == "held-back" && before != nil {
+		o.mu.Unlock()
+		return
+	}
 	o.failures[name] = f
 	if f == nil {
 		delete(o.failures, name)
