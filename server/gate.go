@@ -25,6 +25,8 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusServiceUnavailable, 201, "Service temporary unavailable due to overloading or maintenance, please retry later.")
 	case claimed && where != 0 && (path != "/" || browser(r)):
 		s.site.ServeHTTP(w, r)
+	case claimed && s.dial.Here(path):
+		s.dial.ServeHTTP(w, r)
 	case claimed:
 		s.api.ServeHTTP(w, r)
 	case where&web.Unclaimed != 0:

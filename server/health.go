@@ -34,12 +34,8 @@ type Health struct {
 	Certificates       []certs.Served         `json:"certificates,omitempty"` // of the names that should not be the home CA's alone
 }
 
-// health answers on the Local listener.
+// health answers how the server is.
 func (s *server) health(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/health" || !reads(r) {
-		fail(w, http.StatusNotFound, 111, "The resource you are looking for could not be found.")
-		return
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), lookTime)
 	defer cancel()
 	h := Health{Version: s.Version, Words: map[hint.Lang][]string{}, Names: []string{}}

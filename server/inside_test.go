@@ -80,7 +80,7 @@ func TestHealthWhenTheStorageFails(t *testing.T) {
 		t.Errorf("%d %+v", status, h)
 	}
 	w := httptest.NewRecorder()
-	s.health(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/", nil))
+	s.local(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/", nil))
 	if w.Code != http.StatusNotFound {
 		t.Errorf("something else is served to the supervisor: %d", w.Code)
 	}

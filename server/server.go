@@ -5,7 +5,8 @@
 // finish before it closes them. It hides what stands between a connection and a
 // handler: TLS, limits on time and size (limits.go), the gate that keeps
 // everything shut until there is an owner (gate.go), the way from plain HTTP to
-// HTTPS (plain.go), what proxies before it say of visitors (package front), and the answer to the supervisor's question (health.go).
+// HTTPS (plain.go), what proxies before it say of visitors (package front), and the answers to the supervisor's
+// questions (local.go, health.go).
 //
 // A request passes, in this order: who sent it, request id, panic guard, access log, limits,
 // claim gate, route.
@@ -37,6 +38,7 @@ import (
 	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/certs"
+	"github.com/foyer-server/foyer/server/dial"
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
 	"github.com/foyer-server/foyer/server/web"
@@ -83,6 +85,7 @@ type server struct {
 	api   http.Handler
 	site  *web.Site
 	probe *probe
+	dial  *dial.Room
 	port  int // of HTTPS, as clients know it
 }
 
@@ -116,6 +119,7 @@ func open(ctx context.Context, cfg Config) (_ *server, err error) {
 		}
 		return s.owner.Claimed(ctx)
 	}}
+	s.dial = dial.New(dial.Config{Answer: set.Reach.Answer != "off", Private: set.Reach.Answer == "home"})
 	s.kinto = kinto.New(db, set.Kinto)
 	if s.files, err = openFiles(set); err != nil {
 		return nil, err
@@ -168,10 +172,10 @@ func (s *server) serve(ctx context.Context) error {
 	for _, l := range s.Listeners {
 		switch {
 		case l.Name == host.Local: // the supervisor does not wait for a slot
-			srv := s.httpServer(http.HandlerFunc(s.health))
+			srv := s.httpServer(http.HandlerFunc(s.local))
 			local, runs = append(local, srv), append(runs, func() error { return srv.Serve(l) })
 		case l.Name == host.HTTPS && !s.PlainHTTP:
-			srv := s.httpServer(s.chain(s.strict(s.route)))
+			srv := s.httpServer(s.chain(s.proven(s.strict(s.route))))
 			srv.TLSConfig = s.certs.TLSConfig()
 			door := s.behind(limit(l, slots))
 			public, runs = append(public, srv), append(runs, func() error { return srv.ServeTLS(door, "", "") })
@@ -180,7 +184,7 @@ func (s *server) serve(ctx context.Context) error {
 			if s.PlainHTTP {
 				next = s.route
 			}
-			h := s.chain(next)
+			h := s.chain(s.proven(next))
 			if s.certs != nil {
 				h = s.certs.Challenges(h)
 			}
@@ -188,7 +192,7 @@ func (s *server) serve(ctx context.Context) error {
 			door := s.behind(limit(l, slots))
 			public, runs = append(public, srv), append(runs, func() error { return srv.Serve(door) })
 		case l.Name == host.Front && s.certs == nil:
-			srv := s.httpServer(s.chain(s.fronted))
+			srv := s.httpServer(s.chain(s.proven(s.fronted)))
 			door := s.behind(s.front.Only(limit(l, slots)))
 			public, runs = append(public, srv), append(runs, func() error { return srv.Serve(door) })
 		default:

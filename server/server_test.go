@@ -101,7 +101,8 @@ func TestUnclaimedGivesNothingAway(t *testing.T) {
 	for _, path := range []string{
 		"/v1/", "/v1", "/v0/", "/v2/", "/v1/buckets", "/v1/buckets/b", "/v1/buckets/b/collections/c/records", "/v1/accounts", "/v1/accounts/jeannine", "/v1/__version__",
 		"/v1/__heartbeat__", "/v1/__api__", "/v1/batch", "/v1/contribute.json", "/v1/__lbheartbeat__/", "/admin", "/v1/admin/", "/anything", "/claimed", "/claim/", "/claim/x", "/trust/", "/trust/x",
-		"/trust/../claim", "/static/", "/static/none", "/health", "/%2e%2e/etc/passwd", "/v1//buckets", "/v1/buckets?_since=abc", "/\xff", "/.well-known/acme-challenge/x",
+		"/trust/../claim", "/static/", "/static/none", "/health", "/%2e%2e/etc/passwd", "/v1//buckets", "/v1/buckets?_since=abc", "/\xff", "/.well-known/acme-challenge/x", "/.well-known/foyer/dial",
+		"/.well-known/foyer/nonce/00112233445566778899aabbccddeeff",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "TRACE"} {
 			for _, headers := range [][]string{nil, {"Authorization", "Basic amVhbm5pbmU6Y29ycmVjdA==", "Content-Type", "application/json", "Origin", "https://app.example", "If-Match", `"1"`}} {

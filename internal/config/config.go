@@ -56,6 +56,7 @@ type Settings struct {
 	DynDNS       string       `toml:"dyndns"`
 	DNS          DNS          `toml:"dns"`
 	Proxy        Proxy        `toml:"proxy"`
+	Reach        Reach        `toml:"reach"`
 	Certificates Certificates `toml:"certificates"`
 	Limits       Limits       `toml:"limits"`
 	Kinto        Kinto        `toml:"-"`
@@ -76,6 +77,12 @@ type Proxy struct {
 	Listen   string   `toml:"listen"`   // ADDRESS:PORT for plain HTTP where the proxy ends TLS; "" = it does not
 	Trusted  []string `toml:"trusted"`  // addresses and networks of proxies that are believed
 	Protocol string   `toml:"protocol"` // on: they begin with the PROXY protocol
+}
+
+// Reach is how it is found out whether visitors from outside get in.
+type Reach struct {
+	Peer   string `toml:"peer"`   // URL of a Foyer elsewhere that is asked to try; "" = none
+	Answer string `toml:"answer"` // on, home: try for others who ask; off
 }
 
 // Prefixes are the networks of Trusted; what is not written right, which Validate
@@ -130,7 +137,7 @@ type Key struct {
 // Default returns the settings of a Foyer nobody has configured.
 func Default() *Settings {
 	return &Settings{
-		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443, MDNS: "on", Router: "off", DynDNS: "off", Proxy: Proxy{Protocol: "off"},
+		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443, MDNS: "on", Router: "off", DynDNS: "off", Proxy: Proxy{Protocol: "off"}, Reach: Reach{Answer: "off"},
 		Limits:  Limits{Body: 8 << 20, Header: 64 << 10, HeaderSeconds: 10, BodySeconds: 60, IdleSeconds: 120, Connections: 4096},
 		Kinto:   newKinto(),
 		sources: map[string]string{},
@@ -280,7 +287,7 @@ func (s *Settings) field(key string) any {
 		"limits.header_seconds": &s.Limits.HeaderSeconds, "limits.body_seconds": &s.Limits.BodySeconds,
 		"certificates.ca": &s.Certificates.CA, "certificates.ca_roots": &s.Certificates.CARoots, "certificates.email": &s.Certificates.Email,
 		"certificates.cert_file": &s.Certificates.CertFile, "certificates.key_file": &s.Certificates.KeyFile,
-		"dns.resolvers":       &s.DNS.Resolvers,
+		"dns.resolvers": &s.DNS.Resolvers, "reach.peer": &s.Reach.Peer, "reach.answer": &s.Reach.Answer,
 		"limits.idle_seconds": &s.Limits.IdleSeconds, "limits.connections": &s.Limits.Connections,
 	}[key]
 }
@@ -417,6 +424,19 @@ var Keys = []Key{
 			return Allowed(hint.T("on or off", "on ou off"))
 		case s.Proxy.Protocol == "on" && len(s.Proxy.Trusted) == 0:
 			return Allowed(hint.T("off, while proxy.trusted is empty", "off, tant que proxy.trusted est vide"))
+		}
+		return nil
+	}},
+	{"reach.peer", "", hint.T("Address of a Foyer elsewhere, e.g. https://community.example, that is asked to try whether visitors from outside get in here. Empty: nobody tries.", "Adresse d'un Foyer ailleurs, p. ex. https://communaute.exemple, prié d'essayer si les visiteurs de l'extérieur entrent ici. Vide : personne n'essaie."), func(s *Settings) error {
+		u, err := url.Parse(s.Reach.Peer)
+		if s.Reach.Peer != "" && (err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "") {
+			return Allowed(hint.T("https://NAME, or empty", "https://NOM, ou vide"))
+		}
+		return nil
+	}},
+	{"reach.answer", "off", hint.T("on: try for other Foyers that ask whether visitors get in at their place, by dialling back the public address they ask from; home: for those in private networks, too; off: do not.", "on : essayer, pour d'autres Foyers qui le demandent, si les visiteurs entrent chez eux, en rappelant l'adresse publique d'où ils demandent ; home : aussi pour ceux des réseaux privés ; off : s'en abstenir."), func(s *Settings) error {
+		if !slices.Contains([]string{"off", "on", "home"}, s.Reach.Answer) {
+			return Allowed(hint.T("off, on or home", "off, on ou home"))
 		}
 		return nil
 	}},

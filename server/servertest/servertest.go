@@ -35,6 +35,7 @@ import (
 	"github.com/foyer-server/foyer/internal/claim"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/knock"
 	"github.com/foyer-server/foyer/server"
 )
 
@@ -270,17 +271,34 @@ func (s *Server) Do(method, path, body string) (*http.Response, string) {
 
 // Health asks the server how it is, as the supervisor does.
 func (s *Server) Health() (h server.Health, status int, err error) {
-	c := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+	resp, err := s.local().Get("http://local/health")
+	if err != nil {
+		return h, 0, fmt.Errorf("cannot ask the server how it is: %w", err)
+	}
+	defer resp.Body.Close()
+	return h, resp.StatusCode, json.NewDecoder(resp.Body).Decode(&h)
+}
+
+// Expect lets the server know a nonce, as the supervisor does.
+func (s *Server) Expect(nonce string) {
+	s.t.Helper()
+	resp, err := s.local().Post("http://local"+knock.Local, "text/plain", strings.NewReader(nonce))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		s.t.Fatalf("the server expects no nonce: %s", resp.Status)
+	}
+}
+
+// local is a client of the private socket.
+func (s *Server) local() *http.Client {
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", s.sock)
 		},
 	}}
-	resp, err := c.Get("http://local/health")
-	if err != nil {
-		return h, 0, fmt.Errorf("cannot ask the server how it is: %w", err)
-	}
-	defer resp.Body.Close()
-	return h, resp.StatusCode, json.NewDecoder(resp.Body).Decode(&h)
 }
