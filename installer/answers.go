@@ -19,6 +19,7 @@ import (
 // Answers are what a person wants of an install. LoadAnswers makes them; the
 // fields may be changed until they are given to New.
 type Answers struct {
+	Where         string // WhereHome, WhereReachable or WhereServer; empty: nobody said
 	Language      string // en, fr or empty
 	Name          string
 	Data          string
@@ -29,10 +30,17 @@ type Answers struct {
 	OwnerPassword string // of the owner, itself; never printed
 	Firewall      string // FirewallAuto or FirewallLeave
 
-	settings *config.Settings  // carries what has no field: [limits] and [kinto]
+	settings *config.Settings  // carries what has no field
 	given    map[string]string // key → where it was given; absent = default
 	file     string            // the answers came from there; "" = no file
 }
+
+// Where a server may live, and what that makes of settings nobody gave (imply).
+const (
+	WhereHome      = "home"      // at home, for those in the house
+	WhereReachable = "reachable" // at home, from everywhere
+	WhereServer    = "server"    // on a rented machine, or for a community
+)
 
 // What may be done about a firewall.
 const (
@@ -49,15 +57,17 @@ type AnswerKey struct {
 // Flag is the command-line flag for this answer, without dashes; "" when it may
 // not be given there, where other users of the machine can read it.
 func (k AnswerKey) Flag() string {
-	if k.Name == "owner_password" {
+	if k.Name == "owner_password" || k.Name == "dns.credentials" {
 		return ""
 	}
-	return strings.ReplaceAll(k.Name, "_", "-")
+	return strings.NewReplacer("_", "-", ".", "-").Replace(k.Name)
 }
 
-// AnswerKeys lists the answers, in the order of the file. Besides these the tables
-// [limits] and [kinto] of the settings file may be given: they are passed on to it.
-var AnswerKeys = append(settingKeys(),
+// AnswerKeys lists the answers, in the order of the file. Besides these every key of
+// the settings file may be given: it is passed on to it.
+var AnswerKeys = append(append([]AnswerKey{
+	{"where", hint.T("home: at home, for those in the house; reachable: at home, from everywhere; server: on a rented machine, or for a community. Empty: as home.", "home : à la maison, pour ceux qui y sont ; reachable : à la maison, depuis partout ; server : sur une machine louée, ou pour une communauté. Vide : comme home.")},
+}, settingKeys()...),
 	AnswerKey{"owner", hint.T("Name of the owner to make at once; empty: a code to claim this server is shown.", "Nom du propriétaire à créer d'emblée ; vide : un code pour prendre possession du serveur est affiché.")},
 	AnswerKey{"owner_password", hint.T("Their password, or @file:PATH or env:NAME to take it from there.", "Son mot de passe, ou @file:CHEMIN ou env:NOM pour le prendre là.")},
 	AnswerKey{"firewall", hint.T("auto: open the ports where ufw or firewalld is active; leave: touch nothing.", "auto : ouvrir les ports si ufw ou firewalld est actif ; leave : ne rien toucher.")},
@@ -66,7 +76,10 @@ var AnswerKeys = append(settingKeys(),
 // settingKeys are the answers that are settings, too.
 func settingKeys() []AnswerKey {
 	var out []AnswerKey
-	for _, name := range []string{"language", "name", "data", "http_port", "https_port", "addresses"} {
+	for _, name := range []string{
+		"language", "name", "data", "http_port", "https_port", "addresses", "mdns", "router", "dyndns",
+		"dns.provider", "dns.credentials", "certificates.email", "proxy.listen", "proxy.trusted",
+	} {
 		for _, k := range config.Keys {
 			if k.Name == name {
 				out = append(out, AnswerKey{k.Name, k.Means})
@@ -209,6 +222,11 @@ func (l *loader) fill(a *Answers) {
 		v := l.values[key]
 		a.given[key] = v.source
 		switch key {
+		case "where":
+			a.Where = v.text
+			if !slices.Contains([]string{"", WhereHome, WhereReachable, WhereServer}, v.text) {
+				l.wrong(config.Malformed(v.source, 0, key, hint.T("home, reachable or server", "home, reachable ou server")))
+			}
 		case "owner":
 			a.Owner = v.text
 			if !validOwner(v.text) {
@@ -224,7 +242,7 @@ func (l *loader) fill(a *Answers) {
 		default:
 			alone := config.Default()
 			err := alone.Set(key, v.text, v.source)
-			if err == nil && !strings.HasPrefix(key, "proxy.") { // these are right or wrong together, below
+			if err == nil && !slices.ContainsFunc(together, func(p string) bool { return strings.HasPrefix(key, p) }) {
 				err = alone.Validate()
 			}
 			if err != nil && (key == "http_port" || key == "https_port") && alone.HTTPPort == alone.HTTPSPort {
@@ -238,6 +256,7 @@ func (l *loader) fill(a *Answers) {
 			}
 		}
 	}
+	l.imply(a)
 	if len(l.problems) == 0 {
 		if err := a.settings.Validate(); err != nil {
 			l.wrong(err)
@@ -246,6 +265,31 @@ func (l *loader) fill(a *Answers) {
 	l.password(a, password)
 	s := a.settings
 	a.Language, a.Name, a.Data, a.HTTPPort, a.HTTPSPort, a.Addresses = s.Language, s.Name, s.Data, s.HTTPPort, s.HTTPSPort, s.Addresses
+}
+
+// together begin the keys that are right or wrong with others only.
+var together = []string{"proxy.", "dyndns", "certificates.cert_file", "certificates.key_file"}
+
+// imply gives the settings nobody gave what follows from where the server lives.
+func (l *loader) imply(a *Answers) {
+	s := a.settings
+	imply := func(key, text string) {
+		if a.given[key] == "" {
+			if err := s.Set(key, text, ""); err != nil {
+				l.wrong(err)
+			}
+		}
+	}
+	switch {
+	case s.Proxy.Listen != "": // the names and the router are the proxy's
+	case a.Where == WhereReachable:
+		imply("router", "map")
+		if s.DNS.Provider != "" && s.Router != "off" {
+			imply("dyndns", "router")
+		}
+	case a.Where == WhereServer:
+		imply("mdns", "off") // there is no neighbourhood to be found in
+	}
 }
 
 // password finds the owner's password where the answer says it is.
@@ -320,16 +364,34 @@ func all(problems []*hint.Error) *hint.Error {
 	return one.Because(errors.Join(causes...))
 }
 
+// Given are the answers that somebody gave, as text; secrets of the owner are not
+// among them.
+func (a *Answers) Given() Values {
+	v := Values{}
+	for key, source := range a.given {
+		switch {
+		case source == "" || key == "owner_password":
+		case key == "owner":
+			v[key] = a.Owner
+		case key == "where":
+			v[key] = a.Where
+		case key == "firewall":
+			v[key] = a.Firewall
+		default:
+			v[key], _ = a.settings.Get(key)
+		}
+	}
+	return v
+}
+
 // Settings returns the settings file's contents these answers stand for.
 func (a *Answers) Settings() (*config.Settings, error) {
 	s := config.Default()
 	if a.settings != nil {
 		for _, k := range config.Keys {
-			if strings.HasPrefix(k.Name, "limits.") {
-				text, _ := a.settings.Get(k.Name)
-				if err := s.Set(k.Name, text, a.given[k.Name]); err != nil {
-					return nil, err
-				}
+			text, _ := a.settings.Get(k.Name)
+			if err := s.Set(k.Name, text, a.given[k.Name]); err != nil {
+				return nil, err
 			}
 		}
 		for _, n := range a.settings.Kinto.Names() {
@@ -342,8 +404,9 @@ func (a *Answers) Settings() (*config.Settings, error) {
 	return s, s.Validate()
 }
 
-// Write writes the answers as a file for --answers. The password is not in it:
-// the file says to take it from FOYER_OWNER_PASSWORD.
+// Write writes the answers as a file for --answers. Secrets are not in it:
+// the password is to be taken from FOYER_OWNER_PASSWORD, what a DNS service gave to
+// sign in with has to be filled in.
 func (a *Answers) Write(w io.Writer) error {
 	s, err := a.Settings()
 	if err != nil {
@@ -353,8 +416,11 @@ func (a *Answers) Write(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("# " + hint.T("Answers for `foyer install --answers FILE --yes`.", "Réponses pour `foyer install --answers FICHIER --yes`.").In(lang) + "\n")
 	for _, k := range AnswerKeys {
-		var text string
+		set, _ := s.Get(k.Name)
+		text := config.QuoteTOML(set)
 		switch k.Name {
+		case "where":
+			text = config.QuoteTOML(a.Where)
 		case "owner":
 			text = config.QuoteTOML(a.Owner)
 		case "owner_password":
@@ -364,36 +430,36 @@ func (a *Answers) Write(w io.Writer) error {
 			}
 		case "firewall":
 			text = config.QuoteTOML(a.Firewall)
-		case "http_port":
-			text = strconv.Itoa(a.HTTPPort)
-		case "https_port":
-			text = strconv.Itoa(a.HTTPSPort)
-		case "addresses":
-			var quoted []string
-			for _, address := range a.Addresses {
-				quoted = append(quoted, config.QuoteTOML(address))
-			}
-			text = "[" + strings.Join(quoted, ", ") + "]"
-		default:
-			set, _ := s.Get(k.Name)
-			text = config.QuoteTOML(set)
+		case "http_port", "https_port":
+			text = set
+		case "addresses", "proxy.trusted":
+			text = list(set)
+		case "dns.credentials":
+			text = "[]"
 		}
 		mark := ""
-		if strings.HasPrefix(k.Name, "owner") && a.Owner == "" {
+		if strings.HasPrefix(k.Name, "owner") && a.Owner == "" || k.Name == "dns.credentials" {
 			mark = "# "
 		}
 		fmt.Fprintf(&b, "\n# %s\n%s%s = %s\n", k.Means.In(lang), mark, k.Name, text)
 	}
-	limits := false
-	for _, k := range config.Keys {
-		name, ok := strings.CutPrefix(k.Name, "limits.")
-		if text, _ := s.Get(k.Name); ok && text != k.Default {
-			if !limits {
-				b.WriteString("\n[limits]\n")
-				limits = true
-			}
-			fmt.Fprintf(&b, "%s = %s\n", name, text)
+	for _, k := range config.Keys { // what was given besides
+		text, _ := s.Get(k.Name)
+		if text == k.Default || slices.ContainsFunc(AnswerKeys, func(a AnswerKey) bool { return a.Name == k.Name }) {
+			continue
 		}
+		switch k.Name {
+		case "database": // it may hold a password
+			text = `"********"`
+			b.WriteString("# ")
+		case "dns.resolvers":
+			text = list(text)
+		default:
+			if !strings.HasPrefix(k.Name, "limits.") {
+				text = config.QuoteTOML(text)
+			}
+		}
+		fmt.Fprintf(&b, "%s = %s\n", k.Name, text)
 	}
 	if names := s.Kinto.Names(); len(names) > 0 {
 		b.WriteString("\n[kinto]\n")
@@ -408,6 +474,15 @@ func (a *Answers) Write(w io.Writer) error {
 	}
 	_, err = io.WriteString(w, b.String())
 	return err
+}
+
+// list writes words as a list in TOML.
+func list(words string) string {
+	var quoted []string
+	for w := range strings.FieldsSeq(words) {
+		quoted = append(quoted, config.QuoteTOML(w))
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 // blank empties the answers file after a successful install when it lies on the
@@ -450,6 +525,9 @@ func (a *Answers) blank(root string) (bool, error) {
 	return true, nil
 }
 
+// lists are the settings that hold several words.
+var lists = []string{"addresses", "dns.credentials", "dns.resolvers", "proxy.trusted"}
+
 // textOf turns a TOML value of the right kind for key into text.
 func textOf(key string, v any) (string, error) {
 	number := strings.HasSuffix(key, "_port") || strings.HasPrefix(key, "limits.")
@@ -475,7 +553,7 @@ func textOf(key string, v any) (string, error) {
 			}
 			words = append(words, w)
 		}
-		if key == "addresses" || strings.HasPrefix(key, "kinto.") {
+		if slices.Contains(lists, key) || strings.HasPrefix(key, "kinto.") {
 			return strings.Join(words, " "), nil
 		}
 	}

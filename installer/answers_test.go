@@ -111,7 +111,7 @@ func TestWrittenAnswersReadBackWithoutSecrets(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("correct horse\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	file := "owner = \"jeannine\"\nowner_password = \"@file:" + secret + "\"\nname = \"maison\"\nlanguage = \"fr\"\nfirewall = \"leave\"\n[limits]\nbody = 1048576\n" +
+	file := "owner = \"jeannine\"\nowner_password = \"@file:" + secret + "\"\nname = \"maison\"\nlanguage = \"fr\"\nfirewall = \"leave\"\nmdns = \"off\"\ndns.provider = \"desec\"\ndns.credentials = [\"token=hush\"]\n[limits]\nbody = 1048576\n" +
 		"[kinto]\nuserid_hmac_secret = \"hush hush\"\n\"retry_after_seconds\" = 5\n"
 	a, err := LoadAnswers("-", strings.NewReader(file), nil, nil)
 	if err != nil {
@@ -134,21 +134,55 @@ func TestWrittenAnswersReadBackWithoutSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	type plain struct {
-		Name, Language, Owner, Password, Firewall, Body, Retry string
-		HTTPS                                                  int
+		Name, Language, Owner, Password, Firewall, Body, Retry, MDNS, Provider string
+		HTTPS                                                                  int
 	}
 	flat := func(a *Answers) plain {
 		body, _ := a.settings.Get("limits.body")
-		return plain{a.Name, a.Language, a.Owner, a.OwnerPassword, a.Firewall, body, a.settings.Kinto.String("retry_after_seconds"), a.HTTPSPort}
+		return plain{a.Name, a.Language, a.Owner, a.OwnerPassword, a.Firewall, body, a.settings.Kinto.String("retry_after_seconds"), a.settings.MDNS, a.settings.DNS.Provider, a.HTTPSPort}
 	}
 	if diff := cmp.Diff(flat(a), flat(b)); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestPasswordIsNoFlag(t *testing.T) {
+func TestWhereTheServerLivesImpliesSettings(t *testing.T) {
+	for _, c := range []struct {
+		name, file string
+		want       map[string]string
+	}{
+		{"nothing said", "", map[string]string{"mdns": "on", "router": "off"}},
+		{"home", `where = "home"`, map[string]string{"mdns": "on", "router": "off"}},
+		{"reachable", `where = "reachable"`, map[string]string{"mdns": "on", "router": "map", "dyndns": "off"}},
+		{"reachable by a name that is kept", "where = \"reachable\"\ndns.provider = \"duckdns\"\ndns.credentials = [\"token=t\"]", map[string]string{"router": "map", "dyndns": "router", "dns.credentials": "token=t"}},
+		{"what was given wins", "where = \"reachable\"\nrouter = \"off\"\nmdns = \"off\"\ndns.provider = \"duckdns\"", map[string]string{"router": "off", "mdns": "off", "dyndns": "off"}},
+		{"server", `where = "server"`, map[string]string{"mdns": "off", "router": "off"}},
+		{"behind a proxy", "where = \"reachable\"\nproxy.listen = \"127.0.0.1:8888\"", map[string]string{"router": "off"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, err := LoadAnswers("-", strings.NewReader(c.file), nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := a.Settings()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for key, want := range c.want {
+				if got, _ := s.Get(key); got != want {
+					t.Errorf("%s is %q, want %q", key, got, want)
+				}
+			}
+		})
+	}
+	if _, err := LoadAnswers("", nil, nil, map[string]string{"where": "moon"}); hint.Find(err) == nil {
+		t.Errorf("a server on the moon: %v", err)
+	}
+}
+
+func TestSecretsAreNoFlags(t *testing.T) {
 	for _, k := range AnswerKeys {
-		if secret := strings.Contains(k.Name, "password"); secret != (k.Flag() == "") {
+		if secret := strings.Contains(k.Name, "password") || strings.Contains(k.Name, "credentials"); secret != (k.Flag() == "") {
 			t.Errorf("%s: flag %q", k.Name, k.Flag())
 		}
 		if k.Means.EN == "" || k.Means.FR == "" {

@@ -28,6 +28,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
@@ -437,17 +438,36 @@ func (in *Installer) clearAway() error {
 	return nil
 }
 
+func lockPath(root string) string {
+	dir := filepath.Join(root, "run")
+	if _, err := os.Stat(dir); err != nil {
+		dir = filepath.Join(root, "var", "run")
+	}
+	return filepath.Join(dir, "foyer-install.lock")
+}
+
+// Running reports whether an install or uninstall is at work on this machine.
+func (in *Installer) Running() bool {
+	path := lockPath(in.cfg.Root)
+	if _, err := os.Stat(path); err != nil {
+		return false
+	}
+	l, err := atomicfile.TryLock(path)
+	if err != nil {
+		return errors.Is(err, atomicfile.ErrLocked)
+	}
+	l.Unlock() //nolint:errcheck // nobody held it
+	return false
+}
+
 // lock keeps other runs out. The lock lies where it is gone at the next start of
 // the machine.
 func (in *Installer) lock() (unlock func(), err error) {
-	dir := filepath.Join(in.cfg.Root, "run")
-	if _, err := os.Stat(dir); err != nil {
-		dir = filepath.Join(in.cfg.Root, "var", "run")
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	path := lockPath(in.cfg.Root)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("cannot keep other runs out: %w", err)
 	}
-	l, err := atomicfile.TryLock(filepath.Join(dir, "foyer-install.lock"))
+	l, err := atomicfile.TryLock(path)
 	if errors.Is(err, atomicfile.ErrLocked) {
 		return nil, hint.New("install-running",
 			hint.T("Foyer is being installed or removed on this machine right now.", "Foyer est justement en cours d'installation ou de retrait sur cette machine."), hint.T("This second run did nothing.", "Cette seconde exécution n'a rien fait."),
@@ -459,28 +479,36 @@ func (in *Installer) lock() (unlock func(), err error) {
 	return func() { l.Unlock() }, nil //nolint:errcheck // the lock ends with the process anyway
 }
 
-// Addresses are those under which people reach a Foyer with settings s: its name
-// at home, this machine's IPv4 addresses, then the names the settings give. Behind
-// a proxy it is these names alone.
+// Addresses are those under which people reach a Foyer with settings s: the names
+// the settings give, its name at home, then this machine's IPv4 addresses. Behind a
+// proxy it is the names of the settings alone.
 func Addresses(s *config.Settings) []string {
-	if s.Proxy.Listen != "" { // the proxy's address, by the names the settings give
-		var out []string
-		for _, h := range s.Addresses {
-			if net.ParseIP(h) == nil {
-				out = append(out, "https://"+h+"/")
-			}
+	var names, hosts []string
+	for _, h := range s.Addresses {
+		switch {
+		case net.ParseIP(h) != nil:
+			hosts = append(hosts, h)
+		case !strings.HasPrefix(h, "*."):
+			names = append(names, h)
 		}
-		return out
 	}
-	hosts := []string{s.Name + ".local"}
+	if s.Proxy.Listen != "" {
+		for i, h := range names {
+			names[i] = "https://" + h + "/"
+		}
+		return names
+	}
+	if s.MDNS != "off" {
+		names = append(names, s.Name+".local")
+	}
 	if ips, err := host.Addresses(); err == nil { // without: the names are enough
 		for _, ip := range ips {
-			if ip.Is4() {
+			if ip.Is4() && !slices.Contains(hosts, ip.String()) {
 				hosts = append(hosts, ip.String())
 			}
 		}
 	}
-	hosts = append(hosts, s.Addresses...)
+	hosts = append(names, hosts...)
 	var out []string
 	for _, h := range hosts {
 		switch {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -61,9 +60,24 @@ func (a *app) install(ctx context.Context, f installFlags) error {
 	if l, ok := hint.ParseLang(answers.Language); ok {
 		a.lang = l
 	}
-	os.Unsetenv("FOYER_OWNER_PASSWORD") // the commands the steps run do not need it
+	for _, secret := range []string{"FOYER_OWNER_PASSWORD", "FOYER_DNS_CREDENTIALS"} { // the commands the steps run do not need them
+		os.Unsetenv(secret)
+	}
 	if f.print {
 		return answers.Write(a.out)
+	}
+	if !f.yes && !f.dryRun {
+		if !a.plain {
+			a.ttyInstead()
+		}
+		if a.json || !a.plain && !a.atTerminal() {
+			return hint.New("yes-needed", hint.T("Without a terminal nobody can be asked.", "Sans terminal, personne ne peut répondre."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+				hint.T("Add --yes to install, --plain to be asked line by line, or --dry-run to see the plan.", "Ajoutez --yes pour installer, --plain pour des questions ligne par ligne, ou --dry-run pour voir le plan.")).Exits(hint.ExitUsage)
+		}
+		if os.Geteuid() > 0 {
+			return needRoot()
+		}
+		return a.wizard(ctx, f, answers)
 	}
 	in, err := a.installer(answers, f.replaceEdited)
 	if err != nil {
@@ -76,50 +90,10 @@ func (a *app) install(ctx context.Context, f installFlags) error {
 	if f.dryRun {
 		return a.showPlan(plan)
 	}
-	if !f.yes && !a.onTerminal() {
-		return hint.New("yes-needed", hint.T("Without a terminal nobody can be asked.", "Sans terminal, personne ne peut répondre."), hint.T("Nothing was changed.", "Rien n'a été changé."),
-			hint.T("Add --yes to install, or --dry-run to see the plan.", "Ajoutez --yes pour installer, ou --dry-run pour voir le plan.")).Exits(hint.ExitUsage)
-	}
 	if os.Geteuid() > 0 {
 		return needRoot()
 	}
-	if !f.yes {
-		return a.installOnScreens(ctx, in, plan)
-	}
 	res, err := in.Apply(ctx, a.progress(ctx))
-	if err != nil {
-		return err
-	}
-	return a.showResult(res, plan)
-}
-
-// installOnScreens asks and shows on the terminal. What there is to know stays
-// there when the screens are gone.
-func (a *app) installOnScreens(ctx context.Context, in *installer.Installer, plan installer.Plan) error {
-	if plan.Empty() {
-		return a.showResult(installer.Result{Addresses: in.Addresses()}, plan)
-	}
-	screens := tui.Installation{
-		Lang: a.lang, UTF8: a.utf8(),
-		Claimed: func(ctx context.Context) bool { claimed, _ := a.claimedNow(ctx); return claimed },
-	}
-	for _, c := range plan.Changes {
-		screens.Changes = append(screens.Changes, tui.Change{Mark: c.Op, What: c.KindText().In(a.lang) + " " + c.What, Why: c.Why})
-	}
-	var res installer.Result
-	screens.Apply = func(ctx context.Context, progress func(tui.Progress)) (tui.Outcome, error) {
-		var err error
-		res, err = in.Apply(ctx, func(e installer.Event) {
-			if e.Kind == installer.StepStarted || e.Kind == installer.StepDone {
-				progress(tui.Progress{N: e.N, Of: e.Of, Title: e.Title, Done: e.Kind == installer.StepDone})
-			}
-		})
-		return tui.Outcome{Addresses: res.Addresses, Code: res.ClaimCode, Owner: res.Owner}, err
-	}
-	_, err := tui.Install(ctx, a.in, a.out, a.environ, screens)
-	if errors.Is(err, tui.ErrCancelled) {
-		return cancelled()
-	}
 	if err != nil {
 		return err
 	}

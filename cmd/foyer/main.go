@@ -59,11 +59,12 @@ type app struct {
 	out, err io.Writer
 	environ  []string
 
-	lang     hint.Lang
-	json     bool   // one object on standard output, for scripts
-	plain    bool   // no screens, one line at a time
-	settings string // path of the settings file
-	runDir   string // where the supervisor's sockets are
+	lang      hint.Lang
+	langGiven bool   // by --lang
+	json      bool   // one object on standard output, for scripts
+	plain     bool   // no screens, one line at a time
+	settings  string // path of the settings file
+	runDir    string // where the supervisor's sockets are
 }
 
 func (a *app) getenv(name string) string {
@@ -83,7 +84,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 			value, ok = args[i+1], true
 		}
 		if l, known := hint.ParseLang(value); ok && known {
-			a.lang = l
+			a.lang, a.langGiven = l, true
 		}
 	}
 	root := a.root()
@@ -154,7 +155,10 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !a.onTerminal() {
+			if !a.plain {
+				a.ttyInstead()
+			}
+			if !a.atTerminal() && !a.plain {
 				return cmd.Help()
 			}
 			if installed() {
@@ -202,10 +206,14 @@ func wrongUse(why hint.Text) error {
 
 // onTerminal reports whether a person sits at both ends and wants screens.
 func (a *app) onTerminal() bool {
+	return a.atTerminal() && !a.plain && !a.json && a.getenv("TERM") != "" && a.getenv("TERM") != "dumb"
+}
+
+// atTerminal reports whether a person sits at both ends.
+func (a *app) atTerminal() bool {
 	in, ok1 := a.in.(*os.File)
 	out, ok2 := a.out.(*os.File)
-	return ok1 && ok2 && !a.plain && !a.json && term.IsTerminal(in.Fd()) && term.IsTerminal(out.Fd()) &&
-		a.getenv("TERM") != "" && a.getenv("TERM") != "dumb"
+	return ok1 && ok2 && term.IsTerminal(in.Fd()) && term.IsTerminal(out.Fd())
 }
 
 // installed reports whether a Foyer is installed on this machine.

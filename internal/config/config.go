@@ -511,7 +511,7 @@ func Malformed(where string, line int, key string, allowed hint.Text) *hint.Erro
 		what = hint.T("%s: this is not right: %s.", "%s : ceci ne convient pas : %s.", where, allowed)
 	}
 	return hint.New("settings-malformed", what, hint.T("Nothing was changed.", "Rien n'a été changé."),
-		hint.T("Correct it; `foyer settings` lists every key and its meaning.", "Corrigez-la ; `foyer settings` liste chaque clé et son sens.")).Exits(hint.ExitUsage)
+		hint.T("Correct it; `foyer settings` lists every key and its meaning.", "Corrigez-la ; `foyer settings` liste chaque clé et son sens.")).Because(Allowed(allowed)).Exits(hint.ExitUsage)
 }
 
 // Normalise makes a text file as people save it readable as TOML: a byte-order

@@ -1,0 +1,436 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/term"
+
+	"github.com/foyer-server/foyer/installer"
+	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/tui"
+)
+
+// wizard asks a person, on screens or in lines, and has the install done by a
+// process of its own, which goes on when the terminal goes away. Coming back shows
+// the install that is at work, or takes up the answers given so far.
+func (a *app) wizard(ctx context.Context, f installFlags, answers *installer.Answers) error {
+	in, err := a.installer(answers, f.replaceEdited)
+	if err != nil {
+		return err
+	}
+	w := &worker{app: a, flags: f, password: answers.OwnerPassword, dir: workerDir, installer: in}
+	kept := a.keptAnswers()
+	values := kept
+	if a.langGiven {
+		delete(values, "language")
+	}
+	for k, v := range answers.Given() { // said now wins over said before
+		if values == nil {
+			values = installer.Values{}
+		}
+		values[k] = v
+	}
+	if l, ok := hint.ParseLang(values["language"]); ok {
+		a.lang = l
+	}
+	_, sure := hint.Locale(a.getenv)
+	ask := &tui.Wizard{
+		Term: a.term(), LangSure: sure || values["language"] != "" || a.langGiven,
+		Questions: installer.Questions(), Values: values, Resumed: len(kept) > 0, Running: in.Running(),
+		Look:     func(context.Context) tui.Sight { return look() },
+		Remember: a.keepAnswers,
+		Plan:     func(ctx context.Context, v installer.Values) (tui.Plan, error) { return a.planFor(ctx, f, v) },
+		Apply:    w.apply,
+		Claimed:  func(ctx context.Context) bool { claimed, _ := a.claimedNow(ctx); return claimed },
+	}
+	run := ask.Screens
+	if !a.onTerminal() {
+		run = ask.Lines
+	}
+	_, err = run(ctx)
+	switch {
+	case errors.Is(err, tui.ErrCancelled):
+		return cancelled()
+	case errors.Is(err, tui.ErrLeft):
+		a.say(hint.T("The installation goes on by itself; `sudo foyer` shows it.", "L'installation continue toute seule ; `sudo foyer` la montre."))
+		return nil
+	case err != nil:
+		return err
+	}
+	a.forgetAnswers()
+	return a.showResult(w.result.Result, installer.Plan{Changes: w.result.Plan})
+}
+
+// term is the terminal this command runs at.
+func (a *app) term() tui.Term {
+	return tui.Term{In: a.in, Out: a.out, Environ: a.environ, Lang: a.lang, UTF8: a.utf8()}
+}
+
+// look looks at the machine before the first question: what it sees answers some
+// of them.
+func look() tui.Sight {
+	s := tui.Sight{Values: installer.Values{}}
+	if ip := publicAddress(); ip.IsValid() {
+		s.Values["where"] = installer.WhereServer
+	}
+	for _, port := range []int{80, 443} {
+		o, taken, err := host.PortOwner(port)
+		if err != nil || !taken || !slices.Contains(proxies, o.Name) {
+			continue
+		}
+		s.Values["proxy.listen"], s.Values["proxy.trusted"] = "127.0.0.1:8888", "127.0.0.1 ::1"
+		s.Notes = append(s.Notes, hint.T("%s already answers the web on this machine: Foyer stands behind it, and nothing of it is changed.", "%s répond déjà au web sur cette machine : Foyer se place derrière, sans rien y changer.", o.Name))
+		break
+	}
+	return s
+}
+
+// proxies are the programs, as the system names them, that Foyer can stand behind.
+var proxies = []string{"nginx", "apache2", "httpd", "caddy", "haproxy", "traefik"}
+
+// carrier is the range providers use between themselves and homes (RFC 6598).
+var carrier = netip.MustParsePrefix("100.64.0.0/10")
+
+// publicAddress is an IPv4 address of this machine that everybody can reach; the
+// zero value when it has none, as at home.
+func publicAddress() netip.Addr {
+	ips, _ := host.Addresses() // without any: none
+	for _, ip := range ips {
+		if ip.Is4() && !ip.IsPrivate() && !carrier.Contains(ip) {
+			return ip
+		}
+	}
+	return netip.Addr{}
+}
+
+// settle are the answers an install with these values has.
+func (a *app) settle(f installFlags, v installer.Values) (*installer.Answers, error) {
+	if v.Get("where") == installer.WhereServer && v.Get("addresses") == "" && v.Get("proxy.listen") == "" {
+		if ip := publicAddress(); ip.IsValid() {
+			v["addresses"] = ip.String()
+		}
+	}
+	if v["language"] == "" {
+		v["language"] = string(a.lang)
+	}
+	for k, text := range f.given {
+		if _, ok := v[k]; !ok {
+			v[k] = text
+		}
+	}
+	return installer.LoadAnswers(f.answers, nil, a.environ, v)
+}
+
+// planFor is the plan with these answers, as people read it.
+func (a *app) planFor(ctx context.Context, f installFlags, v installer.Values) (tui.Plan, error) {
+	answers, err := a.settle(f, v)
+	if err != nil {
+		return tui.Plan{}, err
+	}
+	in, err := a.installer(answers, f.replaceEdited)
+	if err != nil {
+		return tui.Plan{}, err
+	}
+	plan, err := in.Plan(ctx)
+	if err != nil {
+		return tui.Plan{}, err
+	}
+	out := tui.Plan{Notes: plan.Notes}
+	set, err := answers.Settings()
+	if err != nil {
+		return tui.Plan{}, err
+	}
+	out.Summary = summary(set, in.Addresses())
+	for _, c := range plan.Changes {
+		out.Changes = append(out.Changes, tui.Change{Mark: c.Op, What: c.KindText().In(a.lang) + " " + c.What, Why: c.Why})
+	}
+	return out, nil
+}
+
+// summary is what a person gets with settings s.
+func summary(s *config.Settings, addresses []string) []hint.Text {
+	var out []hint.Text
+	if len(addresses) > 0 {
+		out = append(out, hint.T("Your server answers at %s", "Votre serveur répond à %s", addresses[0]))
+	}
+	switch {
+	case s.Proxy.Listen != "":
+		out = append(out, hint.T("Your web server sends it visitors at %s; `foyer proxy` prints what to add there.", "Votre serveur web lui envoie les visiteurs à %s ; `foyer proxy` écrit ce qu'il faut y ajouter.", s.Proxy.Listen))
+	case slices.ContainsFunc(s.Addresses, isPublic):
+		out = append(out, hint.T("It gets a certificate that every phone and computer trusts, and renews it.", "Il obtient un certificat reconnu de tous les téléphones et ordinateurs, et le renouvelle."))
+	default:
+		out = append(out, hint.T("Its connections are encrypted; each phone learns once to trust it.", "Ses connexions sont chiffrées ; chaque téléphone apprend une fois à lui faire confiance."))
+	}
+	if s.Router != "off" && s.Proxy.Listen == "" {
+		out = append(out, hint.T("The router is asked to let visitors in on ports 443 and 80, and `foyer` tells whether it does.", "La box est priée de laisser entrer les visiteurs par les ports 443 et 80, et `foyer` dit si elle le fait."))
+	}
+	if s.DynDNS != "off" {
+		out = append(out, hint.T("The name follows when the address of your connection changes.", "Le nom suit quand l'adresse de votre connexion change."))
+	}
+	return append(out,
+		hint.T("Data in %s; it starts by itself, watches and repairs itself.", "Données dans %s ; il démarre tout seul, se surveille et se répare.", s.Data),
+		hint.T("Only whoever holds the code shown at the end can become its owner.", "Seul qui tient le code affiché à la fin peut en devenir propriétaire."))
+}
+
+// isPublic tells names and addresses that strangers can use.
+func isPublic(h string) bool {
+	ip, err := netip.ParseAddr(h)
+	if err != nil {
+		return !strings.HasSuffix(h, ".local") && strings.Contains(h, ".")
+	}
+	return !ip.IsPrivate() && !carrier.Contains(ip)
+}
+
+// keptPath is where the answers of a wizard that was cut short are.
+func keptPath() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "foyer", "wizard.json")
+}
+
+func (a *app) keptAnswers() installer.Values {
+	var v installer.Values
+	data, err := os.ReadFile(keptPath())
+	if err != nil || json.Unmarshal(data, &v) != nil {
+		return nil
+	}
+	for k := range v { // of another version, or by another hand
+		if !slices.ContainsFunc(installer.Questions(), func(q installer.Question) bool { return q.Key == k }) {
+			delete(v, k)
+		}
+	}
+	return v
+}
+
+// keepAnswers keeps what is no secret. Where that cannot be done it is asked again.
+func (a *app) keepAnswers(v installer.Values) {
+	path := keptPath()
+	for _, q := range installer.Questions() {
+		if q.Secret {
+			delete(v, q.Key)
+		}
+	}
+	data, err := json.Marshal(v)
+	if err != nil || path == "" || os.MkdirAll(filepath.Dir(path), 0o700) != nil {
+		return
+	}
+	atomicfile.Write(path, data, 0o600) //nolint:errcheck // it is a convenience
+}
+
+func (a *app) forgetAnswers() {
+	path := keptPath()
+	if path != "" && os.Remove(path) == nil {
+		os.Remove(filepath.Dir(path)) //nolint:errcheck // if it is empty
+	}
+}
+
+// workerDir is where an install at work keeps what it tells: root's alone, gone at
+// the next start of the machine.
+const workerDir = "/run/foyer-install"
+
+// worker has an install done by a process of its own and follows it.
+type worker struct {
+	*app
+	flags     installFlags
+	password  string
+	dir       string
+	installer *installer.Installer
+	result    workerResult
+}
+
+// workerResult is what `foyer install --json` prints.
+type workerResult struct {
+	installer.Result
+	Claim string             `json:"claim"`
+	Plan  []installer.Change `json:"plan"`
+
+	Error   string `json:"error"`
+	Message string `json:"message"`
+	Did     string `json:"did"`
+	Do      string `json:"do"`
+	Exit    int    `json:"exit"`
+}
+
+func (w *worker) apply(ctx context.Context, v installer.Values, progress func(tui.Progress)) (tui.Outcome, error) {
+	if l, ok := hint.ParseLang(v["language"]); ok { // from here on in the language that was chosen
+		w.lang = l
+	}
+	ended := make(chan struct{})
+	if w.installer.Running() {
+		go func() { // somebody else's: its lock tells
+			defer close(ended)
+			for w.installer.Running() && ctx.Err() == nil {
+				time.Sleep(200 * time.Millisecond)
+			}
+		}()
+	} else {
+		cmd, err := w.start(v)
+		if err != nil {
+			return tui.Outcome{}, err
+		}
+		go func() {
+			defer close(ended)
+			cmd.Wait() //nolint:errcheck // what it has to say is in its result
+		}()
+	}
+	if err := w.follow(ctx, ended, progress); err != nil {
+		return tui.Outcome{}, err
+	}
+	if err := w.read(); err != nil {
+		return tui.Outcome{}, err
+	}
+	r := w.result
+	return tui.Outcome{Addresses: r.Addresses, Code: r.ClaimCode, Owner: r.Owner}, nil
+}
+
+// start starts the process that installs. The answers go to it through its
+// environment, which only root can read.
+func (w *worker) start(v installer.Values) (*exec.Cmd, error) {
+	if _, err := w.settle(w.flags, v); err != nil { // it fills in what follows from the machine
+		return nil, err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find this program's file: %w", err)
+	}
+	if err := os.RemoveAll(w.dir); err != nil {
+		return nil, fmt.Errorf("cannot begin the install: %w", err)
+	}
+	if err := os.Mkdir(w.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot begin the install: %w", err)
+	}
+	args := []string{"install", "--yes", "--json", "--lang", string(w.lang)}
+	if w.flags.answers != "" {
+		args = append(args, "--answers", w.flags.answers)
+	}
+	if w.flags.replaceEdited {
+		args = append(args, "--replace-edited")
+	}
+	cmd := exec.Command(exe, args...)
+	cmd.Env = slices.Clone(w.environ)
+	for k, text := range v {
+		cmd.Env = append(cmd.Env, config.EnvName(k)+"="+text)
+	}
+	if w.password != "" {
+		cmd.Env = append(cmd.Env, "FOYER_OWNER_PASSWORD="+w.password)
+	}
+	out, err1 := os.OpenFile(w.path("result"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	events, err2 := os.OpenFile(w.path("events"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	defer out.Close()
+	defer events.Close()
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, fmt.Errorf("cannot begin the install: %w", err)
+	}
+	cmd.Stdout, cmd.Stderr = out, events
+	host.Detach(cmd)
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("cannot begin the install: %w", err)
+	}
+	return cmd, nil
+}
+
+func (w *worker) path(name string) string { return filepath.Join(w.dir, name) }
+
+// follow passes on what the install tells until it has ended.
+func (w *worker) follow(ctx context.Context, ended <-chan struct{}, progress func(tui.Progress)) error {
+	f, err := os.Open(w.path("events"))
+	if errors.Is(err, os.ErrNotExist) { // an install by other means tells nothing
+		<-ended
+		return ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot follow the install: %w", err)
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	var part []byte
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for over := false; ; {
+		line, err := r.ReadBytes('\n')
+		part = append(part, line...)
+		if err == nil {
+			tell(part, progress)
+			part = nil
+			continue
+		}
+		if !errors.Is(err, io.EOF) {
+			return fmt.Errorf("cannot follow the install: %w", err)
+		}
+		if over {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ended:
+			over = true
+		case <-tick.C:
+		}
+	}
+}
+
+// tell passes one event on; other lines are none of a person's.
+func tell(line []byte, progress func(tui.Progress)) {
+	var e installer.Event
+	if json.Unmarshal(bytes.TrimSpace(line), &e) != nil || e.Of == 0 {
+		return
+	}
+	if e.Kind == installer.StepStarted || e.Kind == installer.StepDone {
+		progress(tui.Progress{N: e.N, Of: e.Of, Title: e.Title, Done: e.Kind == installer.StepDone})
+	}
+}
+
+// read reads how the install came out.
+func (w *worker) read() error {
+	data, err := os.ReadFile(w.path("result"))
+	if err == nil && len(bytes.TrimSpace(data)) == 0 || errors.Is(err, os.ErrNotExist) {
+		return hint.New("install-failed", hint.T("The installation ended without saying why.", "L'installation s'est terminée sans dire pourquoi."),
+			hint.T("What was done stays, and nothing is lost.", "Ce qui est fait reste, et rien n'est perdu."), hint.T("Run it again to go on.", "Relancez pour continuer."))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read how the install came out: %w", err)
+	}
+	if err := json.Unmarshal(data, &w.result); err != nil {
+		return fmt.Errorf("cannot read how the install came out: %w", err)
+	}
+	os.RemoveAll(w.dir) //nolint:errcheck // it is gone at the next start of the machine
+	r := &w.result
+	if r.Error != "" {
+		same := func(s string) hint.Text { return hint.Text{EN: s, FR: s} } // in the person's language already
+		return hint.New(r.Error, same(r.Message), same(r.Did), same(r.Do)).Exits(r.Exit)
+	}
+	r.ClaimCode = r.Claim
+	return nil
+}
+
+// ttyInstead gives a command whose standard input is a pipe, as in `curl … | sh`,
+// the terminal the person sits at.
+func (a *app) ttyInstead() {
+	in, ok1 := a.in.(*os.File)
+	out, ok2 := a.out.(*os.File)
+	if !ok1 || !ok2 || term.IsTerminal(in.Fd()) || !term.IsTerminal(out.Fd()) {
+		return
+	}
+	if tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0); err == nil {
+		a.in = tty
+	}
+}

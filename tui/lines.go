@@ -1,0 +1,240 @@
+package tui
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/foyer-server/foyer/installer"
+	"github.com/foyer-server/foyer/internal/hint"
+)
+
+// Lines runs the wizard as lines: everything is said once, top to bottom; answers
+// are read line by line from In, of which nothing beyond is taken. An empty line
+// is the answer in brackets, "<" goes back, the end of the input is ErrCancelled.
+func (w *Wizard) Lines(ctx context.Context) (Outcome, error) {
+	l := &lines{Wizard: w, page: newPage(w.Term), in: bufio.NewReader(w.In), values: maps.Clone(w.Values)}
+	if l.values == nil {
+		l.values = installer.Values{}
+	}
+	if !w.Running {
+		if err := l.askAll(ctx); err != nil {
+			return Outcome{}, err
+		}
+	}
+	o, err := w.Apply(ctx, l.values, func(p Progress) {
+		if p.Done {
+			l.tell("[%d/%d] %s … ok", p.N, p.Of, p.Title.In(l.lang))
+		}
+	})
+	return o, err
+}
+
+// lines is a wizard that speaks in lines.
+type lines struct {
+	*Wizard
+	page
+	in     *bufio.Reader
+	values installer.Values
+}
+
+// errBack says that the person wants the question before.
+var errBack = errors.New("back")
+
+func (l *lines) tell(format string, args ...any) {
+	fmt.Fprintln(l.Out, l.page.plain(fmt.Sprintf(format, args...))) //nolint:errcheck // nobody reads any more: the next question finds out
+}
+
+// ask shows a prompt and reads one line.
+func (l *lines) ask(prompt string) (string, error) {
+	if _, err := io.WriteString(l.Out, l.page.plain(prompt)); err != nil {
+		return "", fmt.Errorf("cannot ask: %w", err)
+	}
+	text, err := l.in.ReadString('\n')
+	if errors.Is(err, io.EOF) && text != "" {
+		err = nil
+	}
+	if err != nil {
+		l.tell("")
+		return "", ErrCancelled
+	}
+	return strings.TrimSpace(ansi.Strip(text)), nil
+}
+
+// askAll asks what is on the way and then for the last word.
+func (l *lines) askAll(ctx context.Context) error {
+	if !l.LangSure {
+		for _, q := range l.Questions {
+			if q.Key == "language" {
+				if err := l.question(q); err != nil && !errors.Is(err, errBack) {
+					return err
+				}
+			}
+		}
+	}
+	l.tell("%s", l.say(looking))
+	sight := l.Look(ctx)
+	for k, v := range sight.Values {
+		if _, answered := l.values[k]; !answered {
+			l.values[k] = v
+		}
+	}
+	if l.Resumed {
+		l.tell("%s", l.say(hint.T("Going on where you stopped.", "On reprend où vous en étiez.")))
+	}
+	for _, n := range sight.Notes {
+		l.tell("! %s", l.say(n))
+	}
+	for at := 0; ; {
+		way := installer.Way(l.Questions, l.values)
+		if at < len(way) {
+			l.tell("")
+			l.tell("%d/%d", at+1, len(way)+1)
+			switch err := l.question(way[at]); {
+			case errors.Is(err, errBack):
+				at = max(0, at-1)
+			case err != nil:
+				return err
+			default:
+				at++
+			}
+			continue
+		}
+		switch err := l.lastWord(ctx); {
+		case errors.Is(err, errBack):
+			at = max(0, len(way)-1)
+		default:
+			return err
+		}
+	}
+}
+
+// question asks until there is an answer that is right.
+func (l *lines) question(q installer.Question) error {
+	now := l.values.Get(q.Key)
+	if q.Key == "language" && now == "" {
+		now = string(l.lang)
+	}
+	l.tell("%s", l.say(q.Title))
+	if !q.Help.IsZero() {
+		l.tell("%s", l.say(q.Help))
+	}
+	shown := l.say(q.Shown(l.values))
+	for i, o := range q.Options {
+		l.tell("  %d. %s", i+1, l.say(o.Title))
+		if !o.Help.IsZero() {
+			l.tell("     %s", l.say(o.Help))
+		}
+		if o.Value == now {
+			shown = strconv.Itoa(i + 1)
+		}
+	}
+	for {
+		text, err := l.ask(fmt.Sprintf("[%s]> ", shown))
+		if err != nil {
+			return err
+		}
+		switch {
+		case text == "<":
+			return errBack
+		case text == "":
+			text = now
+		case text == "-" && len(q.Options) == 0: // nothing, where there was something
+			text = ""
+		case len(q.Options) > 0:
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 || n > len(q.Options) {
+				l.tell("! %s", l.say(hint.T("A number from 1 to %d is needed.", "Il faut un nombre de 1 à %d.", len(q.Options))))
+				continue
+			}
+			text = q.Options[n-1].Value
+		}
+		if wrong := q.Check(l.values, text); !wrong.IsZero() {
+			l.tell("! %s", l.say(wrong))
+			continue
+		}
+		l.values[q.Key] = text
+		if text == "" {
+			delete(l.values, q.Key)
+		}
+		if lang, ok := hint.ParseLang(text); ok && q.Key == "language" {
+			l.lang = lang
+		}
+		l.values = l.values.Complete(q.Key)
+		l.Remember(maps.Clone(l.values))
+		return nil
+	}
+}
+
+// lastWord shows the plan and lets the person decide.
+func (l *lines) lastWord(ctx context.Context) error {
+	l.tell("")
+	plan, err := l.Plan(ctx, maps.Clone(l.values))
+	yes := hint.T("Install", "Installer")
+	if err != nil {
+		l.tell("! %s", hint.Describe(err, l.lang))
+		yes = buttonAgain
+	} else {
+		for _, t := range plan.Summary {
+			l.tell("- %s", l.say(t))
+		}
+		for _, t := range plan.Notes {
+			l.tell("! %s", l.say(t))
+		}
+		if len(plan.Changes) > 0 {
+			l.tell("%s", l.say(hint.T("For that, Foyer makes these changes to this machine:", "Pour cela, Foyer fait ces changements sur cette machine :")))
+		}
+		for _, c := range plan.Changes {
+			l.tell("  %s %s: %s", c.Mark, c.What, l.say(c.Why))
+		}
+	}
+	for i, t := range []hint.Text{yes, buttonChange, buttonLater} {
+		l.tell("  %d. %s", i+1, l.say(t))
+	}
+	for {
+		text, askErr := l.ask("[1]> ")
+		switch {
+		case askErr != nil:
+			return askErr
+		case text == "<":
+			return errBack
+		case text == "2":
+			if err := l.change(); err != nil && !errors.Is(err, errBack) {
+				return err
+			}
+			return l.lastWord(ctx)
+		case text == "3":
+			return ErrCancelled
+		case text != "" && text != "1":
+			l.tell("! %s", l.say(hint.T("A number from 1 to %d is needed.", "Il faut un nombre de 1 à %d.", 3)))
+		case err != nil:
+			return l.lastWord(ctx)
+		default:
+			return nil
+		}
+	}
+}
+
+// change lets the person pick one answer and give it anew.
+func (l *lines) change() error {
+	choices := installer.Choices(l.Questions, l.values)
+	for i, q := range choices {
+		l.tell("  %d. %s: %s", i+1, l.say(q.Title), l.say(q.Shown(l.values)))
+	}
+	text, err := l.ask("[<]> ")
+	if err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > len(choices) {
+		return nil //nolint:nilerr // anything else is "back"
+	}
+	return l.question(choices[n-1])
+}

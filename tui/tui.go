@@ -1,0 +1,162 @@
+// Package tui is what a person sees on a terminal: it asks and shows, and never
+// does. What is done comes in as funcs; what is said comes in as hint.Text; what is
+// asked comes in as data (installer.Question).
+//
+// There are two ways of being seen. Screens are made with Bubble Tea
+// (charm.land/bubbletea/v2): the wizard and the dashboard. They hold at 80×24 and
+// at 40×12, without colours (NO_COLOR: a choice is shown by a mark and by reverse
+// video) and without UTF-8 (plain characters, no QR code). The mouse stays off, so
+// that an address or a code can be selected and copied. Lines are for screen
+// readers, serial consoles and pipes: each thing is said once, top to bottom, and
+// answers are read line by line.
+//
+// Used by cmd/foyer where a person is asked or shown something.
+package tui
+
+import (
+	"io"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+
+	"github.com/foyer-server/foyer/internal/hint"
+)
+
+// Term is the terminal a person sits at.
+type Term struct {
+	In      io.Reader
+	Out     io.Writer
+	Environ []string
+	Lang    hint.Lang
+	UTF8    bool // it shows more than ASCII
+}
+
+var (
+	bold    = lipgloss.NewStyle().Bold(true)
+	chosen  = lipgloss.NewStyle().Reverse(true).Bold(true)
+	faint   = lipgloss.NewStyle().Faint(true)
+	good    = lipgloss.NewStyle().Foreground(lipgloss.Green)
+	warning = lipgloss.NewStyle().Foreground(lipgloss.Yellow).Bold(true)
+	bad     = lipgloss.NewStyle().Foreground(lipgloss.Red).Bold(true)
+)
+
+// page is what every screen is made on: it knows the size and the language, and
+// lays a heading, a body and a line of keys out so that they fit.
+type page struct {
+	width, height int
+	lang          hint.Lang
+	utf8          bool
+}
+
+// newPage has the size a terminal is taken to have until it says otherwise; a
+// serial console never does.
+func newPage(t Term) page { return page{width: 80, height: 24, lang: t.Lang, utf8: t.UTF8} }
+
+// resize takes a new size; a serial console says 0×0, which means nothing.
+func (p *page) resize(w, h int) {
+	if w > 0 && h > 0 {
+		p.width, p.height = w, h
+	}
+}
+
+func (p page) say(t hint.Text) string { return p.plain(t.In(p.lang)) }
+
+// plain is s in characters the terminal has.
+func (p page) plain(s string) string {
+	if p.utf8 {
+		return s
+	}
+	return ascii(s)
+}
+
+// ascii writes s without what plain terminals lack.
+func ascii(s string) string {
+	return asciiRunes.Replace(s)
+}
+
+var asciiRunes = strings.NewReplacer(
+	"…", "...", "’", "'", "“", `"`, "”", `"`, "«", `"`, "»", `"`, "–", "-", "—", "-", "·", "-", "×", "x", "→", "->", "✓", "*", "✗", "x", "•", "*", "●", "*", "─", "-", "│", "|",
+	"↑", "^", "↓", "v", "\u00a0", " ", "\u202f", " ", "œ", "oe", "Œ", "OE",
+	"à", "a", "â", "a", "ç", "c", "é", "e", "è", "e", "ê", "e", "ë", "e", "î", "i", "ï", "i", "ô", "o", "ù", "u", "û", "u", "ü", "u",
+	"À", "A", "Â", "A", "Ç", "C", "É", "E", "È", "E", "Ê", "E", "Î", "I", "Ï", "I", "Ô", "O", "Ù", "U", "Û", "U",
+)
+
+// wrap breaks s into lines that fit, with indent before each.
+func (p page) wrap(s string, indent int) []string {
+	var out []string
+	for l := range strings.SplitSeq(lipgloss.Wrap(s, max(8, p.width-2-indent), ""), "\n") {
+		out = append(out, strings.Repeat(" ", indent)+strings.TrimRight(l, " "))
+	}
+	return out
+}
+
+// lay puts a heading, the body and the foot on the screen; of a body that is too
+// long the part from line top is shown. It returns where that part really begins.
+func (p page) lay(head, body, foot []string, top int) (string, int) {
+	room := max(1, p.height-len(head)-len(foot))
+	top = max(0, min(top, len(body)-room))
+	end := min(len(body), top+room)
+	lines := append(append([]string{}, head...), body[top:end]...)
+	if missing := p.height - len(lines) - len(foot); missing > 0 {
+		lines = append(lines, make([]string, missing)...)
+	}
+	lines = append(lines, foot...)
+	lines = lines[:min(len(lines), max(1, p.height))]
+	for i, l := range lines {
+		lines[i] = " " + lipgloss.NewStyle().MaxWidth(p.width-1).Render(l)
+	}
+	return strings.TrimRight(strings.Join(lines, "\n"), "\n"), top
+}
+
+// heading is the first lines of a screen: what it is about, and at the right
+// where one is.
+func (p page) heading(title, right string) []string {
+	gap := p.width - 2 - lipgloss.Width(title) - lipgloss.Width(right)
+	if gap < 1 {
+		return append(p.bolds(title), "")
+	}
+	return []string{bold.Render(title) + strings.Repeat(" ", gap) + faint.Render(right), ""}
+}
+
+func (p page) bolds(s string) []string {
+	lines := p.wrap(s, 0)
+	for i := range lines {
+		lines[i] = bold.Render(lines[i])
+	}
+	return lines
+}
+
+// keys is the last line: what can be pressed.
+func (p page) keys(pairs ...hint.Text) string {
+	var words []string
+	for _, t := range pairs {
+		words = append(words, p.say(t))
+	}
+	for len(words) > 1 && lipgloss.Width(strings.Join(words, "   ")) > p.width-2 {
+		words = words[:len(words)-1]
+	}
+	return faint.Render(strings.Join(words, "   "))
+}
+
+// buttons are what can be chosen with Enter; the chosen one is marked.
+func (p page) buttons(at int, titles ...hint.Text) []string {
+	var lines []string
+	line := ""
+	for i, t := range titles {
+		b := "[ " + p.say(t) + " ]"
+		if i == at {
+			b = chosen.Render("> " + p.say(t) + " <")
+		}
+		if line != "" && lipgloss.Width(line)+2+lipgloss.Width(b) > p.width-2 {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += "  "
+		}
+		line += b
+	}
+	return append(lines, line)
+}
+
+// tick is the mark of what is done or well.
+func (p page) tick() string { return good.Render(p.plain("✓")) }
