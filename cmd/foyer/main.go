@@ -161,7 +161,7 @@ func (a *app) root() *cobra.Command {
 			if !a.atTerminal() && !a.plain {
 				return cmd.Help()
 			}
-			if installed() {
+			if installed() && !installing() {
 				return a.status(cmd.Context())
 			}
 			return a.install(cmd.Context(), installFlags{})

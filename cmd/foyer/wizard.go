@@ -30,11 +30,7 @@ import (
 // process of its own, which goes on when the terminal goes away. Coming back shows
 // the install that is at work, or takes up the answers given so far.
 func (a *app) wizard(ctx context.Context, f installFlags, answers *installer.Answers) error {
-	in, err := a.installer(answers, f.replaceEdited)
-	if err != nil {
-		return err
-	}
-	w := &worker{app: a, flags: f, password: answers.OwnerPassword, dir: workerDir, installer: in}
+	w := &worker{app: a, flags: f, password: answers.OwnerPassword, dir: workerDir}
 	kept := a.keptAnswers()
 	values := kept
 	if a.langGiven {
@@ -52,7 +48,7 @@ func (a *app) wizard(ctx context.Context, f installFlags, answers *installer.Ans
 	_, sure := hint.Locale(a.getenv)
 	ask := &tui.Wizard{
 		Term: a.term(), LangSure: sure || values["language"] != "" || a.langGiven,
-		Questions: installer.Questions(), Values: values, Resumed: len(kept) > 0, Running: in.Running(),
+		Questions: installer.Questions(), Values: values, Resumed: len(kept) > 0, Running: installing(),
 		Look:     func(context.Context) tui.Sight { return look() },
 		Remember: a.keepAnswers,
 		Plan:     func(ctx context.Context, v installer.Values) (tui.Plan, error) { return a.planFor(ctx, f, v) },
@@ -63,7 +59,7 @@ func (a *app) wizard(ctx context.Context, f installFlags, answers *installer.Ans
 	if !a.onTerminal() {
 		run = ask.Lines
 	}
-	_, err = run(ctx)
+	_, err := run(ctx)
 	switch {
 	case errors.Is(err, tui.ErrCancelled):
 		return cancelled()
@@ -246,14 +242,30 @@ func (a *app) forgetAnswers() {
 // the next start of the machine.
 const workerDir = "/run/foyer-install"
 
+// workerLock is held by the process that installs, from before it is started.
+const workerLock = "/run/foyer-install.worker"
+
+// installing reports whether an install is at work on this machine.
+func installing() bool {
+	if _, err := os.Stat(workerLock); err == nil {
+		lock, err := atomicfile.TryLock(workerLock)
+		if errors.Is(err, atomicfile.ErrLocked) {
+			return true
+		}
+		if err == nil {
+			lock.Unlock() //nolint:errcheck // nobody held it
+		}
+	}
+	return installer.New(installer.Config{}).Running()
+}
+
 // worker has an install done by a process of its own and follows it.
 type worker struct {
 	*app
-	flags     installFlags
-	password  string
-	dir       string
-	installer *installer.Installer
-	result    workerResult
+	flags    installFlags
+	password string
+	dir      string
+	result   workerResult
 }
 
 // workerResult is what `foyer install --json` prints.
@@ -274,10 +286,10 @@ func (w *worker) apply(ctx context.Context, v installer.Values, progress func(tu
 		w.lang = l
 	}
 	ended := make(chan struct{})
-	if w.installer.Running() {
+	if installing() {
 		go func() { // somebody else's: its lock tells
 			defer close(ended)
-			for w.installer.Running() && ctx.Err() == nil {
+			for installing() && ctx.Err() == nil {
 				time.Sleep(200 * time.Millisecond)
 			}
 		}()
@@ -311,6 +323,11 @@ func (w *worker) start(v installer.Values) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot find this program's file: %w", err)
 	}
+	lock, err := atomicfile.TryLock(workerLock)
+	if err != nil {
+		return nil, fmt.Errorf("cannot begin the install: %w", err)
+	}
+	defer lock.Unlock() //nolint:errcheck // the process that is started holds it on
 	if err := os.RemoveAll(w.dir); err != nil {
 		return nil, fmt.Errorf("cannot begin the install: %w", err)
 	}
@@ -341,6 +358,7 @@ func (w *worker) start(v installer.Values) (*exec.Cmd, error) {
 	}
 	cmd.Stdout, cmd.Stderr = out, events
 	host.Detach(cmd)
+	lock.Lend(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot begin the install: %w", err)
 	}

@@ -5,6 +5,7 @@ package atomicfile
 import (
 	"fmt"
 	"os"
+	"os/exec"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,6 +45,10 @@ func TryLock(path string) (*Lock, error) {
 	}
 	return &Lock{f}, nil
 }
+
+// Lend has a command that is not started yet hold the lock, too: it is free once
+// this process and that one have let go of it.
+func (l *Lock) Lend(cmd *exec.Cmd) { cmd.ExtraFiles = append(cmd.ExtraFiles, l.f) }
 
 // Unlock gives the lock back. The file stays.
 func (l *Lock) Unlock() error { return l.f.Close() }
