@@ -125,7 +125,13 @@ func open(ctx context.Context, cfg Config) (_ *server, err error) {
 		return nil, err
 	}
 	s.api = api.New(api.Config{Kinto: s.kinto, Auth: a, Files: s.files, Settings: set, Version: cfg.Version, Log: cfg.Log, Done: ctx.Done()})
-	w := web.Config{Name: set.Name, Claimer: a, Secure: s.secure, Log: cfg.Log}
+	w := web.Config{
+		Name: set.Name, Claimer: a, Secure: s.secure, Log: cfg.Log,
+		Auth: a, Address: s.address, Addresses: s.addresses, Light: s.light, Version: cfg.Version,
+		Forget: func(ctx context.Context, by *auth.Person, name string) error {
+			return s.kinto.Forget(ctx, kinto.Caller{ID: "account:" + by.Name, Owner: by.Owner}, "account:"+name)
+		},
+	}
 	if l, ok := hint.ParseLang(set.Language); ok {
 		w.Language = l
 	}

@@ -27,14 +27,18 @@ import (
 	"github.com/foyer-server/foyer/internal/atomicfile"
 )
 
-// Validity is how long a new code can be used.
-const Validity = 24 * time.Hour
+// How long a new code can be used: to claim, and to choose another password.
+const (
+	Validity      = 24 * time.Hour
+	ResetValidity = 15 * time.Minute
+)
 
 // Offer is the note. Exactly one of CodeHash and Owner is set.
 type Offer struct {
 	ID       string    `json:"id"`                  // random; the same offer is taken once
 	CodeHash string    `json:"code_hash,omitempty"` // bcrypt of the code as Normalise gives it
 	Expires  time.Time `json:"expires,omitzero"`    // of the code
+	Reset    bool      `json:"reset,omitempty"`     // the code is for the owner there is
 
 	Owner        string `json:"owner,omitempty"`         // makes this owner at once, if there is none yet
 	PasswordHash string `json:"password_hash,omitempty"` // bcrypt
@@ -53,6 +57,14 @@ func NewCode(now time.Time) (code string, o Offer, err error) {
 		return "", Offer{}, fmt.Errorf("cannot hash the claim code: %w", err)
 	}
 	return code[:4] + "-" + code[4:], Offer{ID: rand.Text(), CodeHash: string(hash), Expires: now.Add(Validity).UTC()}, nil
+}
+
+// NewReset makes a code with which the owner chooses another password, and the
+// offer for it.
+func NewReset(now time.Time) (code string, o Offer, err error) {
+	code, o, err = NewCode(now)
+	o.Reset, o.Expires = true, now.Add(ResetValidity).UTC()
+	return code, o, err
 }
 
 // ForOwner makes the offer that creates an owner without a claim. bcrypt takes

@@ -37,6 +37,9 @@ func (a *Auth) checkAccount(ctx context.Context, name, password string) (bool, e
 	if err != nil {
 		return false, err
 	}
+	if a.counts() {
+		return a.guarded(ctx, name, password, hash, "")
+	}
 	return a.verifier.verify(ctx, name, password, hash)
 }
 
@@ -83,6 +86,7 @@ type verifier struct {
 
 	mu    sync.Mutex
 	right map[[sha256.Size]byte]right
+	wrong map[[sha256.Size]byte]string // the hash these credentials did not match
 }
 
 // right says that credentials matched a hash. When the account's hash is no
@@ -102,38 +106,45 @@ const (
 const dummy = "$2a$10$zE/dm/cddKKPRvkAyLPosuX6E5xMonGF8w8TyB8bDC8Nyv0DJM7SW"
 
 func newVerifier(rightFor time.Duration) *verifier {
-	v := &verifier{rightFor: rightFor, key: make([]byte, 32), right: map[[sha256.Size]byte]right{}}
+	v := &verifier{rightFor: rightFor, key: make([]byte, 32), right: map[[sha256.Size]byte]right{}, wrong: map[[sha256.Size]byte]string{}}
 	rand.Read(v.key)
 	v.slots = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	v.line = make(chan struct{}, waitingFor)
 	return v
 }
 
-// verify compares password with hash; an empty hash takes as long and is wrong.
-func (v *verifier) verify(ctx context.Context, name, password, hash string) (bool, error) {
+// keyOf is what credentials are remembered by.
+func (v *verifier) keyOf(name, password string) [sha256.Size]byte {
 	mac := hmac.New(sha256.New, v.key)
 	fmt.Fprintf(mac, "%d:%s%s", len(name), name, password)
-	key := [sha256.Size]byte(mac.Sum(nil))
+	return [sha256.Size]byte(mac.Sum(nil))
+}
+
+// verify compares password with hash; an empty hash takes as long and is wrong.
+func (v *verifier) verify(ctx context.Context, name, password, hash string) (ok bool, err error) {
+	key := v.keyOf(name, password)
 	if v.remembers(key, hash) {
 		return true, nil
 	}
-	ok := false
-	err := v.slowly(ctx, func() {
-		// Somebody with the same credentials may have been in front of us.
-		if v.remembers(key, hash) {
-			ok = true
-			return
-		}
-		if hash == "" {
-			_ = bcrypt.CompareHashAndPassword([]byte(dummy), []byte(password)) // for the time it takes
-			return
-		}
-		ok = bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
-	})
-	if ok {
-		v.remember(key, hash)
-	}
+	err = v.slowly(ctx, func() { ok = v.compare(key, password, hash) })
 	return ok, err
+}
+
+// compare does the slow comparison, unless somebody with the same credentials was
+// in front of us, and remembers what was right.
+func (v *verifier) compare(key [sha256.Size]byte, password, hash string) bool {
+	if v.remembers(key, hash) {
+		return true
+	}
+	if hash == "" {
+		_ = bcrypt.CompareHashAndPassword([]byte(dummy), []byte(password)) // for the time it takes
+		return false
+	}
+	if bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) != nil {
+		return false
+	}
+	v.remember(key, hash)
+	return true
 }
 
 // slowly runs one piece of hashing when its turn comes.
@@ -159,6 +170,31 @@ func (v *verifier) remembers(key [sha256.Size]byte, hash string) bool {
 	defer v.mu.Unlock()
 	r, ok := v.right[key]
 	return ok && hash != "" && r.hash == hash && time.Now().Before(r.until)
+}
+
+// wasRight reports whether credentials matched a hash at some time.
+func (v *verifier) wasRight(key [sha256.Size]byte, hash string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	r, ok := v.right[key]
+	return ok && hash != "" && r.hash == hash
+}
+
+// knowsWrong reports whether credentials are known not to match a hash.
+func (v *verifier) knowsWrong(key [sha256.Size]byte, hash string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	h, ok := v.wrong[key]
+	return ok && h == hash
+}
+
+func (v *verifier) rememberWrong(key [sha256.Size]byte, hash string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.wrong) >= rightMost {
+		clear(v.wrong)
+	}
+	v.wrong[key] = hash
 }
 
 func (v *verifier) remember(key [sha256.Size]byte, hash string) {

@@ -1,18 +1,25 @@
 // Package auth says who is calling, and who owns this server.
 //
-// It hides policies, groups, passwords, the cache in front of bcrypt, and the claim by
-// which the first owner comes to be. Accounts are ordinary Kinto objects of kind
-// account in the store, each in a list of its own; the owner's name, the pending
-// claim and the secrets made here are facts in the store's meta. Used by the
-// doors: api asks Identify for every request, web and server ask Claim and Claimed.
+// It hides policies, groups, passwords, passkeys, the cache in front of bcrypt, the
+// claim by which the first owner comes to be, and how people are signed in to the
+// pages. Accounts are ordinary Kinto objects of kind account in the store, each in a
+// list of its own. What else is kept of a person (sessions, passkeys, the passwords
+// of apps) is one fact in the store's meta that no API shows, and goes with the
+// account; so are the owner's name, the pending claim, invitations, and the secrets
+// made here. How often wrong passwords were tried is notes, which end by themselves.
+// Used by the doors: api asks Identify for every request, web and server the rest.
 //
-// Threat model. Anybody on the network may try names, passwords and claim codes:
-// an unknown name takes as long as a wrong password, bcrypt runs on a part of the
-// machine only and turns callers away rather than queueing them without end, and
-// claim codes are counted before they are compared, durably. Who reads the
-// database finds bcrypt hashes, no passwords and no codes; with the policy
-// basicauth, though, the secret that turns credentials into ids lies there too.
-// Nothing here logs a name, a password, a code or a header.
+// Threat model. Anybody on the network may try names, passwords and codes: an
+// unknown name takes as long as a wrong password and is paused like a known one,
+// bcrypt runs on a part of the machine only and turns callers away rather than
+// queueing them without end, and what was tried is counted durably: codes before
+// they are compared, passwords before the answer. A pause keeps out nobody whose
+// credentials were right since the server started, no app with a password of its
+// own, no passkey and no session: strangers lock nobody out. Sessions end with the
+// password they were begun with. Who reads the database finds bcrypt hashes, and
+// SHA-256 of random secrets, no passwords and no codes; with the policy basicauth,
+// though, the secret that turns credentials into ids lies there too. Nothing here
+// logs a name, a password, a code or a header.
 package auth
 
 import (
@@ -30,6 +37,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/server/kinto"
 )
@@ -43,7 +52,7 @@ type Auth struct {
 	providers map[string]*Provider // by policy
 	verifier  *verifier
 	claimed   atomic.Bool            // once true it stays
-	owner     atomic.Pointer[string] // name of the owner's account; nil until it is known
+	owner     atomic.Pointer[rights] // nil until they are known
 
 	bucketSecret []byte // default_bucket_hmac_secret
 
@@ -93,8 +102,11 @@ func (a *Auth) Identify(ctx context.Context, authorization string) (kinto.Caller
 		}
 		switch p {
 		case "account":
-			ok, err := a.checkAccount(ctx, name, password)
-			if err != nil {
+			who, ok, err := a.byApp(ctx, name, password)
+			if err != nil || ok {
+				return who, err
+			}
+			if ok, err = a.checkAccount(ctx, name, password); err != nil {
 				return kinto.Caller{}, err
 			}
 			if ok {
@@ -155,17 +167,23 @@ func (a *Auth) Realms() []string {
 // known is the caller with an id, and with the groups that is in.
 func (a *Auth) known(ctx context.Context, id string) (kinto.Caller, error) {
 	var groups []string
-	owner := a.owner.Load()
+	name, isAccount := strings.CutPrefix(id, "account:")
+	rights, owns := a.rights(), false
 	err := a.store.Read(ctx, func(tx kinto.Reader) (err error) {
-		if groups, err = tx.Groups(id, kinto.Authenticated); err != nil || owner != nil || !strings.HasPrefix(id, "account:") {
+		if groups, err = tx.Groups(id, kinto.Authenticated); err != nil || !isAccount {
 			return err
 		}
-		name, err := tx.Meta(metaOwner)
-		if name != nil {
-			text := string(name)
-			owner = &text
-			a.owner.Store(owner) // it stays
+		if rights == nil {
+			if rights, err = a.readRights(tx); err != nil {
+				return err
+			}
 		}
+		owns = rights.first == name && name != ""
+		if owns || !rights.more {
+			return nil
+		}
+		more, err := tx.Meta(kinto.MetaPerson + name)
+		owns = gjson.GetBytes(more, "owner").Bool()
 		return err
 	})
 	if err != nil {
@@ -173,10 +191,40 @@ func (a *Auth) known(ctx context.Context, id string) (kinto.Caller, error) {
 	}
 	who := make([]string, 0, len(groups)+3)
 	who = append(append(who, id), groups...)
-	return kinto.Caller{
-		ID: id, Principals: append(who, kinto.Authenticated, kinto.Everyone),
-		Owner: owner != nil && id == "account:"+*owner,
-	}, nil
+	return kinto.Caller{ID: id, Principals: append(who, kinto.Authenticated, kinto.Everyone), Owner: owns}, nil
+}
+
+// rights are who owns the server, as far as it is not said in what is kept of a person.
+type rights struct {
+	first string // the first owner's account
+	more  bool   // there may be more
+	until time.Time
+}
+
+// rightsFor is how long another node may not know yet that there is a second owner.
+const rightsFor = 2 * time.Second
+
+// rights are those that were read lately; nil: none were.
+func (a *Auth) rights() *rights {
+	r := a.owner.Load()
+	if r == nil || r.first == "" || !r.more && time.Now().After(r.until) {
+		return nil
+	}
+	return r
+}
+
+func (a *Auth) readRights(tx kinto.Reader) (*rights, error) {
+	first, err := tx.Meta(metaOwner)
+	if err != nil {
+		return nil, err
+	}
+	more, err := tx.Meta(metaOwners)
+	if err != nil {
+		return nil, err
+	}
+	r := &rights{string(first), more != nil, time.Now().Add(rightsFor)}
+	a.owner.Store(r)
+	return r, nil
 }
 
 // basic reads HTTP Basic credentials (RFC 7617). An empty name is nobody.
@@ -196,7 +244,8 @@ func basic(authorization string) (name, password string, ok bool) {
 // The facts kept in the store's meta.
 const (
 	metaSecret  = "auth.userid_hmac_secret"
-	metaOwner   = kinto.MetaOwner      // name of the owner's account
+	metaOwner   = kinto.MetaOwner      // name of the first owner's account
+	metaOwners  = "auth.owners"        // there is, or was, one more owner
 	metaOffer   = "auth.claim.offer"   // claim.Offer as JSON
 	metaTaken   = "auth.claim.taken"   // id of the last offer taken
 	metaGuesses = "auth.claim.guesses" // guesses as JSON

@@ -72,6 +72,11 @@ func (h *house) identify(name, password string) kinto.Caller {
 	return who
 }
 
+func (h *house) claim(ctx context.Context, code, name, password string) error {
+	_, err := h.Claim(ctx, code, name, Secret{Password: password}, "a test")
+	return err
+}
+
 // offer leaves an offer of a code and returns the code.
 func (h *house) offer() string {
 	h.t.Helper()
@@ -135,7 +140,7 @@ func TestAccounts(t *testing.T) {
 		t.Error(diff)
 	}
 	code := h.offer()
-	if err := h.Claim(t.Context(), code, "jeannine", "correct horse"); err != nil {
+	if err := h.claim(t.Context(), code, "jeannine", "correct horse"); err != nil {
 		t.Fatal(err)
 	}
 	const id = "account:jeannine"
@@ -240,7 +245,7 @@ func TestClaim(t *testing.T) {
 		if c.offered != "" {
 			h.offer()
 		}
-		err := h.Claim(ctx, "0000-0000", c.name, c.password)
+		err := h.claim(ctx, "0000-0000", c.name, c.password)
 		if got := code(err); got != c.want {
 			t.Errorf("%+v: %v", c, err)
 		}
@@ -249,24 +254,24 @@ func TestClaim(t *testing.T) {
 		}
 	}
 	right := h.offer()
-	if err := h.Claim(ctx, strings.ToLower(strings.ReplaceAll(right, "-", " ")), "jeannine", "correct horse"); err != nil {
+	if err := h.claim(ctx, strings.ToLower(strings.ReplaceAll(right, "-", " ")), "jeannine", "correct horse"); err != nil {
 		t.Fatal(err)
 	}
 	if claimed, err := h.Claimed(ctx); !claimed || err != nil {
 		t.Errorf("claimed %v, %v", claimed, err)
 	}
-	if err := h.Claim(ctx, right, "eve", "correct horse"); code(err) != "claim-done" {
+	if err := h.claim(ctx, right, "eve", "correct horse"); code(err) != "claim-done" {
 		t.Errorf("again: %v", err)
 	}
 	h.restart()
 	if claimed, err := h.Claimed(ctx); !claimed || err != nil {
 		t.Errorf("after a restart: claimed %v, %v", claimed, err)
 	}
-	if err := h.Claim(ctx, right, "eve", "correct horse"); code(err) != "claim-done" {
+	if err := h.claim(ctx, right, "eve", "correct horse"); code(err) != "claim-done" {
 		t.Errorf("again after a restart: %v", err)
 	}
 	// A code made for a server that has an owner comes to nothing.
-	if err := h.Claim(ctx, h.offer(), "eve", "correct horse"); code(err) != "claim-done" {
+	if err := h.claim(ctx, h.offer(), "eve", "correct horse"); code(err) != "claim-done" {
 		t.Errorf("with a new code: %v", err)
 	}
 	if o, err := claim.Pending(h.dir); o != nil || err != nil {
@@ -292,7 +297,7 @@ func TestOneOwner(t *testing.T) {
 	var wg sync.WaitGroup
 	errs := make([]error, 4)
 	for i := range errs {
-		wg.Go(func() { errs[i] = h.Claim(context.Background(), right, fmt.Sprintf("owner%d", i), "correct horse") })
+		wg.Go(func() { errs[i] = h.claim(context.Background(), right, fmt.Sprintf("owner%d", i), "correct horse") })
 	}
 	wg.Wait()
 	owner := ""
@@ -327,7 +332,7 @@ func TestGuessingIsPausedAlsoAcrossARestart(t *testing.T) {
 	got := map[string]int{}
 	for range 12 {
 		wg.Go(func() {
-			c := code(h.Claim(context.Background(), "0000-0000", "eve", "correct horse"))
+			c := code(h.claim(context.Background(), "0000-0000", "eve", "correct horse"))
 			mu.Lock()
 			got[c]++
 			mu.Unlock()
@@ -337,15 +342,15 @@ func TestGuessingIsPausedAlsoAcrossARestart(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"claim-wrong": 5, "claim-paused": 7}, got); diff != "" {
 		t.Error(diff)
 	}
-	if err := h.Claim(ctx, right, "jeannine", "correct horse"); code(err) != "claim-paused" {
+	if err := h.claim(ctx, right, "jeannine", "correct horse"); code(err) != "claim-paused" {
 		t.Errorf("the right code in the pause: %v", err)
 	}
 	h.restart()
-	if err := h.Claim(ctx, right, "jeannine", "correct horse"); code(err) != "claim-paused" {
+	if err := h.claim(ctx, right, "jeannine", "correct horse"); code(err) != "claim-paused" {
 		t.Errorf("after a restart: %v", err)
 	}
 	// Whoever is at the machine makes a new code and need not wait.
-	if err := h.Claim(ctx, h.offer(), "jeannine", "correct horse"); err != nil {
+	if err := h.claim(ctx, h.offer(), "jeannine", "correct horse"); err != nil {
 		t.Errorf("with a new code: %v", err)
 	}
 }
@@ -375,7 +380,7 @@ func TestCodesExpire(t *testing.T) {
 	if err := claim.Leave(h.dir, o, -1, -1); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Claim(t.Context(), right, "jeannine", "correct horse"); code(err) != "claim-expired" {
+	if err := h.claim(t.Context(), right, "jeannine", "correct horse"); code(err) != "claim-expired" {
 		t.Errorf("got %v", err)
 	}
 }

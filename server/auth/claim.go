@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/crypto/bcrypt"
 
 	"github.com/foyer-server/foyer/internal/claim"
 	"github.com/foyer-server/foyer/internal/hint"
@@ -42,14 +39,7 @@ func (g *guesses) count(now time.Time) (wait time.Duration) {
 		return g.Until.Sub(now)
 	}
 	g.Tries++
-	if g.Tries%guessesAtOnce == 0 {
-		pause := firstPause
-		for range g.Tries/guessesAtOnce - 1 {
-			pause = min(2*pause, longestPause)
-			if pause == longestPause {
-				break
-			}
-		}
+	if pause := pauseAfter(g.Tries, guessesAtOnce, longestPause); pause > 0 {
 		g.Until = now.Add(pause)
 	}
 	return 0
@@ -59,7 +49,8 @@ func (g *guesses) count(now time.Time) (wait time.Duration) {
 // removes the note once that is safe. An offer of a code replaces an earlier
 // one; an offer of an owner makes the owner. Where there is an owner already
 // offers come to nothing. Without a note it does nothing. The same offer is
-// taken once, however often this is interrupted.
+// taken once, however often this is interrupted. An offer to reset the owner's
+// password is for a server that has an owner.
 func (a *Auth) TakeOffer(ctx context.Context) error {
 	offer, err := claim.Pending(a.dir)
 	if err != nil || offer == nil {
@@ -84,7 +75,7 @@ func (a *Auth) take(ctx context.Context, offer claim.Offer) error {
 		if err != nil {
 			return err
 		}
-		if err := tx.SetMeta(metaTaken, []byte(offer.ID)); err != nil || owner != nil {
+		if err := tx.SetMeta(metaTaken, []byte(offer.ID)); err != nil || (owner != nil) != offer.Reset {
 			return err
 		}
 		if offer.Owner != "" {
@@ -103,7 +94,7 @@ func makeOwner(tx kinto.Tx, name, hash string) error {
 	if err := putAccount(tx, name, hash); err != nil {
 		return err
 	}
-	return errors.Join(tx.SetMeta(metaOwner, []byte(name)), tx.SetMeta(metaOffer, nil), tx.SetMeta(metaGuesses, nil))
+	return errors.Join(tell(tx, Event{Who: name, What: Claimed}), tx.SetMeta(metaOwner, []byte(name)), tx.SetMeta(metaOffer, nil), tx.SetMeta(metaGuesses, nil))
 }
 
 // Claimed reports whether this server has an owner. Once it has, asking is free.
@@ -125,48 +116,64 @@ func (a *Auth) Claimed(ctx context.Context) (bool, error) {
 	return owner != nil, nil
 }
 
-// Claim makes name, with password, the owner of this server, to whom it shows
-// the code that was offered; a pending offer is taken first. Of any number of
+// Claim makes name, who will sign in with secret, the owner of this server, for
+// whom knows the code that was offered, and signs them in; a pending offer is taken first. Of any number of
 // callers one succeeds. Errors a person can act on are *hint.Error with code
 // claim-done, claim-expired, claim-paused, claim-wrong, name-malformed or
 // password-weak; the last two cost no try.
-func (a *Auth) Claim(ctx context.Context, code, name, password string) error {
+func (a *Auth) Claim(ctx context.Context, code, name string, secret Secret, device string) (cookie string, err error) {
 	if err := a.TakeOffer(ctx); err != nil {
-		return err
+		return "", err
 	}
 	if claimed, err := a.Claimed(ctx); err != nil {
-		return err
+		return "", err
 	} else if claimed {
-		return claimDone()
+		return "", claimDone()
 	}
 	if !validName(name) {
-		return nameMalformed()
+		return "", nameMalformed()
 	}
-	if utf8.RuneCountInString(password) < passwordChars || len(password) > passwordBytes || !utf8.ValidString(password) {
-		return passwordWeak()
+	if secret.Passkey == nil && !strong(secret.Password) {
+		return "", passwordWeak()
 	}
 	// The try is counted before it is made, so that any number made at once are counted too.
-	offer, err := a.tryOffer(ctx)
+	offer, err := a.guess(ctx, code, false)
 	if err != nil {
-		return err
+		return "", err
 	}
-	var hash []byte
-	var outcome error
-	err = a.verifier.slowly(ctx, func() {
-		if !offer.Matches(code) {
-			outcome = claimWrong()
-			return
-		}
-		hash, outcome = bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
-	})
-	if err = errors.Join(err, outcome); err != nil {
-		return err
+	hash, err := a.hash(ctx, secret)
+	if err != nil {
+		return "", err
 	}
-	return a.settle(ctx, offer, name, string(hash))
+	p := &person{Joined: time.Now().UTC().Truncate(time.Second)}
+	cookie = p.open(name, hash, device)
+	return cookie, a.settle(ctx, offer, name, hash, p, secret.Passkey)
+}
+
+// guess tries a code; the error is nil when it is that of the offer it returns.
+func (a *Auth) guess(ctx context.Context, code string, reset bool) (claim.Offer, error) {
+	offer, err := a.tryOffer(ctx, reset)
+	if err != nil {
+		return offer, err
+	}
+	ok := false
+	if err := a.verifier.slowly(ctx, func() { ok = offer.Matches(code) }); err != nil {
+		return offer, err
+	}
+	if !ok {
+		return offer, claimWrong()
+	}
+	return offer, nil
+}
+
+// stands reports whether an offer is still the one that is pending.
+func stands(tx kinto.Reader, offer claim.Offer) (bool, error) {
+	now, err := pending(tx)
+	return now != nil && now.ID == offer.ID && now.CodeHash == offer.CodeHash, err
 }
 
 // settle makes the owner if offer still stands.
-func (a *Auth) settle(ctx context.Context, offer claim.Offer, name, hash string) error {
+func (a *Auth) settle(ctx context.Context, offer claim.Offer, name, hash string, p *person, key *Passkey) error {
 	err := a.store.Write(ctx, nil, func(tx kinto.Tx) error {
 		owner, err := tx.Meta(metaOwner)
 		if err != nil {
@@ -175,14 +182,18 @@ func (a *Auth) settle(ctx context.Context, offer claim.Offer, name, hash string)
 		if owner != nil {
 			return claimDone()
 		}
-		now, err := pending(tx)
+		ok, err := stands(tx, offer)
 		if err != nil {
 			return err
 		}
-		if now == nil || now.ID != offer.ID || now.CodeHash != offer.CodeHash {
+		if !ok {
 			return claimWrong() // a newer code was made meanwhile
 		}
-		return makeOwner(tx, name, hash)
+		if err := makeOwner(tx, name, hash); err != nil {
+			return err
+		}
+		kept := *p // this may be run again
+		return install(tx, name, &kept, key)
 	})
 	if err == nil {
 		a.claimed.Store(true)
@@ -192,14 +203,14 @@ func (a *Auth) settle(ctx context.Context, offer claim.Offer, name, hash string)
 }
 
 // tryOffer counts a try and returns the offer it is for.
-func (a *Auth) tryOffer(ctx context.Context) (claim.Offer, error) {
+func (a *Auth) tryOffer(ctx context.Context, reset bool) (claim.Offer, error) {
 	var offer *claim.Offer
 	err := a.store.Write(ctx, nil, func(tx kinto.Tx) (err error) {
 		if offer, err = pending(tx); err != nil {
 			return err
 		}
 		now := time.Now()
-		if offer == nil || !now.Before(offer.Expires) {
+		if offer == nil || !now.Before(offer.Expires) || offer.Reset != reset {
 			return claimExpired()
 		}
 		var g guesses

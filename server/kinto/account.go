@@ -14,6 +14,11 @@ import (
 // keeps it.
 const MetaOwner = "auth.owner"
 
+// MetaPerson begins the name of the fact that holds what package auth keeps of an
+// account beside its password. It goes with the account: whoever has the name next
+// is somebody else.
+const MetaPerson = "auth.person."
+
 // Errors about accounts.
 var (
 	// ErrAccounts: nobody is told which accounts there are.
@@ -32,6 +37,9 @@ func (s *Service) manages(who Caller, permission string) bool {
 
 // accountLists are the lists that a request on the list of accounts is for.
 func (s *Service) accountLists(tx Reader, r *Request) ([]List, error) {
+	if r.Who.App {
+		return nil, ErrForbidden
+	}
 	permission := "read"
 	if r.Op == Delete {
 		permission = "write"

@@ -56,6 +56,11 @@ func (s *Service) ForgetUser(ctx context.Context, who Caller, principal string) 
 	if !slices.ContainsFunc(s.settings.List("user-data_delete_principals"), func(p string) bool { return slices.Contains(who.Principals, p) }) {
 		return ErrForbidden
 	}
+	return s.Forget(ctx, who, principal)
+}
+
+// Forget is ForgetUser for those who may do so by another right.
+func (s *Service) Forget(ctx context.Context, who Caller, principal string) error {
 	if s.readonly {
 		return ErrReadOnly
 	}

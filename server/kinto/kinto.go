@@ -70,6 +70,7 @@ type Caller struct {
 	ID         string   // with its prefix, "account:jeannine"; empty: nobody is known
 	Principals []string // everything the caller may be granted as, system.Everyone included
 	Owner      bool     // of this server: holds everything on every account
+	App        bool     // somebody's app, by a password of its own: accounts are no business of its
 }
 
 // Principals every request, or every request of somebody known, has.

@@ -189,7 +189,7 @@ func (s *Service) allowObject(tx Reader, r *Request) (sc scope, o *Object, err e
 			return sc, nil, err
 		}
 	}
-	if !s.may(r, &sc, o) {
+	if r.Who.App && r.List.Kind == Account || !s.may(r, &sc, o) {
 		return sc, nil, ErrForbidden
 	}
 	if sc.missing != nil {

@@ -31,8 +31,7 @@ type startPage struct {
 // script asks whether HTTPS is trusted already and then goes there.
 func (s *Site) start() {
 	s.handle(Unclaimed|Plain, http.MethodGet, "/start", func(w http.ResponseWriter, r *http.Request) {
-		p := startPage{frame: s.frame(r, startSays.Title), Say: startSays, Secure: s.Secure(r)}
-		p.Script = "start.js"
+		p := startPage{frame: s.frame(r, nil, "/start", startSays.Title, "start.js"), Say: startSays, Secure: s.Secure(r)}
 		w.Header().Set("Content-Security-Policy", policy(strings.TrimSuffix(p.Secure, "/")))
 		s.render(w, r, http.StatusOK, "start.html", p)
 	})

@@ -121,7 +121,7 @@ func (s *Site) trust() error {
 	s.root = block.Bytes
 	s.handle(Unclaimed|Plain, http.MethodGet, "/trust", func(w http.ResponseWriter, r *http.Request) {
 		p := trustPage{
-			frame: s.frame(r, trustSays.Title), Say: trustSays,
+			frame: s.frame(r, nil, "/trust", trustSays.Title), Say: trustSays,
 			ShownWords: s.Trust.Words(s.lang(r)), ShownPrint: s.Trust.Fingerprint(), Secure: s.Secure(r),
 		}
 		p.Platforms, p.Open = forVisitor(r.UserAgent())

@@ -1,21 +1,27 @@
-// Package web holds the pages people see in a browser: the claim, how to trust
-// this server, the way from plain HTTP to HTTPS, home.
+// Package web holds the pages people see in a browser: the claim, how to trust this
+// server, the way from plain HTTP to HTTPS, signing in, home, people, their accounts,
+// their apps.
 //
 // It hides how pages are made: html/template and a few static files, embedded; no
-// page needs JavaScript, none loads anything from elsewhere. Each page is one
-// file: its paths, its sentences in every language, its handler. A sentence is a
-// field of a struct, so that a template which asks for a missing one does not
-// execute. What a page needs of the server is declared here, small.
+// page needs JavaScript, but for passkeys; none loads anything from elsewhere. Each
+// page is one file: its paths, its sentences in every language, its handler. A
+// sentence is a field of a struct, so that a template which asks for a missing one
+// does not execute. Who is signed in is package auth's to say; cookies, languages
+// and what goes around every page are here (session.go, frame.go). What a page needs
+// of the server is declared here, small.
 //
-// Threat model. Visitors are strangers until they show the claim code; the pages
-// tell them no more than that this is a Foyer without, or with, an owner. Another
-// site a person has open cannot send the claim form (Sec-Fetch-Site and Origin
-// are checked), frame a page or run a script in it (Content-Security-Policy
-// allows this server's own files only). The claim code travels in the fragment
-// of an address, which browsers send to nobody, and is removed from it at once.
-// Codes and passwords are neither logged nor sent back. Over plain HTTP nobody
-// can promise a page's contents: only /trust and /start, which hold no secret,
-// are meant for it.
+// Threat model. Visitors are strangers until they show a code, a password or a
+// passkey; the pages tell them no more than that this is a Foyer without, or with,
+// an owner. Another site a person has open cannot send a form or a request that
+// changes anything (Sec-Fetch-Site and Origin are checked before every page),
+// frame a page or run a script in it (Content-Security-Policy allows this server's
+// own files only), or choose where signing in leads. Links that people pass on are
+// made of names this server was given, never of what a request calls it. Codes travel
+// in the fragment of an address, which browsers send to nobody, and are removed from
+// it at once. Codes and passwords are neither logged nor sent back. The cookie is
+// for HTTPS and this host alone, scripts cannot read it, and signing in makes a new
+// one. Over plain HTTP nobody can promise a page's contents: only /trust and
+// /start, which hold no secret, are meant for it.
 //
 // Used by package server, which decides which paths are answered where.
 package web
@@ -33,11 +39,12 @@ import (
 	"mime"
 	"net/http"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/auth"
 )
 
 //go:embed templates static
@@ -47,8 +54,9 @@ var embedded embed.FS
 type Claimer interface {
 	// Claimed reports whether there is an owner.
 	Claimed(ctx context.Context) (bool, error)
-	// Claim makes name the owner. Errors a person can act on are *hint.Error.
-	Claim(ctx context.Context, code, name, password string) error
+	// Claim makes name the owner and signs them in, on a device called so; cookie is
+	// that of their session. Errors a person can act on are *hint.Error.
+	Claim(ctx context.Context, code, name string, secret auth.Secret, device string) (cookie string, err error)
 }
 
 // Trust is what there is to trust.
@@ -68,6 +76,19 @@ type Config struct {
 	// as the sender of r can reach it.
 	Secure func(r *http.Request) string
 	Log    *slog.Logger
+
+	// Auth knows people. Without it there are the pages for strangers alone.
+	Auth *auth.Auth
+	// Address returns the address of this server as the sender of r can reach it,
+	// "https://HOST[:PORT]/", made of names the server was given; empty: none is known.
+	Address func(r *http.Request) string
+	// Addresses lists all of them, for people to read.
+	Addresses func(r *http.Request) []string
+	// Light tells how the server is.
+	Light func(ctx context.Context) Light
+	// Forget deletes what only somebody could change, in the name of an owner.
+	Forget  func(ctx context.Context, by *auth.Person, name string) error
+	Version string // of Foyer
 }
 
 // Site is the pages. It is safe for concurrent use.
@@ -78,6 +99,8 @@ type Site struct {
 	root  []byte // DER
 	pages map[hint.Lang]*template.Template
 	css   string // path with a version
+
+	started time.Time
 }
 
 // Where says where a path may be answered.
@@ -92,13 +115,15 @@ const (
 
 // New makes the site.
 func New(cfg Config) (*Site, error) {
-	s := &Site{Config: cfg, mux: http.NewServeMux(), paths: map[string]Where{}, pages: map[hint.Lang]*template.Template{}}
+	s := &Site{Config: cfg, mux: http.NewServeMux(), paths: map[string]Where{}, pages: map[hint.Lang]*template.Template{}, started: time.Now()}
 	if err := s.static(); err != nil {
 		return nil, err
 	}
 	for _, l := range hint.Langs {
 		t, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
-			"t": func(x hint.Text) string { return x.In(l) },
+			"t":    func(x hint.Text) string { return x.In(l) },
+			"day":  func(x time.Time) string { return day(x, l) },
+			"when": func(x time.Time) string { return day(x, l) + x.Local().Format(", 15:04") },
 		}).ParseFS(embedded, "templates/*.html")
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the pages: %w", err)
@@ -107,6 +132,15 @@ func New(cfg Config) (*Site, error) {
 	}
 	s.home()
 	s.claim()
+	if cfg.Auth != nil {
+		s.signin()
+		s.passkeys()
+		s.join()
+		s.people()
+		s.person()
+		s.account()
+		s.apps()
+	}
 	if cfg.Trust != nil {
 		if err := s.trust(); err != nil {
 			return nil, err
@@ -132,6 +166,13 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
+	if err := foreign(r); err != nil {
+		s.failed(w, r, nil, err)
+		return
+	}
+	if l, ok := chosen(r); ok && s.Language == "" {
+		http.SetCookie(w, &http.Cookie{Name: langCookie, Value: string(l), Path: "/", SameSite: http.SameSiteLaxMode, HttpOnly: true, MaxAge: 365 * 86400})
+	}
 	s.mux.ServeHTTP(w, r)
 }
 
@@ -186,19 +227,6 @@ func (s *Site) static() error {
 	return err
 }
 
-// frame is what every page shows.
-type frame struct {
-	Lang    hint.Lang
-	Name    string // of the server
-	Version string // of the static files, as a query
-	Title   hint.Text
-	Script  string // file in static, or none
-}
-
-func (s *Site) frame(r *http.Request, title hint.Text) frame {
-	return frame{Lang: s.lang(r), Name: s.Name, Version: s.css, Title: title}
-}
-
 // render sends a page, whole or not at all.
 func (s *Site) render(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
 	l := s.lang(r)
@@ -211,7 +239,7 @@ func (s *Site) render(w http.ResponseWriter, r *http.Request, status int, name s
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", string(l))
-	h.Add("Vary", "Accept-Language")
+	h.Add("Vary", "Accept-Language, Cookie")
 	s.write(w, status, b.Bytes())
 }
 
@@ -219,42 +247,4 @@ func (s *Site) write(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a visitor who has gone is nobody to tell
-}
-
-// lang is the language a page is shown in (RFC 9110 §12.5.4).
-func (s *Site) lang(r *http.Request) hint.Lang {
-	if s.Language != "" {
-		return s.Language
-	}
-	type wish struct {
-		lang hint.Lang
-		q    float64
-	}
-	var wishes []wish
-	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
-		tag, params, _ := strings.Cut(strings.TrimSpace(part), ";")
-		q := 1.0
-		if v, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
-			var err error
-			if q, err = strconv.ParseFloat(v, 64); err != nil {
-				continue
-			}
-		}
-		if l, ok := hint.ParseLang(tag); ok && q > 0 {
-			wishes = append(wishes, wish{l, q})
-		}
-	}
-	if len(wishes) == 0 {
-		return hint.EN
-	}
-	slices.SortStableFunc(wishes, func(a, b wish) int {
-		switch {
-		case a.q > b.q:
-			return -1
-		case a.q < b.q:
-			return 1
-		}
-		return 0
-	})
-	return wishes[0].lang
 }

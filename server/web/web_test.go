@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/auth"
 )
 
 // house is a server as the pages see it.
@@ -39,9 +40,9 @@ type house struct {
 
 func (h *house) Claimed(context.Context) (bool, error) { return h.claimed, h.broken }
 
-func (h *house) Claim(_ context.Context, code, name, password string) error {
-	h.got = []string{code, name, password}
-	return h.refuse
+func (h *house) Claim(_ context.Context, code, name string, secret auth.Secret, _ string) (string, error) {
+	h.got = []string{code, name, secret.Password}
+	return name + ":cookie", h.refuse
 }
 
 func (h *house) RootPEM() []byte {
@@ -71,7 +72,8 @@ func site(t testing.TB, h *house, change ...func(*Config)) *Site {
 	}
 	cfg := Config{
 		Name: "foyer", Claimer: h, Trust: h, Log: slog.New(slog.DiscardHandler),
-		Secure: func(*http.Request) string { return "https://foyer.local:8443/" },
+		Secure:  func(*http.Request) string { return "https://foyer.local:8443/" },
+		Address: func(*http.Request) string { return "https://foyer.local/" },
 	}
 	for _, c := range change {
 		c(&cfg)
@@ -126,7 +128,10 @@ func TestEverySentenceIsSaidInEachLanguage(t *testing.T) {
 			}
 		}
 	}
-	for name, says := range map[string]any{"home": homeSays, "claim": claimSays, "start": startSays, "trust": trustSays, "platforms": platforms, "profile": mobileconfigSays} {
+	for name, says := range map[string]any{
+		"home": homeSays, "claim": claimSays, "start": startSays, "trust": trustSays, "platforms": platforms, "profile": mobileconfigSays, "frame": frameSays, "choose": chooseSays, "signin": signinSays, "people": peopleSays, "person": personSays,
+		"join": joinSays, "reset": resetSays, "account": accountSays, "apps": appsSays, "link": linkSays,
+	} {
 		walk(name, reflect.ValueOf(says))
 	}
 	if n < 60 {
@@ -146,12 +151,27 @@ var (
 func TestPages(t *testing.T) {
 	t.Parallel()
 	for _, claimed := range []bool{false, true} {
-		s := site(t, &house{claimed: claimed})
-		for _, path := range []string{"/", "/claim", "/trust", "/start"} {
+		s, paths, signedIn := site(t, &house{claimed: claimed}), []string{"/", "/claim", "/trust", "/start"}, ""
+		if claimed {
+			f := newFamily(t)
+			owner := f.browser().signIn(jeannine, words)
+			f.join(owner, "paul", "member")
+			owner.send("/people", fields("for", "anna", "role", "owner"))
+			owner.send("/apps", fields("label", "notes"))
+			f.browser().signIn(jeannine, words)
+			s, signedIn = f.site, cookie+"="+owner.cookie
+			paths = append(paths, "/signin", "/join", "/reset", "/!", "/people!", "/person!", "/person?name=paul!", "/person?name=jeannine!", "/account!", "/apps!")
+		}
+		for _, path := range paths {
+			path, in := strings.CutSuffix(path, "!") // for who is signed in
 			for _, l := range hint.Langs {
-				resp := ask(t, s, http.MethodGet, path, "", "Accept-Language", string(l)+",de;q=0.5")
+				headers := []string{"Accept-Language", string(l) + ",de;q=0.5"}
+				if in {
+					headers = append(headers, "Cookie", signedIn)
+				}
+				resp := ask(t, s, http.MethodGet, path, "", headers...)
 				page := text(t, resp)
-				if resp.StatusCode != http.StatusOK || !strings.Contains(page, `<html lang="`+string(l)+`">`) || resp.Header.Get("Content-Language") != string(l) {
+				if resp.StatusCode != http.StatusOK && path != "/person" || !strings.Contains(page, `<html lang="`+string(l)+`">`) || resp.Header.Get("Content-Language") != string(l) {
 					t.Fatalf("%s %s: %s\n%s", path, l, resp.Status, page)
 				}
 				for name, want := range map[string]string{
@@ -174,7 +194,7 @@ func TestPages(t *testing.T) {
 				}
 				for _, m := range refs.FindAllStringSubmatch(page, -1) {
 					to, _, _ := strings.Cut(m[1], "?")
-					if to != "https://foyer.local:8443/" && s.Where(to) == 0 {
+					if to != "https://foyer.local:8443/" && to != "#main" && s.Where(to) == 0 {
 						t.Errorf("%s leads to %q", path, m[1])
 					}
 				}
@@ -253,8 +273,8 @@ func TestClaimAnswers(t *testing.T) {
 		{"taken", "application/json", good, refusal("claim-done"), 409, "claim-done"},
 		{"name", "application/json", good, refusal("name-malformed"), 400, "name-malformed"},
 		{"password", "application/json", good, refusal("password-weak"), 400, "password-weak"},
-		{"another hint", "application/json", good, refusal("something-else"), 503, "claim-failed"},
-		{"the disk", "application/json", good, errors.New("EIO on a secret one"), 503, "claim-failed"},
+		{"another hint", "application/json", good, refusal("something-else"), 503, "page-failed"},
+		{"the disk", "application/json", good, errors.New("EIO on a secret one"), 503, "page-failed"},
 		{"no JSON", "application/json", `{"password":"a secret one`, nil, 400, "request-malformed"},
 		{"more after it", "application/json", good + good, nil, 400, "request-malformed"},
 		{"other types", "application/json", `{"code":1}`, nil, 400, "request-malformed"},
@@ -301,8 +321,8 @@ func TestClaimForm(t *testing.T) {
 	kind := []string{"Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", "same-origin"}
 	h := &house{}
 	s := site(t, h)
-	if resp := ask(t, s, http.MethodPost, "/claim", form("a secret one"), kind...); resp.StatusCode != http.StatusCreated || !strings.Contains(text(t, resp), "owner of this server now") || h.got[2] != "a secret one" {
-		t.Errorf("%s, claimed with %q", resp.Status, h.got)
+	if resp := ask(t, s, http.MethodPost, "/claim", form("a secret one"), kind...); resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/" || h.got[2] != "a secret one" || !strings.HasPrefix(resp.Header.Get("Set-Cookie"), "__Host-foyer=") {
+		t.Errorf("%s, claimed with %q, %s", resp.Status, h.got, resp.Header)
 	}
 	h.got = nil
 	resp := ask(t, s, http.MethodPost, "/claim", form("another one"), kind...)

@@ -1,0 +1,316 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// An invitation lets one more person in, once; a reset lets one choose another way
+// to sign in, once. Both are a code of 130 random bits, which is in the link that
+// the owner passes on.
+
+// InviteFor is how long an invitation or a reset can be used.
+const InviteFor = 7 * 24 * time.Hour
+
+const (
+	metaInvites = "auth.invitations"
+	invitesMost = 100
+)
+
+// Invitation is one that waits.
+type Invitation struct {
+	ID    string    `json:"id"`
+	Hash  []byte    `json:"hash"`
+	Owner bool      `json:"owner,omitempty"` // who comes owns the server, too
+	For   string    `json:"for"`             // for whom: what the owner called them, or whose password
+	Reset bool      `json:"reset,omitempty"`
+	By    string    `json:"by"`
+	Until time.Time `json:"until"`
+}
+
+func invitations(tx kinto.Reader) (all []Invitation, err error) {
+	text, err := tx.Meta(metaInvites)
+	if err != nil || text == nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("cannot read the invitations: %w", err)
+	}
+	now := time.Now()
+	return slices.DeleteFunc(all, func(i Invitation) bool { return !now.Before(i.Until) }), nil
+}
+
+func keepInvitations(tx kinto.Tx, all []Invitation) error {
+	text, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return tx.SetMeta(metaInvites, text)
+}
+
+// Invitations lists those that wait, resets as well.
+func (a *Auth) Invitations(ctx context.Context) (all []Invitation, err error) {
+	err = a.store.Read(ctx, func(tx kinto.Reader) error {
+		all, err = invitations(tx)
+		return err
+	})
+	return all, err
+}
+
+// Invite makes an invitation in the name of an owner: for one more owner, or for a
+// member. label is what they call who is to come. The code is told once.
+func (a *Auth) Invite(ctx context.Context, by *Person, label string, owner bool) (code string, err error) {
+	label = short(label, labelMost)
+	return a.offerLink(ctx, Invitation{Owner: owner, For: label, By: by.Name}, Event{Who: by.Name, What: Invited, Note: label})
+}
+
+// OfferReset makes a code with which somebody can choose another way to sign in,
+// in the name of an owner.
+func (a *Auth) OfferReset(ctx context.Context, by *Person, name string) (code string, err error) {
+	return a.offerLink(ctx, Invitation{Reset: true, For: name, By: by.Name}, Event{Who: name, What: ResetOffered, By: by.Name})
+}
+
+func (a *Auth) offerLink(ctx context.Context, i Invitation, e Event) (code string, err error) {
+	code = rand.Text()
+	i.ID, i.Hash, i.Until = newID(), digest(code), time.Now().Add(InviteFor).UTC().Truncate(time.Second)
+	err = a.store.Write(ctx, nil, func(tx kinto.Tx) error {
+		all, err := invitations(tx)
+		if err != nil {
+			return err
+		}
+		if i.Reset {
+			p, _, err := find(tx, i.For)
+			if err != nil {
+				return err
+			}
+			if p == nil {
+				return personGone()
+			}
+			if first, err := tx.Meta(metaOwner); err != nil || string(first) == i.For && i.By != i.For {
+				return errors.Join(err, firstStays())
+			}
+			// The newest counts alone.
+			all = slices.DeleteFunc(all, func(o Invitation) bool { return o.Reset && o.For == i.For })
+		}
+		if len(all) >= invitesMost {
+			return tooMany()
+		}
+		if err := tell(tx, e); err != nil {
+			return err
+		}
+		return keepInvitations(tx, append(all, i))
+	})
+	return code, err
+}
+
+// Withdraw ends an invitation before somebody uses it.
+func (a *Auth) Withdraw(ctx context.Context, id string) error {
+	return a.store.Write(ctx, nil, func(tx kinto.Tx) error {
+		all, err := invitations(tx)
+		if err != nil {
+			return err
+		}
+		return keepInvitations(tx, slices.DeleteFunc(all, func(i Invitation) bool { return i.ID == id }))
+	})
+}
+
+// spend takes the invitation or reset of a code out of those that wait.
+func spend(tx kinto.Tx, code string, reset bool) (*Invitation, error) {
+	all, err := invitations(tx)
+	if err != nil {
+		return nil, err
+	}
+	want := digest(codeOf(code))
+	for n, i := range all {
+		if i.Reset == reset && subtle.ConstantTimeCompare(i.Hash, want) == 1 {
+			return &i, keepInvitations(tx, slices.Delete(all, n, n+1))
+		}
+	}
+	return nil, inviteGone()
+}
+
+// codeOf is a code as it was made, however it was copied.
+func codeOf(text string) string {
+	return strings.ToUpper(strings.Join(strings.Fields(text), ""))
+}
+
+// Join makes the account of who was invited, and signs them in. Of any number who
+// use one invitation, one gets in. Errors a person can act on have code
+// invite-gone, name-taken, name-malformed or password-weak; after all but the first
+// the invitation is still good.
+func (a *Auth) Join(ctx context.Context, code, name string, secret Secret, device, old string) (cookie string, err error) {
+	if !validName(name) {
+		return "", nameMalformed()
+	}
+	if err := a.waits(ctx, code, false); err != nil {
+		return "", err // before anything slow is done for a stranger
+	}
+	hash, err := a.hash(ctx, secret)
+	if err != nil {
+		return "", err
+	}
+	if old != "" {
+		if err := a.SignOut(ctx, old); err != nil {
+			return "", err
+		}
+	}
+	err = a.store.Write(ctx, nil, func(tx kinto.Tx) error {
+		i, err := spend(tx, code, false)
+		if err != nil {
+			return err
+		}
+		p, _, err := find(tx, name)
+		if err != nil {
+			return err
+		}
+		reserved, err := tx.Meta(metaReserved + name)
+		if err != nil {
+			return err
+		}
+		if p != nil || reserved != nil && i.For != name {
+			return nameTaken()
+		}
+		if err := putAccount(tx, name, hash); err != nil {
+			return err
+		}
+		p = &person{Joined: time.Now().UTC().Truncate(time.Second), Owner: i.Owner}
+		if i.Owner {
+			if err := tx.SetMeta(metaOwners, []byte("1")); err != nil {
+				return err
+			}
+		}
+		if err := tx.SetMeta(metaReserved+name, nil); err != nil {
+			return err
+		}
+		cookie = p.open(name, hash, device)
+		if err := tell(tx, Event{Who: name, What: Joined, By: i.By}); err != nil {
+			return err
+		}
+		return install(tx, name, p, secret.Passkey)
+	})
+	if err == nil {
+		a.owner.Store(nil)
+	}
+	return cookie, err
+}
+
+// waits is nil when there is an invitation or a reset with this code.
+func (a *Auth) waits(ctx context.Context, code string, reset bool) error {
+	all, err := a.Invitations(ctx)
+	if err != nil {
+		return err
+	}
+	want := digest(codeOf(code))
+	if !slices.ContainsFunc(all, func(i Invitation) bool {
+		return i.Reset == reset && subtle.ConstantTimeCompare(i.Hash, want) == 1
+	}) {
+		return inviteGone()
+	}
+	return nil
+}
+
+// Reset gives who has a reset code another password or one more passkey, and signs
+// them in: the code of a link an owner made, or the short one that foyer claim
+// --reset shows, which is the first owner's. Their sessions end; apps stay, and so
+// does everything they stored. Errors a person can act on have code invite-gone,
+// password-weak, or, for the short one, those of Claim.
+func (a *Auth) Reset(ctx context.Context, code string, secret Secret, device, old string) (name, cookie string, err error) {
+	if secret.Passkey == nil && !strong(secret.Password) {
+		return "", "", passwordWeak()
+	}
+	take, err := a.resetter(ctx, code)
+	if err != nil {
+		return "", "", err
+	}
+	hash, err := a.hash(ctx, secret)
+	if err != nil {
+		return "", "", err
+	}
+	if old != "" {
+		if err := a.SignOut(ctx, old); err != nil {
+			return "", "", err
+		}
+	}
+	err = a.store.Write(ctx, nil, func(tx kinto.Tx) error {
+		var by string
+		if name, by, err = take(tx); err != nil {
+			return err
+		}
+		p, _, err := find(tx, name)
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			return personGone()
+		}
+		if err := putAccount(tx, name, hash); err != nil {
+			return err
+		}
+		p.Sessions = nil
+		cookie = p.open(name, hash, device)
+		if err := tell(tx, Event{Who: name, What: PasswordReset, By: by}); err != nil {
+			return err
+		}
+		return install(tx, name, p, secret.Passkey)
+	})
+	return name, cookie, err
+}
+
+// resetter checks a reset code, and returns what takes it and tells whose it is.
+func (a *Auth) resetter(ctx context.Context, code string) (take func(kinto.Tx) (name, by string, err error), err error) {
+	if len(codeOf(code)) > 12 {
+		return func(tx kinto.Tx) (name, by string, err error) {
+			i, err := spend(tx, code, true)
+			if err != nil {
+				return "", "", err
+			}
+			return i.For, i.By, nil
+		}, a.waits(ctx, code, true)
+	}
+	if err := a.TakeOffer(ctx); err != nil {
+		return nil, err
+	}
+	offer, err := a.guess(ctx, code, true)
+	if err != nil {
+		return nil, err
+	}
+	return func(tx kinto.Tx) (name, by string, err error) {
+		ok, err := stands(tx, offer)
+		if err != nil {
+			return "", "", err
+		}
+		owner, err := tx.Meta(metaOwner)
+		if err != nil {
+			return "", "", err
+		}
+		if !ok || owner == nil {
+			return "", "", claimWrong()
+		}
+		if err := tx.SetMeta(metaGuesses, nil); err != nil {
+			return "", "", err
+		}
+		return string(owner), "", tx.SetMeta(metaOffer, nil)
+	}, nil
+}
+
+func inviteGone() *hint.Error {
+	return hint.New("invite-gone",
+		hint.T("This link was used already, or its time is over.", "Ce lien a déjà servi, ou son temps est passé."), hint.Text{},
+		hint.T("Ask who sent it for a new one.", "Demandez-en un nouveau à qui l'a envoyé."))
+}
+
+func nameTaken() *hint.Error {
+	return hint.New("name-taken",
+		hint.T("Somebody has this name already.", "Quelqu'un porte déjà ce nom."), hint.Text{},
+		hint.T("Choose another one.", "Choisissez-en un autre."))
+}

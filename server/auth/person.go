@@ -1,0 +1,205 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// person is what is kept of somebody beside their password: one fact in the
+// store's meta, so that whatever happens to it happens at once, and which no API
+// shows. It goes with the account (kinto.MetaPerson). It holds hashes of secrets,
+// no secret.
+type person struct {
+	Owner    bool      `json:"owner,omitempty"` // one more owner; the first one is metaOwner
+	Joined   time.Time `json:"joined,omitzero"`
+	Sessions []session `json:"sessions,omitempty"`
+	Apps     []app     `json:"apps,omitempty"`
+	Passkeys []passkey `json:"passkeys,omitempty"`
+}
+
+// metaReserved says that an account of this name is gone and what it stored is
+// not: whoever had the name next would find it.
+const metaReserved = "auth.reserved."
+
+// find reads a person and the hash of their password; nil when there is no such
+// account. An account made through the API has nothing else yet.
+func find(tx kinto.Reader, name string) (p *person, hash string, err error) {
+	if !kinto.Account.ValidID(name) {
+		return nil, "", nil
+	}
+	o, err := tx.Get(accounts(name), name)
+	if err != nil || o == nil {
+		return nil, "", err
+	}
+	p = &person{}
+	text, err := tx.Meta(kinto.MetaPerson + name)
+	if err != nil {
+		return nil, "", err
+	}
+	if text != nil {
+		if err := json.Unmarshal(text, p); err != nil {
+			return nil, "", fmt.Errorf("cannot read what is kept of a person: %w", err)
+		}
+	}
+	return p, gjson.GetBytes(o.Data, "password").Str, nil
+}
+
+// keep writes a person back.
+func keep(tx kinto.Tx, name string, p *person) error {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return tx.SetMeta(kinto.MetaPerson+name, text)
+}
+
+// change lets fn change a person, who must be there.
+func (a *Auth) change(ctx context.Context, name string, fn func(tx kinto.Tx, p *person, hash string) error) error {
+	return a.store.Write(ctx, nil, func(tx kinto.Tx) error {
+		p, hash, err := find(tx, name)
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			return personGone()
+		}
+		if err := fn(tx, p, hash); err != nil {
+			return err
+		}
+		return keep(tx, name, p)
+	})
+}
+
+// digest is how a random secret is kept. Nobody can guess 128 random bits, so it
+// need not be slow.
+func digest(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+// isOwner reports whether somebody owns the server.
+func isOwner(tx kinto.Reader, name string, p *person) (bool, error) {
+	if p.Owner {
+		return true, nil
+	}
+	first, err := tx.Meta(metaOwner)
+	return err == nil && first != nil && string(first) == name, err
+}
+
+// Event is something that happened, for the page that tells what did.
+type Event struct {
+	At   time.Time `json:"at"`
+	What What      `json:"what"`
+	Who  string    `json:"who"`            // to whom it happened
+	By   string    `json:"by,omitempty"`   // who did it, when it was somebody else
+	Note string    `json:"note,omitempty"` // the name of an app, say
+}
+
+// What happened.
+type What string
+
+// What happens to people.
+const (
+	Claimed         What = "claimed"
+	Invited         What = "invited" // Note: for whom
+	Joined          What = "joined"
+	Removed         What = "removed"
+	SignedIn        What = "signed-in" // Note: the device
+	PasswordChanged What = "password-changed"
+	PasswordReset   What = "password-reset"
+	ResetOffered    What = "reset-offered"
+	AppAdded        What = "app-added" // Note: the app
+	AppRevoked      What = "app-revoked"
+	PasskeyAdded    What = "passkey-added"
+	PasskeyRemoved  What = "passkey-removed"
+)
+
+const (
+	metaLately = "auth.lately"
+	latelyMost = 40
+)
+
+// tell keeps an event, and forgets the oldest.
+func tell(tx kinto.Tx, e Event) error {
+	e.At = time.Now().UTC().Truncate(time.Second)
+	all, err := lately(tx)
+	if err != nil {
+		return err
+	}
+	all = append([]Event{e}, all...)
+	text, err := json.Marshal(all[:min(len(all), latelyMost)])
+	if err != nil {
+		return err
+	}
+	return tx.SetMeta(metaLately, text)
+}
+
+func lately(tx kinto.Reader) (all []Event, err error) {
+	text, err := tx.Meta(metaLately)
+	if err != nil || text == nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("cannot read what happened lately: %w", err)
+	}
+	return all, nil
+}
+
+// Lately lists what happened, newest first: to everybody for an owner, and for
+// others to themselves.
+func (a *Auth) Lately(ctx context.Context, who *Person) (all []Event, err error) {
+	err = a.store.Read(ctx, func(tx kinto.Reader) error {
+		all, err = lately(tx)
+		return err
+	})
+	if !who.Owner {
+		all = slices.DeleteFunc(all, func(e Event) bool { return e.Who != who.Name })
+	}
+	return all, err
+}
+
+// byID finds the place of what has an id in a list; -1: it is not there.
+func byID[T any](all []T, id string, of func(*T) string) int {
+	return slices.IndexFunc(all, func(x T) bool { return of(&x) == id })
+}
+
+// newID names something that is no secret.
+func newID() string { return rand.Text()[:12] }
+
+// short cuts what people and browsers call things to a length that can be shown.
+func short(text string, most int) string {
+	var b bytes.Buffer
+	for _, r := range text {
+		if r < ' ' || r == 0x7f {
+			r = ' '
+		}
+		if b.Len()+len(string(r)) > most {
+			break
+		}
+		b.WriteRune(r)
+	}
+	return string(bytes.TrimSpace(b.Bytes()))
+}
+
+func personGone() *hint.Error {
+	return hint.New("person-gone",
+		hint.T("There is nobody of this name here any more.", "Il n'y a plus personne de ce nom ici."), hint.Text{},
+		hint.T("Go back to the list of people.", "Revenez à la liste des personnes."))
+}
+
+func thingGone() *hint.Error {
+	return hint.New("thing-gone",
+		hint.T("This is not there any more.", "Ceci n'existe plus."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+		hint.T("Look at the list again.", "Regardez à nouveau la liste."))
+}

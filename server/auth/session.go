@@ -1,0 +1,240 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/kinto"
+)
+
+// How long somebody stays signed in to the pages.
+const (
+	SessionIdle  = 30 * 24 * time.Hour  // without coming by
+	sessionLong  = 180 * 24 * time.Hour // at most
+	sessionSeen  = time.Hour            // how exactly it is known when they came by
+	sessionsMost = 20                   // of one person; the one not seen for the longest goes
+	deviceBytes  = 60
+)
+
+// session is one browser that is signed in.
+type session struct {
+	ID     string    `json:"id"`
+	Hash   []byte    `json:"hash"`     // digest of the secret in its cookie
+	Pass   []byte    `json:"password"` // digest of the password's hash: another password ends it
+	Device string    `json:"device,omitempty"`
+	Made   time.Time `json:"made"`
+	Seen   time.Time `json:"seen"`
+}
+
+func (s *session) over(hash string, now time.Time) bool {
+	return now.Sub(s.Seen) > SessionIdle || now.Sub(s.Made) > sessionLong || !bytes.Equal(s.Pass, digest(hash))
+}
+
+// Person is somebody who is signed in to the pages.
+type Person struct {
+	Name    string
+	Owner   bool
+	Session string // id of theirs
+}
+
+// open begins a session with a secret of its own, and returns what its cookie is
+// to hold: the name, and the secret.
+func (p *person) open(name, hash, device string) (cookie string) {
+	raw := make([]byte, 32)
+	rand.Read(raw)
+	secret := base64.RawURLEncoding.EncodeToString(raw)
+	now := time.Now().UTC().Truncate(time.Second)
+	p.Sessions = slices.DeleteFunc(p.Sessions, func(s session) bool { return s.over(hash, now) })
+	slices.SortFunc(p.Sessions, func(a, b session) int { return b.Seen.Compare(a.Seen) })
+	p.Sessions = append(p.Sessions[:min(len(p.Sessions), sessionsMost-1)], session{newID(), digest(secret), digest(hash), short(device, deviceBytes), now, now})
+	return name + ":" + secret
+}
+
+// match finds the session of a cookie's secret.
+func (p *person) match(secret string) *session {
+	want := digest(secret)
+	for i := range p.Sessions {
+		if subtle.ConstantTimeCompare(p.Sessions[i].Hash, want) == 1 {
+			return &p.Sessions[i]
+		}
+	}
+	return nil
+}
+
+// Session says who a cookie is of; nil: nobody. renew says that it is time to give
+// the cookie again, for it to live on.
+func (a *Auth) Session(ctx context.Context, cookie string) (who *Person, renew bool, err error) {
+	name, secret, ok := strings.Cut(cookie, ":")
+	if !ok || !kinto.Account.ValidID(name) {
+		return nil, false, nil
+	}
+	now := time.Now()
+	err = a.store.Read(ctx, func(tx kinto.Reader) error {
+		who, renew = nil, false
+		p, hash, err := find(tx, name)
+		if err != nil || p == nil {
+			return err
+		}
+		s := p.match(secret)
+		if s == nil || s.over(hash, now) {
+			return nil
+		}
+		who, renew = &Person{Name: name, Session: s.ID}, now.Sub(s.Seen) > sessionSeen
+		who.Owner, err = isOwner(tx, name, p)
+		return err
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("cannot tell who is signed in: %w", err)
+	}
+	if renew {
+		err = a.change(ctx, name, func(_ kinto.Tx, p *person, _ string) error {
+			if s := p.match(secret); s != nil {
+				s.Seen = now.UTC().Truncate(time.Second)
+			}
+			return nil
+		})
+		if errors.Is(err, kinto.ErrFull) || errors.Is(err, kinto.ErrUnavailable) {
+			renew, err = false, nil // who can read is let in; the next page tries again
+		}
+	}
+	return who, renew, err
+}
+
+// SignOut ends the session of a cookie. One that is none is ended already.
+func (a *Auth) SignOut(ctx context.Context, cookie string) error {
+	name, secret, _ := strings.Cut(cookie, ":")
+	err := a.change(ctx, name, func(_ kinto.Tx, p *person, _ string) error {
+		p.Sessions = slices.DeleteFunc(p.Sessions, func(s session) bool { return bytes.Equal(s.Hash, digest(secret)) })
+		return nil
+	})
+	if e := hint.Find(err); e != nil && e.Code == "person-gone" {
+		return nil
+	}
+	return err
+}
+
+// EndSession ends one session of somebody, by its id; with others, all but that one.
+func (a *Auth) EndSession(ctx context.Context, name, id string, others bool) error {
+	return a.change(ctx, name, func(_ kinto.Tx, p *person, _ string) error {
+		p.Sessions = slices.DeleteFunc(p.Sessions, func(s session) bool { return (s.ID == id) != others })
+		return nil
+	})
+}
+
+// SignIn begins a session for who knows the password of an account; from is the
+// address they come from, device what their browser is. old is the cookie they
+// came with: it ends, whosoever it was, so that nobody can have prepared it.
+// Errors a person can act on have code signin-wrong or signin-paused.
+func (a *Auth) SignIn(ctx context.Context, name, password, from, device, old string) (cookie string, err error) {
+	if err := a.prove(ctx, name, password, from); err != nil {
+		return "", err
+	}
+	return a.begin(ctx, name, device, old, Event{Who: name, What: SignedIn, Note: short(device, deviceBytes)})
+}
+
+// begin opens a session and tells of it.
+func (a *Auth) begin(ctx context.Context, name, device, old string, e Event) (cookie string, err error) {
+	if old != "" {
+		if err := a.SignOut(ctx, old); err != nil {
+			return "", err
+		}
+	}
+	err = a.change(ctx, name, func(tx kinto.Tx, p *person, hash string) error {
+		cookie = p.open(name, hash, device)
+		return tell(tx, e)
+	})
+	return cookie, err
+}
+
+// prove is nil when password is that of the account.
+func (a *Auth) prove(ctx context.Context, name, password, from string) error {
+	ok := false
+	hash, err := a.hashOf(ctx, name)
+	if err == nil {
+		ok, err = a.guarded(ctx, name, password, hash, from)
+	}
+	if err == nil && !ok {
+		err = signinWrong()
+	}
+	return err
+}
+
+// hashOf is the hash of an account's password; empty: there is no such account.
+func (a *Auth) hashOf(ctx context.Context, name string) (hash string, err error) {
+	err = a.store.Read(ctx, func(tx kinto.Reader) error {
+		_, hash, err = find(tx, name)
+		return err
+	})
+	return hash, err
+}
+
+// Secret is how somebody is going to sign in: by a password or by a passkey.
+type Secret struct {
+	Password string
+	Passkey  *Passkey // instead of a password
+}
+
+// hash makes the hash of the new password; with a passkey, that of one nobody knows.
+func (a *Auth) hash(ctx context.Context, s Secret) (string, error) {
+	if s.Passkey != nil {
+		s.Password = rand.Text()
+	} else if !strong(s.Password) {
+		return "", passwordWeak()
+	}
+	var hash []byte
+	var err error
+	if e := a.verifier.slowly(ctx, func() { hash, err = bcrypt.GenerateFromPassword([]byte(s.Password), bcrypt.DefaultCost) }); e != nil {
+		return "", e
+	}
+	return string(hash), err
+}
+
+func strong(password string) bool {
+	return utf8.RuneCountInString(password) >= passwordChars && len(password) <= passwordBytes && utf8.ValidString(password)
+}
+
+// ChangePassword gives somebody who is signed in, and knows the old one, a new
+// password. Every session ends, also theirs: cookie is of a new one.
+func (a *Auth) ChangePassword(ctx context.Context, who *Person, old, password, from, device string) (cookie string, err error) {
+	if err := a.prove(ctx, who.Name, old, from); err != nil {
+		return "", err
+	}
+	hash, err := a.hash(ctx, Secret{Password: password})
+	if err != nil {
+		return "", err
+	}
+	err = a.change(ctx, who.Name, func(tx kinto.Tx, p *person, _ string) error {
+		if err := putAccount(tx, who.Name, hash); err != nil {
+			return err
+		}
+		p.Sessions = nil
+		cookie = p.open(who.Name, hash, device)
+		return tell(tx, Event{Who: who.Name, What: PasswordChanged})
+	})
+	return cookie, err
+}
+
+func signinWrong() *hint.Error {
+	return hint.New("signin-wrong",
+		hint.T("This name and password do not belong together.", "Ce nom et ce mot de passe ne vont pas ensemble."), hint.Text{},
+		hint.T("Try again. If the password is lost, ask the owner for a reset link; the owner types `sudo foyer claim --reset` on the server.", "Réessayez. Si le mot de passe est perdu, demandez un lien au propriétaire ; le propriétaire tape `sudo foyer claim --reset` sur le serveur."))
+}
+
+func signinPaused(wait time.Duration) *hint.Error {
+	minutes := int((wait + time.Minute - 1) / time.Minute)
+	return hint.New("signin-paused",
+		hint.T("Wrong passwords were tried too often.", "Trop de mauvais mots de passe ont été essayés."), hint.Text{},
+		hint.T("Try again in %d min. A passkey works meanwhile.", "Réessayez dans %d min. Une clé d'accès marche entre-temps.", minutes))
+}

@@ -1,0 +1,135 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/front"
+	"github.com/foyer-server/foyer/server/web"
+)
+
+// names are what this server was given to be called by, the best for others first:
+// public names, then NAME.local, then addresses. Behind a proxy they are those in
+// the settings alone, since the proxy knows no other.
+func (s *server) names() []string {
+	var names, addresses []string
+	add := func(name string) {
+		name = strings.ToLower(strings.TrimSpace(name))
+		switch _, err := netip.ParseAddr(name); {
+		case name == "" || slices.Contains(names, name) || slices.Contains(addresses, name):
+		case err == nil:
+			addresses = append(addresses, name)
+		default:
+			names = append(names, name)
+		}
+	}
+	for _, name := range s.Settings.Addresses {
+		add(name)
+	}
+	if s.Settings.Proxy.Listen == "" {
+		add(s.Settings.Name + ".local")
+	}
+	if s.certs != nil {
+		for _, name := range s.certs.Names() {
+			add(name)
+		}
+	}
+	return append(names, addresses...)
+}
+
+// port is the one visitors use, after a colon; empty: the usual one of HTTPS.
+func (s *server) portOf(r *http.Request) string {
+	switch {
+	case s.Settings.Proxy.Listen != "": // the proxy's, which it passes on with the name
+		if _, port, err := net.SplitHostPort(r.Host); err == nil && port != "443" {
+			if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+				return ":" + strconv.FormatUint(n, 10)
+			}
+		}
+	case s.port != 443:
+		return ":" + strconv.Itoa(s.port)
+	}
+	return ""
+}
+
+// address is this server's address as the sender of r can reach it, and as others
+// can: made of a name it was given, or of the private address r came to, whatever
+// r says it is called. With PlainHTTP it is what a browser on this machine calls it.
+func (s *server) address(r *http.Request) string {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	names := s.names()
+	ok := slices.Contains(names, host)
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if ip, err := netip.ParseAddr(host); err == nil && !ok && local != nil && s.Settings.Proxy.Listen == "" {
+		at, err := netip.ParseAddrPort(local.String())
+		ok = err == nil && at.Addr().Unmap().WithZone("") == ip.Unmap().WithZone("")
+	}
+	switch {
+	case s.PlainHTTP:
+		if local == nil {
+			return ""
+		}
+		if host != "localhost" && !ok {
+			host = "localhost"
+		}
+		_, port, _ := net.SplitHostPort(local.String())
+		return "http://" + net.JoinHostPort(host, port) + "/"
+	case !ok && len(names) == 0:
+		return ""
+	case !ok:
+		host = names[0]
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return "https://" + host + s.portOf(r) + "/"
+}
+
+// addresses are all by which people reach this server.
+func (s *server) addresses(r *http.Request) []string {
+	if s.PlainHTTP {
+		return []string{s.address(r)}
+	}
+	var out []string
+	for _, name := range s.names() {
+		if strings.Contains(name, ":") {
+			name = "[" + name + "]"
+		}
+		out = append(out, "https://"+name+s.portOf(r)+"/")
+	}
+	if len(out) == 0 {
+		out = append(out, front.Scheme(r)+"://"+r.Host+"/")
+	}
+	return out
+}
+
+// light is how the server is, for people.
+func (s *server) light(ctx context.Context) web.Light {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	if _, err := s.probe.look(ctx); err != nil {
+		s.Log.Warn("the storage is not well", "err", err)
+		return web.Light{
+			What: hint.T("Your data can be read, and nothing can be stored right now.", "Vos données peuvent être lues, mais rien ne peut être enregistré en ce moment."),
+			Do:   hint.T("On the server, type: sudo foyer doctor. It says why.", "Sur le serveur, tapez : sudo foyer doctor. Il dit pourquoi."),
+		}
+	}
+	if s.certs != nil {
+		for _, served := range s.certs.Served(ctx) {
+			if f := served.Failure; f != nil {
+				return web.Light{What: f.What, Do: f.Do}
+			}
+		}
+	}
+	return web.Light{OK: true, What: hint.T("All is well: what your apps store is safe on the disk.", "Tout va bien : ce que vos applications enregistrent est bien sur le disque.")}
+}
