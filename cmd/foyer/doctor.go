@@ -40,11 +40,16 @@ func (a *app) doctor(ctx context.Context) error {
 	if a.runDir == config.SystemRun {
 		found = append(found, a.examineInstallation(ctx)...)
 	}
+	found, reached := a.examine(ctx, found)
 	worst, bad := health.Worst(found)
 	bad = bad && worst.Severity >= health.Warning
 	switch {
 	case a.json:
-		a.printJSON(map[string]any{"ok": !bad, "findings": found})
+		out := map[string]any{"ok": !bad, "findings": found}
+		if reached != nil {
+			out["reach"] = reached.Facts
+		}
+		a.printJSON(out)
 	default:
 		for _, r := range found {
 			if r.Severity == health.OK && r.What.IsZero() {

@@ -18,6 +18,7 @@ import (
 	"github.com/foyer-server/foyer/supervisor/dyndns"
 	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/neighbourhood"
+	"github.com/foyer-server/foyer/supervisor/reach"
 	"github.com/foyer-server/foyer/supervisor/router"
 )
 
@@ -37,6 +38,16 @@ func (a *app) found(s *config.Settings, journal *supervisor.Journal) []room {
 		rooms = append(rooms, room{n.Run, n.Check()})
 	}
 	var outer *router.Router
+	look := a.situation(s)
+	look.Router = func(context.Context) router.State { return stateOf(outer) }
+	wanted := look.Peer != "" || len(look.Names) > 0
+	if wanted {
+		w := reach.NewWatch(reach.WatchConfig{
+			Examine: func(ctx context.Context) reach.Diagnosis { return reach.Examine(ctx, look) },
+			Signs:   func() string { return signs(stateOf(outer)) }, Log: log,
+		})
+		rooms = append(rooms, room{w.Run, w.Check()})
+	}
 	if s.Router != "off" && !behind {
 		secret, err := routerSecret(s.Data)
 		if err != nil { // a full disk keeps nobody from being found
@@ -49,8 +60,15 @@ func (a *app) found(s *config.Settings, journal *supervisor.Journal) []room {
 		if s.Router != "map" {
 			cfg.Ways = []router.Way{router.Way(s.Router)}
 		}
+		if look.Peer != "" {
+			cfg.Verify = look.GetsIn
+		}
 		outer = router.New(cfg)
-		rooms = append(rooms, room{outer.Run, outer.Check()})
+		check := outer.Check()
+		if wanted { // what reachability says of the router is not said twice
+			check.DependsOn = append(check.DependsOn, reach.Code)
+		}
+		rooms = append(rooms, room{outer.Run, check})
 	}
 	if names := dyndns.Names(s.Addresses); s.DynDNS != "off" && len(names) > 0 && (outer != nil || s.DynDNS != "router") {
 		rooms = append(rooms, namesOutside(s, names, outer, log))

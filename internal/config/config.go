@@ -31,6 +31,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/knock"
 )
 
 // Where an installed Foyer keeps things (docs/layout.md).
@@ -83,6 +84,18 @@ type Proxy struct {
 type Reach struct {
 	Peer   string `toml:"peer"`   // URL of a Foyer elsewhere that is asked to try; "" = none
 	Answer string `toml:"answer"` // on, home: try for others who ask; off
+}
+
+// Peer is the Foyer elsewhere that is asked whether visitors get in: that of
+// reach.peer, or the one that already tells dyndns the address; "" = none.
+func (s *Settings) Peer() string {
+	if s.Reach.Peer != "" {
+		return s.Reach.Peer
+	}
+	if base, ok := strings.CutSuffix(s.DynDNS, knock.Dial); ok {
+		return base
+	}
+	return ""
 }
 
 // Prefixes are the networks of Trusted; what is not written right, which Validate

@@ -46,6 +46,30 @@ func TestFirewall(t *testing.T) {
 	}
 }
 
+func TestFirewallAdmits(t *testing.T) {
+	const rules = "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; policy drop;\n\t\ttcp dport { 22, 443 } accept\n\t\ttcp dport 8080 counter packets 0 bytes 0 accept\n\t\ttcp dport 80 drop\n\t}\n}\n"
+	for _, c := range []struct {
+		firewall string
+		answers  answers
+		port     int
+		want     bool
+	}{
+		{UFW, answers{"ufw status": "Status: active\n\n22/tcp  ALLOW  Anywhere\n443/tcp  ALLOW  Anywhere\n80/tcp  DENY  Anywhere\n"}, 443, true},
+		{UFW, answers{"ufw status": "Status: active\n\n22/tcp  ALLOW  Anywhere\n443/tcp  ALLOW  Anywhere\n80/tcp  DENY  Anywhere\n"}, 80, false},
+		{Firewalld, answers{"firewall-cmd --list-all": "  services: dhcpv6-client ssh https\n  ports: 8080/tcp\n"}, 443, true},
+		{Firewalld, answers{"firewall-cmd --list-all": "  services: dhcpv6-client ssh https\n  ports: 8080/tcp\n"}, 80, false},
+		{Nftables, answers{"nft list ruleset": rules}, 443, true},
+		{Nftables, answers{"nft list ruleset": rules}, 8080, true},
+		{Nftables, answers{"nft list ruleset": rules}, 80, false},
+		{Nftables, answers{}, 80, true},
+		{"", answers{}, 80, true},
+	} {
+		if got := Admits(t.Context(), c.answers, c.firewall, c.port); got != c.want {
+			t.Errorf("%s lets visitors in on port %d: %v", c.firewall, c.port, got)
+		}
+	}
+}
+
 func TestLookup(t *testing.T) {
 	root := t.TempDir()
 	if err := errors.Join(os.Mkdir(filepath.Join(root, "etc"), 0o755),

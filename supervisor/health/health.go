@@ -56,6 +56,8 @@ type Finding struct {
 	What     hint.Text `json:"what"` // what it means
 	Did      hint.Text `json:"did"`  // what Foyer did about it
 	Do       hint.Text `json:"do"`   // the one thing to do, if any
+	// Cause tells apart what one check can find; stable, documented in docs/codes.md.
+	Cause string `json:"cause,omitempty"`
 }
 
 // Check looks at one thing.

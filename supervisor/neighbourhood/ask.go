@@ -2,6 +2,7 @@ package neighbourhood
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -11,6 +12,21 @@ import (
 
 	"github.com/miekg/dns"
 )
+
+// Ask asks the network who else answers to NAME.local, and waits for answers as long
+// as it may. taken is false when nobody does, or this machine itself; who may be
+// invalid all the same.
+func Ask(ctx context.Context, name string, wait time.Duration) (who netip.Addr, taken bool, err error) {
+	links, err := usable()
+	if err != nil {
+		return netip.Addr{}, false, err
+	}
+	err = ask(ctx, links, name+".local.", wait)
+	if other, ok := errors.AsType[takenError](err); ok {
+		return other.who, true, nil
+	}
+	return netip.Addr{}, false, err
+}
 
 // ask asks on every link who answers to name (fully qualified) and waits for
 // answers as long as it may. It returns a takenError when another machine does,

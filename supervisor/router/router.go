@@ -67,6 +67,7 @@ type Timing struct {
 	Lease  time.Duration   // asked for; 1 h
 	Renew  time.Duration   // at most, between two times of asking; 10 min, so that a router that forgot learns again
 	Look   time.Duration   // between two looks at where the router is; 10 s
+	Prove  time.Duration   // before Verify is tried again that could not be; 1 min
 	Pauses []time.Duration // after the 1st, 2nd, … failure in a row; the last one repeats
 	Forget time.Duration   // for taking everything back at the end; 5 s
 }
@@ -126,6 +127,7 @@ func New(cfg Config) *Router {
 	set(&cfg.Timing.Lease, time.Hour)
 	set(&cfg.Timing.Renew, 10*time.Minute)
 	set(&cfg.Timing.Look, 10*time.Second)
+	set(&cfg.Timing.Prove, time.Minute)
 	set(&cfg.Timing.Forget, 5*time.Second)
 	if cfg.Timing.Pauses == nil {
 		cfg.Timing.Pauses = []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute}
@@ -155,7 +157,9 @@ func (r *Router) Run(ctx context.Context) {
 			failures++
 		} else {
 			failures = 0
-			state.Proof = r.verify(ctx)
+			if state.Proof = r.verify(ctx); state.Proof == Unknown && r.cfg.Verify != nil { // our own server may not have been there yet
+				wait = min(wait, r.cfg.Timing.Prove)
+			}
 		}
 		r.become(state)
 		if moved := r.waitOrMove(ctx, wait, gateway, own); moved && open != nil {
@@ -313,6 +317,43 @@ func (r *Router) Outside() netip.Addr {
 
 // Public reports whether an address can be reached from everywhere.
 func Public(a netip.Addr) bool { return reach(a) == public }
+
+// Shared reports whether an address is one that a provider shares among many.
+func Shared(a netip.Addr) bool { return a.IsValid() && reach(a) == carrier }
+
+// NoWay reports whether a router answered that it has no address outside.
+func (s State) NoWay() bool { return errors.Is(s.Err, errNoWay) }
+
+// Look asks the router which address it has outside, in the ways in which that can be
+// asked without asking for anything else. It takes a few seconds, and no longer than
+// ctx lasts but for NAT-PMP's two.
+func Look(ctx context.Context) State {
+	gateway, _, _ := host.Gateway()
+	r := &Router{}
+	states := make([]State, 2)
+	var wg sync.WaitGroup
+	for i, way := range []Way{NATPMP, UPnP} {
+		wg.Go(func() {
+			states[i].Way = way
+			doors, err := r.doors(ctx, way, gateway, netip.Addr{})
+			for _, d := range doors {
+				outside, e := d.outside(ctx)
+				if err = e; e == nil && reach(outside) != none {
+					states[i].Outside = outside
+					return
+				}
+			}
+			states[i].Err = err
+		})
+	}
+	wg.Wait()
+	for _, s := range states {
+		if s.Outside.IsValid() {
+			return s
+		}
+	}
+	return State{Err: worse(states[0].Err, states[1].Err)}
+}
 
 func (r *Router) become(s State) {
 	r.mu.Lock()
