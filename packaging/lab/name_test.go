@@ -12,7 +12,7 @@ import (
 )
 
 // avahi starts a D-Bus with the policies of this system, and Avahi on it.
-func (p *place) avahi(hostName string) *daemon {
+func (p *place) avahi(hostName string, more ...string) *daemon {
 	p.t.Helper()
 	socket := strings.TrimPrefix(p.bus, "unix:path=")
 	if _, err := os.Stat(socket); err != nil {
@@ -45,7 +45,7 @@ func (p *place) avahi(hostName string) *daemon {
 		})
 	}
 	conf := filepath.Join(p.dir, "avahi.conf")
-	write(p.t, conf, "[server]\nhost-name="+hostName+"\nenable-dbus=yes\n[publish]\npublish-workstation=no\n")
+	write(p.t, conf, "[server]\nhost-name="+hostName+"\nenable-dbus=yes\n"+strings.Join(more, "\n")+"\n[publish]\npublish-workstation=no\n")
 	d := p.start("avahi-daemon", "--no-drop-root", "--no-chroot", "--no-rlimits", "-f", conf)
 	within(p.t, 20*time.Second, "Avahi has the name "+hostName, func() (string, bool) {
 		out, err := p.ask("avahi-resolve", "-4", "-n", hostName+".local")

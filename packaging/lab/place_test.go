@@ -73,9 +73,10 @@ func run(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// command runs in the place, with a /run of its own.
+// command runs in the place, with a /run of its own, and with the place's own DNS
+// servers if it has a resolv.conf.
 func (p *place) command(args ...string) *exec.Cmd {
-	cmd := exec.Command("ip", append([]string{"netns", "exec", p.ns, "unshare", "-m", "sh", "-c", `mount -t tmpfs tmpfs /run && exec "$@"`, "sh"}, args...)...)
+	cmd := exec.Command("ip", append([]string{"netns", "exec", p.ns, "unshare", "-m", "sh", "-c", `mount -t tmpfs tmpfs /run && { [ ! -e "$0" ] || mount --bind "$0" /etc/resolv.conf; } && exec "$@"`, filepath.Join(p.dir, "resolv.conf")}, args...)...)
 	cmd.Env = append(os.Environ(), "DBUS_SYSTEM_BUS_ADDRESS="+p.bus)
 	return cmd
 }
@@ -178,11 +179,14 @@ type foyer struct {
 
 const nobody = 65534
 
-func (p *place) foyer(settings string) *foyer {
+func (p *place) foyer(settings string) *foyer { p.t.Helper(); return p.foyerOn(8080, 8443, settings) }
+
+// foyerOn has ports of its own; below 1024 they take a sysctl.
+func (p *place) foyerOn(http, https int, settings string) *foyer {
 	p.t.Helper()
 	dir := filepath.Join(p.dir, "foyer")
 	runDir := filepath.Join(dir, "run")
-	for _, d := range []string{dir, runDir} {
+	for _, d := range []string{dir, runDir, filepath.Join(dir, "data")} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			p.t.Fatal(err)
 		}
@@ -191,7 +195,7 @@ func (p *place) foyer(settings string) *foyer {
 		}
 	}
 	file := filepath.Join(p.dir, "foyer.toml")
-	text := fmt.Sprintf("name = \"jeannine\"\ndata = %q\nhttp_port = 8080\nhttps_port = 8443\n%s", filepath.Join(dir, "data"), settings)
+	text := fmt.Sprintf("name = \"jeannine\"\ndata = %q\nhttp_port = %d\nhttps_port = %d\n%s", filepath.Join(dir, "data"), http, https, settings)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		p.t.Fatal(err)
 	}

@@ -271,7 +271,7 @@ func closed(f *Facts, which hint.Text) health.Finding {
 	if slices.Contains(f.Own, f.first().Seen) {
 		do = hint.T("Open the ports 80 and 443 in the firewall of the provider or of the router.", "Ouvrez les ports 80 et 443 dans le pare-feu de l'hébergeur ou de la box.")
 	}
-	return health.Finding{What: hint.T("From outside, %s of %s cannot be reached.", "De l'extérieur, %s de %s ne peuvent être joints.", which, f.first().Seen.String()), Do: do}
+	return health.Finding{What: hint.T("From outside, %s of %s cannot be reached.", "De l'extérieur, on n'atteint pas %s de %s.", which, f.first().Seen.String()), Do: do}
 }
 
 func getsIn(f *Facts) hint.Text {

@@ -67,7 +67,7 @@ type Timing struct {
 	Lease  time.Duration   // asked for; 1 h
 	Renew  time.Duration   // at most, between two times of asking; 10 min, so that a router that forgot learns again
 	Look   time.Duration   // between two looks at where the router is; 10 s
-	Prove  time.Duration   // before Verify is tried again that could not be; 1 min
+	Prove  time.Duration   // before Verify is tried again that could not be; 15 s
 	Pauses []time.Duration // after the 1st, 2nd, … failure in a row; the last one repeats
 	Forget time.Duration   // for taking everything back at the end; 5 s
 }
@@ -127,7 +127,7 @@ func New(cfg Config) *Router {
 	set(&cfg.Timing.Lease, time.Hour)
 	set(&cfg.Timing.Renew, 10*time.Minute)
 	set(&cfg.Timing.Look, 10*time.Second)
-	set(&cfg.Timing.Prove, time.Minute)
+	set(&cfg.Timing.Prove, 15*time.Second)
 	set(&cfg.Timing.Forget, 5*time.Second)
 	if cfg.Timing.Pauses == nil {
 		cfg.Timing.Pauses = []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute}
