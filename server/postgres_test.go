@@ -41,6 +41,29 @@ func TestTwoServersOnOneDatabase(t *testing.T) {
 	}
 	anonymous(http.StatusUnauthorized)
 
+	// Who signs in at one is signed in at both, and so it is with apps, and with
+	// what was guessed.
+	b := newBrowser(t, one).signIn()
+	_, page := b.send("/apps", "", "label", "notes")
+	app := appPassword.FindString(page)
+	if got := as(t, two, servertest.Owner, app, http.MethodGet, "/v1/buckets/b", ""); got != http.StatusOK {
+		t.Errorf("the app at the other server: %d", got)
+	}
+	other := newBrowser(t, two)
+	other.cookie = b.cookie
+	if resp, _ := other.send("/account", ""); resp.StatusCode != http.StatusOK {
+		t.Errorf("the session at the other server: %s", resp.Status)
+	}
+	for i := range 20 {
+		b.send("/signin", "", "name", "nobody", "password", "guess "+string(rune('a'+i)))
+	}
+	if resp, _ := other.send("/signin", "", "name", "nobody", "password", "another guess"); resp.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("guessing at the other server: %s", resp.Status)
+	}
+	if resp, _ := b.send("/signout", "", "x", ""); resp.StatusCode != http.StatusSeeOther {
+		t.Errorf("%s", resp.Status)
+	}
+
 	c.Stop(t)
 	if resp, body := one.Do(http.MethodPut, "/v1/buckets/c", `{}`); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("without a database: %s %s", resp.Status, body)

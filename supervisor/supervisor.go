@@ -277,14 +277,29 @@ func (s *Supervisor) NewClaim(context.Context) (code string, expires time.Time, 
 			hint.T("This server has an owner already.", "Ce serveur a déjà un propriétaire."), hint.Text{},
 			hint.T("Ask the owner for an invitation.", "Demandez une invitation au propriétaire."))
 	}
-	code, offer, err := claim.NewCode(time.Now())
+	return s.leave(claim.NewCode)
+}
+
+// NewReset implements control.Appliance.
+func (s *Supervisor) NewReset(context.Context) (code string, expires time.Time, err error) {
+	if !s.said().Claimed {
+		return "", time.Time{}, hint.New("claim-open",
+			hint.T("This server has no owner yet.", "Ce serveur n'a pas encore de propriétaire."), hint.Text{},
+			hint.T("Make a code to become its owner with `foyer claim`.", "Créez un code pour en devenir propriétaire avec `foyer claim`."))
+	}
+	return s.leave(claim.NewReset)
+}
+
+// leave makes a code, and leaves the offer of it for the server.
+func (s *Supervisor) leave(make func(time.Time) (string, claim.Offer, error)) (code string, expires time.Time, err error) {
+	code, offer, err := make(time.Now())
 	if err != nil {
 		return "", time.Time{}, err
 	}
 	if err := claim.Leave(s.cfg.DataDir, offer, -1, -1); err != nil {
 		return "", time.Time{}, err
 	}
-	s.cfg.Log.Info("new claim code made", "expires", offer.Expires)
+	s.cfg.Log.Info("new code made", "reset", offer.Reset, "expires", offer.Expires)
 	return code, offer.Expires, nil
 }
 

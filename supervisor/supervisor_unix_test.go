@@ -253,8 +253,18 @@ func TestNewClaimCodeOnlyWithoutOwner(t *testing.T) {
 	if o, err := claim.Pending(r.data); err != nil || o == nil || !o.Matches(c.Code) {
 		t.Errorf("offer %v, %v", o, err)
 	}
+	if _, err := r.NewReset(t.Context()); hint.Find(err) == nil || hint.Find(err).Code != "claim-open" {
+		t.Errorf("got %v", err)
+	}
 	owned := start(t, "claimed")
 	owned.until(t, "claimed", func(s control.Status) bool { return s.Claimed })
+	reset, err := owned.NewReset(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := claim.Pending(owned.data); err != nil || o == nil || !o.Reset || !o.Matches(reset.Code) {
+		t.Errorf("offer %v, %v", o, err)
+	}
 	if _, err := owned.NewClaim(t.Context()); hint.Find(err) == nil || hint.Find(err).Code != "claim-done" {
 		t.Errorf("got %v", err)
 	}

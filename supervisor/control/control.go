@@ -85,10 +85,11 @@ type Data struct {
 type Appliance interface {
 	Status(ctx context.Context) Status
 	NewClaim(ctx context.Context) (code string, expires time.Time, err error) // hint "claim-done" when there is an owner
+	NewReset(ctx context.Context) (code string, expires time.Time, err error) // hint "claim-open" when there is none
 	Log(lines int) []string                                                   // the newest lines of supervisor and server
 }
 
-// Claim is the answer to a request for a new claim code.
+// Claim is the answer to a request for a new code.
 type Claim struct {
 	Code    string    `json:"code"`
 	Expires time.Time `json:"expires"`
@@ -104,14 +105,18 @@ func Serve(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger) e
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, a.Status(r.Context()))
 	})
-	mux.HandleFunc("POST /claim", func(w http.ResponseWriter, r *http.Request) {
-		code, expires, err := a.NewClaim(r.Context())
-		if err != nil {
-			refuse(w, http.StatusConflict, err)
-			return
-		}
-		answer(w, Claim{code, expires})
-	})
+	code := func(path string, make func(context.Context) (string, time.Time, error)) {
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+			code, expires, err := make(r.Context())
+			if err != nil {
+				refuse(w, http.StatusConflict, err)
+				return
+			}
+			answer(w, Claim{code, expires})
+		})
+	}
+	code("/claim", a.NewClaim)
+	code("/claim/reset", a.NewReset)
 	mux.HandleFunc("GET /log", func(w http.ResponseWriter, r *http.Request) {
 		n, err := strconv.Atoi(r.URL.Query().Get("lines"))
 		if err != nil || n < 1 || n > 10000 {
@@ -224,6 +229,12 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 // NewClaim asks for a new claim code; the one before stops working.
 func (c *Client) NewClaim(ctx context.Context) (cl Claim, err error) {
 	return cl, c.ask(ctx, http.MethodPost, "/claim", &cl)
+}
+
+// NewReset asks for a code with which the owner chooses another password; the one
+// before stops working.
+func (c *Client) NewReset(ctx context.Context) (cl Claim, err error) {
+	return cl, c.ask(ctx, http.MethodPost, "/claim/reset", &cl)
 }
 
 // Log asks for the newest log lines, oldest first.

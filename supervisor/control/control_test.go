@@ -35,6 +35,8 @@ func (a appliance) NewClaim(context.Context) (string, time.Time, error) {
 	return "K7QX-9M2P", at, nil
 }
 
+func (a appliance) NewReset(context.Context) (string, time.Time, error) { return "0R5T-4B7C", at, nil }
+
 func (a appliance) Log(n int) []string { return []string{"one", "two"}[:min(n, 2)] }
 
 func serve(t *testing.T, a Appliance) (dir string) {
@@ -72,6 +74,9 @@ func TestClientSeesWhatTheApplianceSays(t *testing.T) {
 	claim, err := c.NewClaim(t.Context())
 	if err != nil || claim != (Claim{"K7QX-9M2P", at}) {
 		t.Errorf("claim %v, %v", claim, err)
+	}
+	if reset, err := c.NewReset(t.Context()); err != nil || reset != (Claim{"0R5T-4B7C", at}) {
+		t.Errorf("reset %v, %v", reset, err)
 	}
 	lines, err := c.Log(t.Context(), 1)
 	if err != nil || len(lines) != 1 {
