@@ -124,9 +124,15 @@ func (p *peer) portal(ctx context.Context) string {
 	if p.url.Port() != "" {
 		return ""
 	}
+	return plain(ctx, "http://"+p.url.Host)
+}
+
+// plain tells what comes instead of a Foyer's plain answer; "" when that one comes, or
+// none.
+func plain(ctx context.Context, base string) string {
 	t := transport("tcp", nil)
 	defer t.CloseIdleConnections()
-	text, _, err := fetch(ctx, t, http.MethodGet, "http://"+p.url.Host+heartbeat, nil)
+	text, _, err := fetch(ctx, t, http.MethodGet, base+heartbeat, nil)
 	if status, ok := errors.AsType[statusError](err); ok {
 		return status.status
 	}
