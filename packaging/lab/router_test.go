@@ -114,7 +114,11 @@ func TestRouterIsAskedAgain(t *testing.T) {
 	f := b.home.foyer("mdns = \"off\"\nrouter = \"map\"\n")
 	b.letsIn(true)
 	for begin := time.Now(); time.Since(begin) < 45*time.Second; time.Sleep(time.Second) { // another process is watched
-		if rules := b.must("nft", "list", "ruleset"); !b.has(rules) {
+		rules := b.must("nft", "list", "ruleset")
+		if !b.has(rules) { // miniupnpd replaces a rule by taking it away first, which may just be seen
+			rules = b.must("nft", "list", "ruleset")
+		}
+		if !b.has(rules) {
 			t.Fatalf("after %v visitors are no longer let in:\n%s", time.Since(begin), rules)
 		}
 	}
