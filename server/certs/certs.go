@@ -8,7 +8,8 @@
 // localhost are kept ready from the start; this server's other names and the
 // private address a client came to are issued when first asked for, so that an
 // address the router changed simply works. Whoever asks for anything else gets
-// the certificate of NAME.local, and nothing is issued.
+// the certificate of NAME.local, or, coming from outside, one that tells nothing
+// (stranger.go); nothing is issued for them.
 //
 // Promises: the first handshake after New works; a certificate that is over, or
 // not valid yet because the clock went back, is replaced within the handshake
@@ -73,8 +74,9 @@ type Config struct {
 type Certs struct {
 	log     *slog.Logger
 	ca      *homeCA
-	primary string   // the name whose certificate answers strangers
-	names   []string // lower case; primary first
+	mute    *tls.Certificate // for strangers from outside
+	primary string           // the name whose certificate answers strangers at home
+	names   []string         // lower case; primary first
 	ips     []netip.Addr
 	ordered []string // public names and addresses whose certificates are ordered
 	public  *public  // nil: none are
@@ -161,6 +163,9 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 		return nil, err
 	}
 	c.ca.tuning, c.ca.also = t, c.ips
+	if c.mute, err = mute(); err != nil {
+		return nil, err
+	}
 
 	zl := zapTo(cfg.Log)
 	if c.storage = cfg.Shared; c.storage == nil {
@@ -174,7 +179,7 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 		}
 	}
 	if len(c.ordered) > 0 {
-		if c.public, err = newPublic(ctx, cfg.Public, c.storage, cfg.Log, t.pace); err != nil {
+		if c.public, err = newPublic(ctx, cfg.Public, c.ordered, c.storage, cfg.Log, t.pace); err != nil {
 			return nil, err
 		}
 	}
@@ -268,12 +273,14 @@ func (c *Certs) tidy(ctx context.Context) error {
 }
 
 // TLSConfig is for a server that speaks HTTP/2 and HTTP/1.1. Every cipher suite
-// has forward secrecy and authenticated encryption (RFC 9325 §4.2).
+// has forward secrecy and authenticated encryption (RFC 9325 §4.2). The protocol of
+// an authority's question is spoken while there is one only.
 func (c *Certs) TLSConfig() *tls.Config {
 	return &tls.Config{
-		GetCertificate: c.get,
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1", acmez.ACMETLS1Protocol},
+		GetCertificate:     c.get,
+		GetConfigForClient: c.answer,
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         []string{"h2", "http/1.1"},
 		CipherSuites: []uint16{ // of TLS 1.2; those of 1.3 are all good; RSA is for keys an owner brought
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -285,6 +292,23 @@ func (c *Certs) TLSConfig() *tls.Config {
 	}
 }
 
+// answer is the configuration for an authority's question (RFC 8737), and none for
+// everybody else. Who asks what no authority was told to ask finds nobody who speaks
+// that protocol.
+func (c *Certs) answer(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	name := strings.ToLower(hello.ServerName)
+	if c.public == nil || !challenged(hello) || !c.public.expects(hello.Context(), name) {
+		return nil, nil
+	}
+	h := *hello
+	h.ServerName = name
+	cert, err := c.public.config.GetCertificateWithContext(hello.Context(), &h)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{Certificates: []tls.Certificate{*cert}, NextProtos: []string{acmez.ACMETLS1Protocol}, MinVersion: tls.VersionTLS12}, nil
+}
+
 // get finds the certificate for a handshake.
 func (c *Certs) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	// A visitor who hangs up does not disturb what others wait for.
@@ -292,15 +316,16 @@ func (c *Certs) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer cancel()
 	h := *hello
 	name := strings.ToLower(h.ServerName)
-	if c.public != nil && challenged(&h) {
-		return c.public.config.GetCertificateWithContext(ctx, &h)
-	}
 	if cert := c.brought(name, &h); cert != nil {
 		return cert, nil
 	}
-	if name == "" {
+	switch known := slices.Contains(c.names, name) && c.ca.covers([]string{name}) == nil; {
+	case known:
+	case fromOutside(h.Conn):
+		return c.mute, nil
+	case name == "":
 		name = c.admit(localAddr(h.Conn)) // certmagic finds the address in h.Conn, too
-	} else if !slices.Contains(c.names, name) || c.ca.covers([]string{name}) != nil {
+	default:
 		name = ""
 	}
 	if name == "" { // a stranger's name: an orderly answer, and nothing is issued

@@ -78,25 +78,32 @@ func start(t *testing.T, dir, name string, tune tuning, addresses ...string) *fi
 	return f
 }
 
-// cameTo is a connection whose client came to a given address of ours.
+// cameTo is a connection whose client came to a given address of ours, from a
+// given one of theirs.
 type cameTo struct {
 	net.Conn
-	local net.Addr
+	local, remote net.Addr
 }
 
-func (c cameTo) LocalAddr() net.Addr { return c.local }
+func (c cameTo) LocalAddr() net.Addr  { return c.local }
+func (c cameTo) RemoteAddr() net.Addr { return c.remote }
 
-// shake makes a handshake as a client that asks for sni (may be empty) at the
-// server's address local, and returns what it was shown.
+// shake makes a handshake as a client at home that asks for sni (may be empty) at
+// the server's address local, and returns what it was shown.
 func (f *fixture) shake(sni, local string, opts ...func(*tls.Config)) (*tls.ConnectionState, error) {
+	return f.shakeFrom("192.168.1.99", sni, local, opts...)
+}
+
+func (f *fixture) shakeFrom(remote, sni, local string, opts ...func(*tls.Config)) (*tls.ConnectionState, error) {
 	near, far := net.Pipe()
 	defer near.Close()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() {
 		defer far.Close()
-		addr := net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(local), 443))
-		tls.Server(cameTo{far, addr}, f.TLSConfig()).HandshakeContext(context.Background()) //nolint:errcheck // the client tells
+		here := net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(local), 443))
+		there := net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(remote), 40000))
+		tls.Server(cameTo{far, here, there}, f.TLSConfig()).HandshakeContext(context.Background()) //nolint:errcheck // the client tells
 	})
 	cfg := &tls.Config{ServerName: sni, InsecureSkipVerify: true} // verified below, or by the test
 	for _, o := range opts {

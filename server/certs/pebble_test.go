@@ -177,11 +177,17 @@ func newLab() (*lab, error) {
 	quiet := log.New(io.Discard, "", 0)
 	go (&http.Server{Handler: l.handler, ErrorLog: quiet}).Serve(plain)
 	go (&http.Server{Handler: l.handler, ErrorLog: quiet, TLSConfig: &tls.Config{
-		NextProtos: []string{"http/1.1", "acme-tls/1"},
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			l.handler.mu.Lock()
-			defer l.handler.mu.Unlock()
-			return l.handler.tls, nil
+			c := l.handler.tls
+			l.handler.mu.Unlock()
+			if c == nil || c.GetConfigForClient == nil {
+				return c, nil
+			}
+			if own, err := c.GetConfigForClient(hello); own != nil || err != nil {
+				return own, err
+			}
+			return c, nil
 		},
 	}}).ServeTLS(secure, "", "")
 

@@ -14,12 +14,15 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3"
+	"github.com/mholt/acmez/v3/acme"
 
 	"github.com/foyer-server/foyer/internal/dnsprovider"
 	"github.com/foyer-server/foyer/internal/hint"
@@ -50,6 +53,7 @@ type public struct {
 	address *certmagic.Config // of IP addresses
 	issuer  *certmagic.ACMEIssuer
 	dns     bool
+	names   []string // whose certificates are ordered
 	problem *Failure // why nothing can be ordered; nil: it can
 	clock   *clock
 	budget  *budget
@@ -107,10 +111,10 @@ func isPublic(name string, private bool) bool {
 // attemptKey is where in a context the end of an attempt is found.
 type attemptKey struct{}
 
-func newPublic(ctx context.Context, p Public, storage certmagic.Storage, log *slog.Logger, pc pace) (*public, error) {
+func newPublic(ctx context.Context, p Public, names []string, storage certmagic.Storage, log *slog.Logger, pc pace) (*public, error) {
 	b := &budget{storage: storage, hour: 3, day: 20, now: time.Now}
 	o := &public{
-		log: log, storage: storage, budget: b, pace: pc, dns: p.DNS != nil,
+		log: log, storage: storage, budget: b, pace: pc, dns: p.DNS != nil, names: names,
 		served: map[string]*tls.Certificate{}, failures: map[string]*Failure{}, since: map[string]time.Time{},
 	}
 	directory := p.CA
@@ -398,6 +402,16 @@ func (o *public) forAddress(h *tls.ClientHelloInfo) *tls.Certificate {
 // challenged reports whether a handshake is an authority's question (RFC 8737).
 func challenged(h *tls.ClientHelloInfo) bool {
 	return len(h.SupportedProtos) == 1 && h.SupportedProtos[0] == acmez.ACMETLS1Protocol
+}
+
+// expects reports whether an authority has been told to ask by TLS for name: by this
+// server, or by another that shares the certificates.
+func (o *public) expects(ctx context.Context, name string) bool {
+	if chal, ok := certmagic.GetACMEChallenge(name); ok {
+		return chal.Type == acme.ChallengeTypeTLSALPN01
+	}
+	// Only where it can be: what strangers ask is no reason to look.
+	return slices.Contains(o.names, name) && o.storage.Exists(ctx, path.Join("acme", certmagic.StorageKeys.Safe(o.issuer.IssuerKey()), "challenge_tokens", certmagic.StorageKeys.Safe(name)+".json"))
 }
 
 // trustedFor is how long the certificates of name have been trusted by everybody.
