@@ -508,7 +508,9 @@ func Addresses(s *config.Settings) []string {
 			}
 		}
 	}
-	hosts = append(names, hosts...)
+	if hosts = append(names, hosts...); len(hosts) == 0 { // in no network: by this name the machine itself can
+		hosts = []string{s.Name + ".local"}
+	}
 	var out []string
 	for _, h := range hosts {
 		switch {

@@ -26,7 +26,8 @@ type Health struct {
 	OK                 bool                   `json:"ok"`
 	Version            string                 `json:"version"`
 	Claimed            bool                   `json:"claimed"`
-	Storage            string                 `json:"storage"` // what is wrong with it; empty: nothing
+	Requests           uint64                 `json:"requests"` // begun since this process was started
+	Storage            string                 `json:"storage"`  // what is wrong with it; empty: nothing
 	Fingerprint        string                 `json:"fingerprint"`
 	Words              map[hint.Lang][]string `json:"words"`
 	Names              []string               `json:"names"`
@@ -40,6 +41,7 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	h := Health{Version: s.Version, Words: map[hint.Lang][]string{}, Names: []string{}}
 	claimed, err := s.probe.look(ctx)
+	h.Requests = s.requests.Load()
 	h.OK, h.Claimed = err == nil || s.apart, claimed
 	if err != nil {
 		h.Storage = err.Error()

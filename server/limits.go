@@ -62,6 +62,7 @@ func (s *server) chain(next http.HandlerFunc) http.Handler {
 	upload := s.uploadLimit()
 	verbose := s.Log.Enabled(context.Background(), slog.LevelDebug)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.requests.Add(1)
 		r = s.front.Resolve(r)
 		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), slow: slow, id: rand.Uint64()}
 		start := time.Now()

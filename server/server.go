@@ -29,6 +29,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/config"
@@ -87,6 +88,8 @@ type server struct {
 	probe *probe
 	dial  *dial.Room
 	port  int // of HTTPS, as clients know it
+
+	requests atomic.Uint64 // begun since the start
 }
 
 // open opens the rooms.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"time"
 
+	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
@@ -35,6 +36,7 @@ type child struct {
 	restarts int
 	lastEnd  string
 	kill     func(why string) // ends this process at once; nil = none
+	finish   func()           // lets this process finish its requests and end; nil = none
 }
 
 // facts is what the server says of itself on its private socket (server.Health).
@@ -42,6 +44,7 @@ type facts struct {
 	OK                 bool                `json:"ok"`
 	Version            string              `json:"version"`
 	Claimed            bool                `json:"claimed"`
+	Requests           uint64              `json:"requests"`
 	Storage            string              `json:"storage"`
 	Fingerprint        string              `json:"fingerprint"`
 	Words              map[string][]string `json:"words"`
@@ -75,6 +78,15 @@ func (s *Supervisor) keep(ctx context.Context) {
 			s.cfg.Log.Error("the server is in a crash loop; it is started again and again, more and more slowly")
 		}
 		s.notify("STATUS=The server ended (" + why + "); starting it again")
+		switch {
+		case why == whyAsked:
+			quick = 0
+			s.happened(hint.T("The server was started anew, as you asked.", "Le serveur a été relancé, comme demandé."))
+		case quick == crashLoop:
+			s.happened(hint.T("The server keeps stopping; Foyer goes on starting it, more and more slowly.", "Le serveur s'arrête sans cesse ; Foyer continue de le relancer, de plus en plus lentement."))
+		case quick < crashLoop:
+			s.happened(hint.T("The server stopped (%s); Foyer started it again.", "Le serveur s'est arrêté (%s) ; Foyer l'a relancé.", why))
+		}
 		if !pause(ctx, wait) {
 			return
 		}
@@ -101,6 +113,7 @@ func (s *Supervisor) runServer(ctx context.Context) (why string) {
 		return err.Error()
 	}
 	killed := make(chan string, 1)
+	finish := make(chan struct{}, 1)
 	s.mu.Lock()
 	crashed := s.child.state == stateCrashLoop
 	s.child.pid, s.child.since = cmd.Process.Pid, time.Now()
@@ -111,6 +124,12 @@ func (s *Supervisor) runServer(ctx context.Context) (why string) {
 		select {
 		case killed <- why:
 		default: // somebody else has killed it already
+		}
+	}
+	s.child.finish = func() {
+		select {
+		case finish <- struct{}{}:
+		default: // it is finishing already
 		}
 	}
 	s.mu.Unlock()
@@ -125,7 +144,10 @@ func (s *Supervisor) runServer(ctx context.Context) (why string) {
 		cmd.Process.Kill() //nolint:errcheck // it may have ended by itself meanwhile
 		<-ended
 		return why
+	case <-finish:
+		why = whyAsked
 	case <-ctx.Done():
+		why = "Foyer was stopped"
 	}
 	lifeline.Close()
 	timer := time.NewTimer(s.cfg.Timing.Drain)
@@ -137,7 +159,20 @@ func (s *Supervisor) runServer(ctx context.Context) (why string) {
 		cmd.Process.Kill() //nolint:errcheck // as above
 		<-ended
 	}
-	return "Foyer was stopped"
+	return why
+}
+
+// whyAsked is why a server ended that a person had started anew.
+const whyAsked = "a person asked for it"
+
+// Restart implements control.Appliance.
+func (s *Supervisor) Restart(context.Context) {
+	s.mu.Lock()
+	finish := s.child.finish
+	s.mu.Unlock()
+	if finish != nil {
+		finish()
+	}
 }
 
 func endedBy(err error) string {

@@ -69,6 +69,7 @@ type Timing struct {
 	Drain        time.Duration   // a server that is told to end may take so long; 15 s
 	Steady       time.Duration   // a server that lived so long has recovered; 1 min
 	Checks       time.Duration   // between two rounds of checks; 2 s
+	Sample       time.Duration   // between two samples of the course of things; 10 s
 	Pauses       []time.Duration // before the 1st, 2nd, … start in a row; the last one repeats
 }
 
@@ -91,6 +92,7 @@ func (t Timing) orDefaults() Timing {
 	set(&t.Drain, 15*time.Second)
 	set(&t.Steady, time.Minute)
 	set(&t.Checks, 2*time.Second)
+	set(&t.Sample, 10*time.Second)
 	if t.Pauses == nil {
 		t.Pauses = []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second}
 	}
@@ -105,9 +107,10 @@ type Supervisor struct {
 	local   host.Listener // the server's private listener
 	probe   *prober
 
-	mu    sync.Mutex // guards child and facts
+	mu    sync.Mutex // guards what follows
 	child child
 	facts facts // what the server last said of itself
+	course
 }
 
 // New returns a supervisor that does nothing yet.
@@ -121,6 +124,7 @@ func New(cfg Config) *Supervisor {
 		health.Certificate(func() (time.Time, []health.Served) { f := s.said(); return f.CertificateExpires, f.Certificates }),
 		health.Claimed(func() bool { return s.said().Claimed }),
 	}, cfg.Checks...)...)
+	s.board.OnChange(s.foundOut)
 	return s
 }
 
@@ -160,6 +164,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	g.Go(func() error { s.keep(ctx); return nil })
 	g.Go(func() error { s.watch(ctx); return nil })
 	g.Go(func() error { s.look(ctx); return nil })
+	g.Go(func() error { s.sample(ctx); return nil })
 	for _, run := range s.cfg.Beside {
 		g.Go(func() error { run(ctx); return nil })
 	}
@@ -243,6 +248,7 @@ func (s *Supervisor) Status(ctx context.Context) control.Status {
 	s.board.Round(ctx)
 	s.mu.Lock()
 	c, f := s.child, s.facts
+	lately, samples := s.course.told()
 	s.mu.Unlock()
 	st := control.Status{
 		Version: s.cfg.Version, Started: s.started, Addresses: s.cfg.Addresses(), Claimed: f.Claimed,
@@ -251,6 +257,7 @@ func (s *Supervisor) Status(ctx context.Context) control.Status {
 		Certificate: control.Certificate{Expires: f.CertificateExpires, Fingerprint: f.Fingerprint, Words: f.Words},
 		Data:        control.Data{Path: s.cfg.DataDir},
 		Checks:      s.board.Results(),
+		Lately:      lately, Course: samples,
 	}
 	if c.state != stateHealthy {
 		st.Server.LastLines = s.cfg.Journal.Tail(20)
@@ -300,6 +307,11 @@ func (s *Supervisor) leave(make func(time.Time) (string, claim.Offer, error)) (c
 		return "", time.Time{}, err
 	}
 	s.cfg.Log.Info("new code made", "reset", offer.Reset, "expires", offer.Expires)
+	if offer.Reset {
+		s.happened(hint.T("A code was made with which the owner chooses another password.", "Un code a été créé pour que le propriétaire choisisse un autre mot de passe."))
+	} else {
+		s.happened(hint.T("A new claim code was made.", "Un nouveau code de prise de possession a été créé."))
+	}
 	return code, offer.Expires, nil
 }
 

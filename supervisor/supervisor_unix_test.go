@@ -13,8 +13,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -44,6 +46,7 @@ func fakeServer(how string) int {
 		return 10
 	}
 	ok := how != "sick"
+	var asked atomic.Uint64
 	for _, l := range ls {
 		mux := http.NewServeMux()
 		if l.Name == host.Local {
@@ -51,7 +54,7 @@ func fakeServer(how string) int {
 				if !ok {
 					w.WriteHeader(http.StatusServiceUnavailable)
 				}
-				json.NewEncoder(w).Encode(map[string]any{"ok": ok, "storage": map[bool]string{false: "disk I/O error"}[ok], "claimed": how == "claimed"})
+				json.NewEncoder(w).Encode(map[string]any{"ok": ok, "storage": map[bool]string{false: "disk I/O error"}[ok], "claimed": how == "claimed", "requests": asked.Add(3)})
 			})
 		}
 		mux.HandleFunc("/pid", func(w http.ResponseWriter, r *http.Request) { json.NewEncoder(w).Encode(os.Getpid()) })
@@ -117,7 +120,7 @@ func start(t *testing.T, how string) *rig {
 		},
 		Timing: Timing{
 			Probe: 30 * time.Millisecond, ProbeTimeout: 500 * time.Millisecond, Starting: 10 * time.Millisecond, Grace: 2 * time.Second,
-			Steady: time.Minute, Checks: 20 * time.Millisecond, Pauses: []time.Duration{5 * time.Millisecond},
+			Steady: time.Minute, Checks: 20 * time.Millisecond, Sample: 20 * time.Millisecond, Pauses: []time.Duration{5 * time.Millisecond},
 		},
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -189,6 +192,46 @@ func TestKilledServerIsStartedAgainAndNobodyIsRefused(t *testing.T) {
 	}
 	if got := r.told.String(); strings.Count(got, "READY=1") != 1 || !strings.Contains(got, "WATCHDOG=1") {
 		t.Errorf("the service manager heard %q", got)
+	}
+}
+
+func TestRestartFinishesRequestsAndIsTold(t *testing.T) {
+	r := start(t, "ok")
+	r.until(t, "healthy", healthy)
+	first := r.pid(t)
+	if err := r.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := r.until(t, "a new server", func(s control.Status) bool { return healthy(s) && s.Server.PID != first })
+	if s.Server.LastEnd != whyAsked || len(s.Lately) == 0 || !strings.Contains(s.Lately[0].What.EN, "as you asked") {
+		t.Errorf("%+v, %+v", s.Server, s.Lately)
+	}
+	r.stop()
+	if got := strings.Join(r.journal.Tail(100), "\n"); strings.Count(got, "finished in good order") != 2 {
+		t.Errorf("the server was cut off:\n%s", got)
+	}
+}
+
+func TestTheCourseOfThingsIsTold(t *testing.T) {
+	r := start(t, "ok")
+	s := r.until(t, "sampled", func(s control.Status) bool {
+		return len(s.Course) > 3 && slices.ContainsFunc(s.Course, func(c control.Sample) bool { return c.Requests > 0 })
+	})
+	last := s.Course[len(s.Course)-1]
+	if last.Memory < 1<<20 || last.Free == 0 || !last.At.After(s.Course[0].At) {
+		t.Errorf("%+v", last)
+	}
+	if err := syscall.Kill(r.pid(t), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s = r.until(t, "told", func(s control.Status) bool { return len(s.Lately) > 0 })
+	if want := "The server stopped (signal: killed); Foyer started it again."; s.Lately[0].What.EN != want {
+		t.Errorf("%+v", s.Lately)
+	}
+	for _, c := range r.until(t, "healthy again", func(s control.Status) bool { return healthy(s) && s.Server.Restarts == 1 }).Course {
+		if c.Requests < 0 || c.Requests > 1e9 {
+			t.Errorf("a server that counts anew makes %v requests a minute", c.Requests)
+		}
 	}
 }
 

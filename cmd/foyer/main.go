@@ -162,6 +162,9 @@ func (a *app) root() *cobra.Command {
 				return cmd.Help()
 			}
 			if installed() && !installing() {
+				if a.onTerminal() {
+					return a.dashboard(cmd.Context())
+				}
 				return a.status(cmd.Context())
 			}
 			return a.install(cmd.Context(), installFlags{})

@@ -43,7 +43,7 @@ func (a *app) status(ctx context.Context) error {
 		owner = hint.T("not yet: `sudo foyer claim` gives a code", "pas encore : `sudo foyer claim` donne un code")
 	}
 	row(hint.T("Owner", "Propriétaire"), owner.In(a.lang))
-	row(hint.T("Server", "Serveur"), hint.T("%s for %s, restarted %d times", "%s depuis %s, relancé %d fois", serverState(s.Server.State), since(s.Server.Since), s.Server.Restarts).In(a.lang))
+	row(hint.T("Server", "Serveur"), hint.T("%s for %s, restarted %d times", "%s depuis %s, relancé %d fois", s.Server.Word(), health.Age(time.Since(s.Server.Since)), s.Server.Restarts).In(a.lang))
 	row(hint.T("Trust", "Confiance"), strings.Join(s.Certificate.Words[string(a.lang)], " "))
 	row(hint.Text{}, s.Certificate.Fingerprint)
 	row(hint.T("Data", "Données"), hint.T("%s (%s free)", "%s (%s libres)", s.Data.Path, health.Size(s.Data.Free)).In(a.lang))
@@ -69,33 +69,3 @@ func (a *app) findings(rs []health.Result) {
 }
 
 func severityMark(s health.Severity) string { return [...]string{"✓", "·", "!", "✗"}[s] }
-
-func serverState(state string) hint.Text {
-	switch state {
-	case "healthy":
-		return hint.T("well", "en forme")
-	case "starting":
-		return hint.T("starting", "en démarrage")
-	case "restarting":
-		return hint.T("restarting", "en redémarrage")
-	case "crash-loop":
-		return hint.T("keeps stopping", "s'arrête sans cesse")
-	}
-	return hint.T("does not answer", "ne répond pas")
-}
-
-// since is how long ago t was, as people say it.
-func since(t time.Time) hint.Text {
-	d := time.Since(t)
-	switch {
-	case t.IsZero():
-		return hint.T("a moment", "un instant")
-	case d < 2*time.Minute:
-		return hint.T("%d seconds", "%d secondes", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return hint.T("%d minutes", "%d minutes", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return hint.T("%d hours", "%d heures", int(d.Hours()))
-	}
-	return hint.T("%d days", "%d jours", int(d.Hours()/24))
-}

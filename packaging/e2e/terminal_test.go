@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -338,4 +339,62 @@ func TestLostTerminal(t *testing.T) {
 	x.end()
 	m.healthy()
 	show("terminal closed twice in the middle of the install", "it finished; coming back showed it and its claim code")
+}
+
+// The dashboard at a terminal, of an installation that lives.
+func TestDashboardOnATerminal(t *testing.T) {
+	m := newMachine(t).withFoyer()
+	m.boot()
+	m.claim(m.install("--mdns", "off").Claim) // this machine is in no neighbourhood
+	x := m.terminal(80, 24, []string{"LANG=en_GB.UTF-8"}, "foyer")
+	x.see("All is well")
+	x.see(`Disk space +✓ .*free`)
+
+	// Live figures.
+	quiet := x.see(`Requests/min +(\d+)`)
+	c := m.client(false)
+	m.mustAsk(c, http.MethodPut, "/buckets/b", "", http.StatusCreated)
+	m.wait("the figures to move", 40*time.Second, func() bool {
+		m.mustAsk(c, http.MethodGet, "/buckets/b", "", http.StatusOK)
+		return x.see(`Requests/min +(\d+)`) != quiet
+	})
+	busy := x.see(`Requests/min +(\d+)`)
+
+	// Every size.
+	for _, size := range [][2]int{{40, 12}, {120, 40}, {80, 24}} {
+		x.resize(size[0], size[1])
+		x.see(`(?s)All is well.*Address.*Q: quit`)
+	}
+
+	// A server that ends.
+	killed := time.Now()
+	syscall.Kill(m.hostPID(true), syscall.SIGKILL)
+	x.see("The server stopped \\(signal: killed\\)")
+	toldKill := time.Since(killed)
+	m.healthy()
+	x.see("All is well")
+	x.press("l")
+	x.see("server started")
+	x.press("/", "e", "n", "d", "e", "d", keyEnter)
+	x.see("the server ended")
+	x.press(keyEscape)
+	x.see("All is well")
+	x.press("r")
+	x.see("Start the server anew")
+	x.press("y")
+	x.see("as you asked")
+
+	// A Foyer that is stopped.
+	stopped := time.Now()
+	m.must("systemctl", "stop", "foyer.service")
+	x.see("not running")
+	toldStop := time.Since(stopped)
+	m.must("systemctl", "start", "foyer.service")
+	x.see("All is well")
+	x.press("q")
+	x.end()
+	if toldKill > 5*time.Second || toldStop > 5*time.Second {
+		t.Errorf("a killed server shows after %s, a stopped Foyer after %s", toldKill, toldStop)
+	}
+	show("dashboard at 80×24 on a living installation", "requests/min %s → %s; a killed server shows after %.1f s, a stopped Foyer after %.1f s; whole at 40×12 and 120×40", quiet, busy, toldKill.Seconds(), toldStop.Seconds())
 }

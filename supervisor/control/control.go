@@ -45,6 +45,22 @@ type Status struct {
 	Data        Data        `json:"data"`
 
 	Checks []health.Result `json:"checks"`
+	Lately []Event         `json:"lately"` // what happened and what Foyer did, newest first
+	Course []Sample        `json:"course"` // how things went, oldest first
+}
+
+// Event is something that happened, or that Foyer did.
+type Event struct {
+	At   time.Time `json:"at"`
+	What hint.Text `json:"what"`
+}
+
+// Sample is how things were at one moment.
+type Sample struct {
+	At       time.Time `json:"at"`
+	Requests float64   `json:"requests_per_minute"` // since the sample before
+	Memory   int64     `json:"memory_bytes"`        // of supervisor and server together
+	Free     uint64    `json:"free_bytes"`          // on the disk of the data
 }
 
 // Light is the traffic light.
@@ -67,6 +83,21 @@ type Server struct {
 	LastLines []string  `json:"last_lines,omitempty"` // the end of what it logged, while it is not healthy
 }
 
+// Word is the state as people say it.
+func (s Server) Word() hint.Text {
+	switch s.State {
+	case "healthy":
+		return hint.T("well", "en forme")
+	case "starting":
+		return hint.T("starting", "en démarrage")
+	case "restarting":
+		return hint.T("restarting", "en redémarrage")
+	case "crash-loop":
+		return hint.T("keeps stopping", "s'arrête sans cesse")
+	}
+	return hint.T("does not answer", "ne répond pas")
+}
+
 // Certificate is what the server serves to say who it is.
 type Certificate struct {
 	Expires     time.Time           `json:"expires,omitzero"`
@@ -87,6 +118,7 @@ type Appliance interface {
 	NewClaim(ctx context.Context) (code string, expires time.Time, err error) // hint "claim-done" when there is an owner
 	NewReset(ctx context.Context) (code string, expires time.Time, err error) // hint "claim-open" when there is none
 	Log(lines int) []string                                                   // the newest lines of supervisor and server
+	Restart(ctx context.Context)                                              // has the server finish its requests and starts a new one
 }
 
 // Claim is the answer to a request for a new code.
@@ -117,6 +149,10 @@ func Serve(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger) e
 	}
 	code("/claim", a.NewClaim)
 	code("/claim/reset", a.NewReset)
+	mux.HandleFunc("POST /restart", func(w http.ResponseWriter, r *http.Request) {
+		a.Restart(r.Context())
+		answer(w, struct{}{})
+	})
 	mux.HandleFunc("GET /log", func(w http.ResponseWriter, r *http.Request) {
 		n, err := strconv.Atoi(r.URL.Query().Get("lines"))
 		if err != nil || n < 1 || n > 10000 {
@@ -235,6 +271,13 @@ func (c *Client) NewClaim(ctx context.Context) (cl Claim, err error) {
 // before stops working.
 func (c *Client) NewReset(ctx context.Context) (cl Claim, err error) {
 	return cl, c.ask(ctx, http.MethodPost, "/claim/reset", &cl)
+}
+
+// Restart asks that the server finish its requests and a new one be started; it
+// does not wait for that.
+func (c *Client) Restart(ctx context.Context) error {
+	var nothing struct{}
+	return c.ask(ctx, http.MethodPost, "/restart", &nothing)
 }
 
 // Log asks for the newest log lines, oldest first.

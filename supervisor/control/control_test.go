@@ -37,6 +37,8 @@ func (a appliance) NewClaim(context.Context) (string, time.Time, error) {
 
 func (a appliance) NewReset(context.Context) (string, time.Time, error) { return "0R5T-4B7C", at, nil }
 
+func (a appliance) Restart(context.Context) {}
+
 func (a appliance) Log(n int) []string { return []string{"one", "two"}[:min(n, 2)] }
 
 func serve(t *testing.T, a Appliance) (dir string) {

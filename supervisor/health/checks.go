@@ -146,6 +146,19 @@ func Claimed(claimed func() bool) Check {
 	}
 }
 
+// Age is how long something has been so, as people say it.
+func Age(d time.Duration) hint.Text {
+	switch {
+	case d < 2*time.Minute:
+		return hint.T("%d seconds", "%d secondes", max(0, int(d.Seconds())))
+	case d < 2*time.Hour:
+		return hint.T("%d minutes", "%d minutes", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return hint.T("%d hours", "%d heures", int(d.Hours()))
+	}
+	return hint.T("%d days", "%d jours", int(d.Hours()/24))
+}
+
 // Size is a number of bytes as people write it.
 func Size(n uint64) hint.Text {
 	switch {

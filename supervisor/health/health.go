@@ -87,6 +87,8 @@ type Board struct {
 	log    *slog.Logger
 	checks []Check
 
+	changed func(Result) // nil: nobody wants to know
+
 	running sync.Mutex // one round at a time
 	mu      sync.Mutex // guards results
 	results []Result
@@ -101,6 +103,10 @@ func NewBoard(log *slog.Logger, checks ...Check) *Board {
 	}
 	return b
 }
+
+// OnChange has f told of each finding that becomes a Warning or Error, or stops
+// being one. It is to be called before the first Round; f is called by Round.
+func (b *Board) OnChange(f func(Result)) { b.changed = f }
 
 // Round runs every check that is due and returns when all are done.
 func (b *Board) Round(ctx context.Context) {
@@ -139,6 +145,9 @@ func (b *Board) Round(ctx context.Context) {
 			next.Since = now
 			if f.Severity >= Warning || last.Severity >= Warning {
 				b.log.Info("finding changed", "check", c.Code, "severity", f.Severity.String(), "what", f.What.EN)
+				if b.changed != nil {
+					b.changed(next)
+				}
 			}
 		}
 		b.set(i, next)

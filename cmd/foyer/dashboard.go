@@ -1,0 +1,19 @@
+package main
+
+import (
+	"context"
+
+	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/tui"
+)
+
+// dashboard shows on screens how the Foyer of this machine is. Who may not ask is
+// told so before any screen is drawn.
+func (a *app) dashboard(ctx context.Context) error {
+	c := control.Dial(a.runDir)
+	if _, err := c.Status(ctx); err != nil {
+		return err
+	}
+	d := &tui.Dashboard{Term: a.term(), Status: c.Status, Log: c.Log, NewClaim: c.NewClaim, Restart: c.Restart}
+	return d.Run(ctx)
+}
