@@ -42,10 +42,14 @@ func (a *app) found(s *config.Settings, journal *supervisor.Journal) []room {
 	look.Router = func(context.Context) router.State { return stateOf(outer) }
 	wanted := look.Peer != "" || len(look.Names) > 0
 	if wanted {
-		w := reach.NewWatch(reach.WatchConfig{
+		cfg := reach.WatchConfig{
 			Examine: func(ctx context.Context) reach.Diagnosis { return reach.Examine(ctx, look) },
 			Signs:   func() string { return signs(stateOf(outer)) }, Log: log,
-		})
+		}
+		if look.Peer != "" {
+			cfg.Seen = look.Seen
+		}
+		w := reach.NewWatch(cfg)
 		rooms = append(rooms, room{w.Run, w.Check()})
 	}
 	if s.Router != "off" && !behind {

@@ -305,6 +305,14 @@ func topologies() []topology {
 	return []topology{
 		{name: "healthy", want: "", build: well},
 		{name: "healthy, IPv4 and IPv6", want: "", records: "NAME A PUBLIC\nNAME AAAA LAN6\n", build: func(s *site) { both(s); s.connect6(); s.runs("") }},
+		{name: "healthy, behind nginx on this machine", want: "", build: func(s *site) {
+			both(s)
+			s.must("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN="+s.host(),
+				"-keyout", filepath.Join(s.dir, "key.pem"), "-out", filepath.Join(s.dir, "cert.pem"))
+			s.nginx("listen 80; listen 443 ssl; ssl_certificate "+filepath.Join(s.dir, "cert.pem")+"; ssl_certificate_key "+filepath.Join(s.dir, "key.pem")+";",
+				"proxy_pass http://127.0.0.1:8888; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;")
+			s.runs("proxy.listen = \"127.0.0.1:8888\"\nproxy.trusted = [\"127.0.0.1\"]\n")
+		}},
 		{name: "miniupnpd by UPnP", want: "", build: func(s *site) { s.mapped("upnp") }, then: func(s *site) {
 			s.serves.says(60*time.Second, "reachability", "ok", "get in; it was tried")
 			s.serves.says(60*time.Second, "router", "ok", "it was tried")
@@ -349,6 +357,12 @@ func topologies() []topology {
 		{name: "IPv6 only", want: "ipv6-only", records: "NAME AAAA LAN6\n", build: func(s *site) {
 			s.connect6()
 			write(s.t, filepath.Join(s.dir, "resolv.conf"), "nameserver "+dns6+"\n")
+			s.runs("")
+		}},
+		{name: "IPv6 closed by the router", want: "ipv6-closed", records: "NAME A PUBLIC\nNAME AAAA LAN6\n", build: func(s *site) {
+			both(s)
+			s.connect6()
+			s.router.rules("table inet six { chain f { type filter hook forward priority 0; meta nfproto ipv6 iifname wan tcp flags syn / syn,ack drop; }; }\n")
 			s.runs("")
 		}},
 		{name: "stale AAAA", want: "aaaa-stale", records: "NAME A PUBLIC\nNAME AAAA 2a01:e0c::7\n", build: well},
@@ -415,7 +429,8 @@ func (p *place) nginx(listen, location string) {
 		"client_body_temp_path "+dir+"/b; proxy_temp_path "+dir+"/p; fastcgi_temp_path "+dir+"/f; uwsgi_temp_path "+dir+"/u; scgi_temp_path "+dir+"/s;\n"+
 		"server { "+listen+" location / { "+location+" } }\n}\n")
 	p.start("nginx", "-p", dir, "-c", conf)
-	_, port, _ := strings.Cut(strings.TrimSuffix(listen, ";"), " ")
+	_, port, _ := strings.Cut(listen, " ")
+	port, _, _ = strings.Cut(port, ";")
 	within(p.t, 20*time.Second, "nginx answers", func() (string, bool) {
 		out, err := p.ask("curl", "-s", "http://127.0.0.1:"+port+"/")
 		return out, err == nil

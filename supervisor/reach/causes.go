@@ -16,7 +16,8 @@ import (
 type cause struct {
 	Code  string // docs/codes.md
 	Holds func(*Facts) bool
-	Says  func(*Facts) health.Finding // Warning, unless it says otherwise
+	Says  func(*Facts) health.Finding // a Warning, unless it is Calm or says otherwise
+	Calm  bool                        // no trouble at all, but worth a sentence
 }
 
 // Diagnose names the one cause: the first of causes that holds.
@@ -27,7 +28,7 @@ func Diagnose(f Facts) Diagnosis {
 		}
 		d := Diagnosis{c.Says(&f), f}
 		d.Cause = c.Code
-		if d.Severity == health.OK {
+		if d.Severity == health.OK && !c.Calm {
 			d.Severity = health.Warning
 		}
 		return d
@@ -199,6 +200,18 @@ func names() []cause {
 			},
 		},
 		{
+			Code: "ipv6-closed", Holds: func(f *Facts) bool {
+				return f.V6.Ports != nil && !f.V6.opensAny() && f.name(func(n Name) bool { return len(n.AAAA) > 0 }) != nil
+			},
+			Says: func(f *Facts) health.Finding {
+				n := f.name(func(n Name) bool { return len(n.AAAA) > 0 })
+				return health.Finding{
+					What: hint.T("%s leads here by IPv6, too (%s), but by IPv6 nobody gets in.", "%s mène ici aussi par IPv6 (%s), mais par IPv6 personne n'entre.", n.Name, list(n.AAAA)),
+					Do:   hint.T("Open the ports 80 and 443 to this machine in the router's IPv6 firewall, or remove the AAAA record.", "Ouvrez les ports 80 et 443 vers cette machine dans le pare-feu IPv6 de la box, ou retirez l'enregistrement AAAA."),
+				}
+			},
+		},
+		{
 			Code: "caa-foreign", Holds: func(f *Facts) bool { return f.name(f.forbidden) != nil },
 			Says: func(f *Facts) health.Finding {
 				n := f.name(f.forbidden)
@@ -249,7 +262,7 @@ func home() []cause {
 			},
 		},
 		{
-			Code: "untried", Holds: func(f *Facts) bool { return !f.tried() },
+			Code: "untried", Holds: func(f *Facts) bool { return !f.tried() }, Calm: true,
 			Says: func(f *Facts) health.Finding {
 				if f.Peer != "" {
 					return health.Finding{
@@ -257,10 +270,7 @@ func home() []cause {
 						Did: hint.T("Foyer asks it again.", "Foyer le redemandera."),
 					}
 				}
-				return health.Finding{
-					Severity: health.Info, What: hint.T("Nothing stands in the way that can be seen from here; nobody has tried it from outside.", "Rien ne s'y oppose qui se voie d'ici ; personne ne l'a essayé de l'extérieur."),
-					Do: hint.T("Name a Foyer elsewhere that tries, in the setting `reach.peer`.", "Nommez dans le réglage `reach.peer` un Foyer ailleurs qui essaie."),
-				}
+				return health.Finding{What: hint.T("Nothing stands in the way that can be seen from here; nobody has tried it from outside (setting `reach.peer`).", "Rien ne s'y oppose qui se voie d'ici ; personne ne l'a essayé de l'extérieur (réglage `reach.peer`).")}
 			},
 		},
 	}
@@ -343,10 +353,9 @@ func (f *Facts) elsewhere(n Name) bool {
 	return len(n.A) > 0 && at.IsValid() && !slices.Contains(n.A, at)
 }
 
-// stale: it has an IPv6 address that is not ours, or by which nobody gets in.
+// stale: it has an IPv6 address that is not ours.
 func (f *Facts) stale(n Name) bool {
-	return slices.ContainsFunc(n.AAAA, func(a netip.Addr) bool { return !f.ours(a) }) ||
-		len(n.AAAA) > 0 && f.V6.Ports != nil && !f.V6.opensAny()
+	return slices.ContainsFunc(n.AAAA, func(a netip.Addr) bool { return !f.ours(a) })
 }
 
 // forbidden: its CAA records name other authorities than ours.

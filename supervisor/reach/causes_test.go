@@ -107,7 +107,7 @@ func TestOneCauseIsNamed(t *testing.T) {
 		{"another address among two", "", func(f *Facts) { f.Names[0].A = append(f.Names[0].A, addr("81.9.9.9")) }},
 		{"an IPv6 address of before", "aaaa-stale", func(f *Facts) { f.Names[0].AAAA = []netip.Addr{addr("2a01:e0b::7")} }},
 		{"an IPv6 address, and no IPv6", "aaaa-stale", func(f *Facts) { noIPv6(f); f.Names[0].AAAA = []netip.Addr{home6} }},
-		{"an IPv6 address by which nobody gets in", "aaaa-stale", func(f *Facts) { f.V6 = outside(home6, knock.Timeout, knock.Timeout) }},
+		{"an IPv6 address by which nobody gets in", "ipv6-closed", func(f *Facts) { f.V6 = outside(home6, knock.Timeout, knock.Timeout) }},
 		{"IPv6 closed, and no name leads there", "", func(f *Facts) { f.V6, f.Names[0].AAAA = outside(home6, knock.Timeout, knock.Timeout), nil }},
 		{"CAA for another authority", "caa-foreign", func(f *Facts) { f.Names[0].CAA = []string{"ca.example"} }},
 		{"CAA for nobody", "caa-foreign", func(f *Facts) { f.Names[0].CAA = []string{""} }},

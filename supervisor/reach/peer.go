@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"syscall"
@@ -206,6 +207,25 @@ func unreached(err error) knock.Outcome {
 		return knock.Timeout
 	}
 	return knock.Unreachable
+}
+
+// Seen are the addresses the peer sees this connection come from, as far as it tells.
+func (s *Situation) Seen(ctx context.Context) (out []netip.Addr) {
+	p := s.peer()
+	if p == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	for _, network := range []string{"tcp4", "tcp6"} {
+		t := transport(network, &tls.Config{RootCAs: p.roots, Time: p.now})
+		text, _, err := fetch(ctx, t, http.MethodGet, p.url.JoinPath(knock.Dial).String(), nil)
+		t.CloseIdleConnections()
+		if a, bad := netip.ParseAddr(text); err == nil && bad == nil {
+			out = append(out, a.Unmap())
+		}
+	}
+	return out
 }
 
 // Expect lets the server know a nonce over its private socket.

@@ -3,6 +3,8 @@ package reach
 import (
 	"context"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,7 +17,10 @@ type WatchConfig struct {
 	Examine func(context.Context) Diagnosis
 	// Signs tell that something changed that makes the last diagnosis old: when they
 	// are others than they were, it is examined again.
-	Signs  func() string
+	Signs func() string
+	// Seen is another sign, for which somebody else has to be asked: the addresses
+	// others see. Nil: nobody is asked.
+	Seen   func(context.Context) []netip.Addr
 	Log    *slog.Logger
 	Timing Timing // zero fields have defaults
 }
@@ -27,6 +32,7 @@ type Timing struct {
 	Troubled time.Duration // after one that found a cause; 10 min
 	Untried  time.Duration // after one in which nobody tried from outside who should; 1 min
 	Look     time.Duration // between two looks at the signs; 10 s
+	Ask      time.Duration // between two times that somebody is asked for one; 5 min
 }
 
 // Watch repeats the examination. Use NewWatch, then Run once.
@@ -50,6 +56,7 @@ func NewWatch(cfg WatchConfig) *Watch {
 	set(&cfg.Timing.Troubled, 10*time.Minute)
 	set(&cfg.Timing.Untried, time.Minute)
 	set(&cfg.Timing.Look, 10*time.Second)
+	set(&cfg.Timing.Ask, 5*time.Minute)
 	return &Watch{cfg: cfg}
 }
 
@@ -76,6 +83,7 @@ func (w *Watch) Run(ctx context.Context) {
 // still lasts.
 func (w *Watch) waitOrChange(ctx context.Context, d time.Duration) bool {
 	before, end := w.cfg.Signs(), time.Now().Add(d)
+	seen, asked := w.seen(), time.Now()
 	for left := d; left > 0; left = time.Until(end) {
 		t := time.NewTimer(min(left, w.cfg.Timing.Look))
 		select {
@@ -87,8 +95,28 @@ func (w *Watch) waitOrChange(ctx context.Context, d time.Duration) bool {
 		if w.cfg.Signs() != before {
 			return true
 		}
+		if w.cfg.Seen == nil || time.Since(asked) < w.cfg.Timing.Ask {
+			continue
+		}
+		asked = time.Now()
+		fresh := func(a netip.Addr) bool { return !slices.Contains(seen, a) }
+		if len(seen) > 0 && slices.ContainsFunc(w.cfg.Seen(ctx), fresh) {
+			return true
+		}
 	}
 	return ctx.Err() == nil
+}
+
+// seen are the addresses that the last diagnosis knows of.
+func (w *Watch) seen() (out []netip.Addr) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, o := range []Outside{w.now.Facts.V4, w.now.Facts.V6} {
+		if o.Seen.IsValid() {
+			out = append(out, o.Seen)
+		}
+	}
+	return out
 }
 
 func (w *Watch) become(d Diagnosis) {

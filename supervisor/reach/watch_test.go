@@ -3,6 +3,7 @@ package reach
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,10 +19,11 @@ func TestWatchExaminesAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex // guards what follows
-		f, sign, times := healthy(), "81.2.69.142", 0
+		f, sign, at, times := healthy(), "a", home4, 0
 		w := NewWatch(WatchConfig{
 			Examine: func(context.Context) Diagnosis { mu.Lock(); defer mu.Unlock(); times++; return Diagnose(f) },
-			Signs:   func() string { mu.Lock(); defer mu.Unlock(); return sign }, Log: slog.New(slog.DiscardHandler),
+			Signs:   func() string { mu.Lock(); defer mu.Unlock(); return sign },
+			Seen:    func(context.Context) []netip.Addr { mu.Lock(); defer mu.Unlock(); return []netip.Addr{at} }, Log: slog.New(slog.DiscardHandler),
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -47,7 +49,7 @@ func TestWatchExaminesAgain(t *testing.T) {
 			t.Errorf("well: %d times in 10 hours", n)
 		}
 		mu.Lock()
-		sign, f.Router, f.V4 = "100.64.3.4", addr("100.64.3.4"), outside(home4, knock.Timeout, knock.Timeout)
+		sign, f.Router, f.V4 = "b", addr("100.64.3.4"), outside(home4, knock.Timeout, knock.Timeout)
 		noIPv6(&f)
 		mu.Unlock()
 		if n := examined(15 * time.Second); n != 1 || look().Cause != "cgnat" || look().Severity != health.Warning {
@@ -61,6 +63,13 @@ func TestWatchExaminesAgain(t *testing.T) {
 		mu.Unlock()
 		if n := examined(11 * time.Minute); n != 1 || look().Cause != "" {
 			t.Errorf("mended: %d times, %v", n, look())
+		}
+		mu.Lock()
+		at = addr("81.9.9.9")
+		f.V4.Seen, f.Router, f.Names[0].A[0] = at, at, at
+		mu.Unlock()
+		if n := examined(6 * time.Minute); n != 1 || look().Cause != "" {
+			t.Errorf("others see another address: %d times, %v", n, look())
 		}
 		mu.Lock()
 		noPeer(&f)
