@@ -376,7 +376,7 @@ var Keys = []Key{
 		}
 		return nil
 	}},
-	{"dns.zone", "", hint.T("Zone that holds the public names, at that service. Empty: found out.", "Zone qui contient les noms publics, chez ce service. Vide : trouvée d'elle-même."), func(s *Settings) error {
+	{"dns.zone", "", hint.T("Zone at that service where the public names, or the proofs that they are yours, are written. Empty: found out.", "Zone, chez ce service, où sont écrits les noms publics, ou les preuves qu'ils sont à vous. Vide : trouvée d'elle-même."), func(s *Settings) error {
 		if s.DNS.Zone != "" && !hostRE.MatchString(strings.TrimSuffix(s.DNS.Zone, ".")) {
 			return Allowed(hint.T("a name like example.org, or empty", "un nom comme exemple.org, ou vide"))
 		}

@@ -14,7 +14,7 @@ import (
 type Failure struct {
 	// Kind is what went wrong: connection, dns, caa, unauthorized, rate-limited and
 	// refused come from the certificate authority; unreachable, clock, held-back,
-	// dns-missing and settings are found here; own-unreadable, own-mismatch, own-over
+	// dns-missing, dns-provider and settings are found here; own-unreadable, own-mismatch, own-over
 	// and own-foreign are of files the owner brought.
 	Kind   string    `json:"kind"`
 	What   hint.Text `json:"what"`
@@ -37,6 +37,12 @@ func explain(name, ca string, err error) *Failure {
 		return f
 	}
 	f := &Failure{At: time.Now()}
+	if u, ok := errors.AsType[*unwritten](err); ok {
+		f.Kind, f.Reason = "dns-provider", u.err.Error()
+		f.What = hint.T("The DNS provider did not take the record that proves %s is yours.", "Le fournisseur DNS n'a pas pris l'enregistrement qui prouve que %s est à vous.", name)
+		f.Do = hint.T("Check the settings `dns.credentials` and `dns.zone`.", "Vérifiez les réglages `dns.credentials` et `dns.zone`.")
+		return f
+	}
 	problem, ok := errors.AsType[acme.Problem](err)
 	if !ok {
 		f.Kind, f.Reason = "unreachable", err.Error()

@@ -162,9 +162,28 @@ func openLab(t *testing.T) *lab {
 }
 
 func newLab() (*lab, error) {
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	udp, err := net.ListenPacket("udp", tcp.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	z := &zone{}
+	all := func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept } // the default refuses updates
+	for _, s := range []*dns.Server{{Listener: tcp}, {PacketConn: udp}} {
+		s.Handler, s.TsigSecret, s.MsgAcceptFunc = z, map[string]string{zoneKey: zoneSecret}, all
+		go s.ActivateAndServe()
+	}
+	return newAuthority(tcp.Addr().String())
+}
+
+// newAuthority makes one that looks names up at a DNS server.
+func newAuthority(zone string) (*lab, error) {
 	os.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	os.Setenv("PEBBLE_WFE_NONCEREJECT", "5")
-	l := &lab{handler: &swap{}, dead: &flag{}}
+	l := &lab{handler: &swap{}, dead: &flag{}, zone: zone}
 	plain, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -190,22 +209,6 @@ func newLab() (*lab, error) {
 			return c, nil
 		},
 	}}).ServeTLS(secure, "", "")
-
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	l.zone = tcp.Addr().String()
-	udp, err := net.ListenPacket("udp", l.zone)
-	if err != nil {
-		return nil, err
-	}
-	z := &zone{}
-	all := func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept } // the default refuses updates
-	for _, s := range []*dns.Server{{Listener: tcp}, {PacketConn: udp}} {
-		s.Handler, s.TsigSecret, s.MsgAcceptFunc = z, map[string]string{zoneKey: zoneSecret}, all
-		go s.ActivateAndServe()
-	}
 
 	store := db.NewMemoryStore()
 	profiles := map[string]ca.Profile{"default": {ValidityPeriod: 90 * 86400}, "shortlived": {ValidityPeriod: 6 * 86400}}

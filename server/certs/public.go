@@ -36,6 +36,7 @@ type Public struct {
 	Email       string               // for its letters; optional
 	HTTP, HTTPS int                  // ports we answer on ourselves; 0: not at all
 	DNS         dnsprovider.Provider // proves names by DNS records; nil: through our ports
+	Zone        string               // where DNS writes; empty: found out
 	Resolvers   []string             // HOST:PORT that are asked for those records; empty: the system's
 	Problem     *hint.Error          // what is wrong with the settings of all this; nil: nothing. Then none is ordered
 }
@@ -161,7 +162,7 @@ func newPublic(ctx context.Context, p Public, names []string, storage certmagic.
 	byAddress := template
 	byAddress.Profile = "shortlived" // the only one in which there are addresses
 	if p.DNS != nil {
-		template.DNS01Solver = &certmagic.DNS01Solver{DNSManager: certmagic.DNSManager{DNSProvider: p.DNS, Resolvers: p.Resolvers, Logger: zl}}
+		template.DNS01Solver = newDNS01(p.DNS, p.Zone, p.Resolvers, zl)
 	}
 	o.issuer = certmagic.NewACMEIssuer(o.config, template)
 	o.config.Issuers = []certmagic.Issuer{o.issuer}
