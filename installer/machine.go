@@ -217,7 +217,7 @@ func (m *machine) preflight(ctx context.Context) error {
 			hint.T("Install a current version of the operating system first.", "Installez d'abord une version actuelle du système."))
 	}
 	for _, p := range []string{config.SystemOpt, filepath.Dir(config.SystemFile), m.settings.Data} {
-		if dir := existing(m.path(p)); m.cfg.Facts.ReadOnly(dir) {
+		if dir := host.Existing(m.path(p)); m.cfg.Facts.ReadOnly(dir) {
 			return hint.New("target-readonly",
 				hint.T("The disk that holds %s cannot be written.", "Le disque qui contient %s n'accepte pas d'écriture.", p), nothing,
 				hint.T("Make it writable; a memory card that has become read-only is worn out: replace it.", "Rendez-le accessible en écriture ; une carte mémoire passée en lecture seule est usée : remplacez-la."))
@@ -242,23 +242,13 @@ func needRoot() error {
 		hint.T("Put sudo in front of the command.", "Mettez sudo devant la commande.")).Exits(hint.ExitNeedRoot)
 }
 
-// existing is the innermost folder on the way to path that is there.
-func existing(path string) string {
-	for {
-		if _, err := os.Stat(path); err == nil || filepath.Dir(path) == path {
-			return path
-		}
-		path = filepath.Dir(path)
-	}
-}
-
 // leastSpace is how much must be free to begin: the program twice over, and room
 // for the data to begin with.
 const leastSpace = 200 << 20
 
 func (m *machine) checkSpace() error {
 	for _, p := range []string{config.SystemOpt, m.settings.Data} {
-		free, _, err := m.cfg.Facts.FreeSpace(existing(m.path(p)))
+		free, _, err := m.cfg.Facts.FreeSpace(host.Existing(m.path(p)))
 		if err != nil {
 			return err
 		}

@@ -37,6 +37,9 @@ func (a *app) doctor(ctx context.Context) error {
 			found = append(found, fromError("running", hint.T("Foyer", "Foyer"), err))
 		}
 	}
+	if !installed() && a.runDir == config.SystemRun {
+		found = append(found, preflight(ctx, config.SystemData)...)
+	}
 	if a.runDir == config.SystemRun {
 		found = append(found, a.examineInstallation(ctx)...)
 	}

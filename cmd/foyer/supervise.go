@@ -97,7 +97,7 @@ func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *sup
 	if err != nil {
 		return nil, fmt.Errorf("cannot find this program's file: %w", err)
 	}
-	checks := []health.Check{publicCheck(s, ls)}
+	checks := append([]health.Check{publicCheck(s, ls)}, machineChecks(s.Data)...)
 	var beside []func(context.Context)
 	for _, r := range rooms {
 		checks = append(checks, r.check)

@@ -23,6 +23,9 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/reach"
+	"github.com/foyer-server/foyer/supervisor/router"
 	"github.com/foyer-server/foyer/tui"
 )
 
@@ -49,7 +52,7 @@ func (a *app) wizard(ctx context.Context, f installFlags, answers *installer.Ans
 	ask := &tui.Wizard{
 		Term: a.term(), LangSure: sure || values["language"] != "" || a.langGiven,
 		Questions: installer.Questions(), Values: values, Resumed: len(kept) > 0, Running: installing(),
-		Look:     func(context.Context) tui.Sight { return look() },
+		Look:     look,
 		Remember: a.keepAnswers,
 		Plan:     func(ctx context.Context, v installer.Values) (tui.Plan, error) { return a.planFor(ctx, f, v) },
 		Apply:    w.apply,
@@ -80,8 +83,16 @@ func (a *app) term() tui.Term {
 
 // look looks at the machine before the first question: what it sees answers some
 // of them.
-func look() tui.Sight {
+func look(ctx context.Context) tui.Sight {
 	s := tui.Sight{Values: installer.Values{}}
+	for _, r := range preflight(ctx, config.SystemData) {
+		if r.Severity >= health.Warning {
+			s.Notes = append(s.Notes, r.What, r.Do)
+		}
+	}
+	if host.StorageOf(config.SystemData).Card {
+		s.Notes = append(s.Notes, hint.T("Memory cards wear out: a USB disk for the data lasts longer; `Change something` is where it is chosen.", "Les cartes mémoire s'usent : un disque USB pour les données dure plus longtemps ; il se choisit dans « Changer quelque chose »."))
+	}
 	if ip := publicAddress(); ip.IsValid() {
 		s.Values["where"] = installer.WhereServer
 	}
@@ -152,6 +163,7 @@ func (a *app) planFor(ctx context.Context, f installFlags, v installer.Values) (
 	if err != nil {
 		return tui.Plan{}, err
 	}
+	out.Notes = append(out.Notes, a.outlook(ctx, set)...)
 	out.Summary = summary(set, in.Addresses())
 	for _, c := range plan.Changes {
 		out.Changes = append(out.Changes, tui.Change{Mark: c.Op, What: c.KindText().In(a.lang) + " " + c.What, Why: c.Why})
@@ -182,6 +194,25 @@ func summary(s *config.Settings, addresses []string) []hint.Text {
 	return append(out,
 		hint.T("Data in %s; it starts by itself, watches and repairs itself.", "Données dans %s ; il démarre tout seul, se surveille et se répare.", s.Data),
 		hint.T("Only whoever holds the code shown at the end can become its owner.", "Seul qui tient le code affiché à la fin peut en devenir propriétaire."))
+}
+
+// outlook is what will keep visitors out with settings s, as far as it can be seen
+// before anything is installed; it takes ten seconds at most, and none where nobody
+// is to come from outside.
+func (a *app) outlook(ctx context.Context, s *config.Settings) []hint.Text {
+	where := a.situation(s)
+	if len(where.Names) == 0 && where.Peer == "" {
+		return nil
+	}
+	where.Expect, where.Router = nil, router.Look
+	d := reach.Examine(ctx, where)
+	var out []hint.Text
+	for _, t := range []hint.Text{d.What, d.Do} {
+		if d.Severity >= health.Warning && !t.IsZero() {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // isPublic tells names and addresses that strangers can use.
