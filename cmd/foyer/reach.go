@@ -82,8 +82,13 @@ func (a *app) examine(ctx context.Context, found []health.Result) ([]health.Resu
 	is := func(r health.Result) bool { return r.Code == reach.Code }
 	if conn, err := net.Dial("unix", filepath.Join(a.runDir, "local.sock")); err == nil {
 		conn.Close()
-	} else if look.Expect = nil; slices.ContainsFunc(found, is) {
+	} else if slices.ContainsFunc(found, is) {
 		return found, nil
+	} else if look.Expect = nil; look.Peer != "" && !look.Proxied {
+		if expect, stop, err := standIn(s); err == nil { // otherwise it is looked who has the ports
+			defer stop()
+			look.Expect = expect
+		}
 	}
 	look.Router = router.Look
 	d := reach.Examine(ctx, look)

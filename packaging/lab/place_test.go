@@ -83,7 +83,11 @@ func (p *place) command(args ...string) *exec.Cmd {
 
 // ask runs a command that ends, in the place.
 func (p *place) ask(args ...string) (string, error) {
-	out, err := p.command(args...).CombinedOutput()
+	cmd := p.command(args...)
+	if args[0] == "ip" { // goes there by itself, for a tenth of the time
+		cmd = exec.Command("ip", append([]string{"-n", p.ns}, args[1:]...)...)
+	}
+	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 

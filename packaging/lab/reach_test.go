@@ -3,9 +3,12 @@
 package lab
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,7 +58,7 @@ addresses = ["peer.example.org"]
 certificates.ca = "off"
 reach.answer = "on"
 `)
-	f.says(60*time.Second, "server", "ok", "answers")
+	f.answers()
 	var claim struct{ Claim string }
 	if out := n.must(os.Getenv("FOYER_E2E_BINARY"), "claim", "--json", "--run", f.run); json.Unmarshal([]byte(out), &claim) != nil || claim.Claim == "" {
 		t.Fatalf("no claim code: %s", out)
@@ -129,16 +132,15 @@ func (s *site) behind(own, outer string) *place {
 	return p
 }
 
-// connect6 gives the home network IPv6 addresses that everybody reaches.
+// connect6 gives the home network IPv6 addresses that everybody reaches, over a line
+// of their own.
 func (s *site) connect6() {
 	wan, far := fmt.Sprintf("2a01:e0a:%x::2", s.i), fmt.Sprintf("2a01:e0a:%x::1", s.i)
-	dev := fmt.Sprintf("h%d", s.i)
-	if _, err := s.router.ask("ip", "link", "show", "wan"); err != nil {
-		run(s.t, "ip", "link", "add", "wan", "netns", s.router.ns, "type", "veth", "peer", "name", dev, "netns", s.net.ns)
-		s.router.must("ip", "link", "set", "wan", "up")
-		s.net.must("ip", "link", "set", dev, "up")
-	}
-	s.router.must("ip", "address", "add", wan+"/64", "dev", "wan", "nodad")
+	dev := fmt.Sprintf("six%d", s.i)
+	run(s.t, "ip", "link", "add", "wan6", "netns", s.router.ns, "type", "veth", "peer", "name", dev, "netns", s.net.ns)
+	s.router.must("ip", "link", "set", "wan6", "up")
+	s.net.must("ip", "link", "set", dev, "up")
+	s.router.must("ip", "address", "add", wan+"/64", "dev", "wan6", "nodad")
 	s.net.must("ip", "address", "add", far+"/64", "dev", dev, "nodad")
 	s.router.must("ip", "address", "add", s.lan6(1)+"/64", "dev", "lan", "nodad")
 	s.must("ip", "address", "add", s.lan6(2)+"/64", "dev", "eth0", "nodad")
@@ -198,7 +200,24 @@ func (s *site) settings(more string) string {
 // runs starts the home's Foyer and waits until it serves.
 func (s *site) runs(more string) {
 	s.serves = s.foyerOn(80, 443, s.settings(more))
-	s.serves.says(60*time.Second, "server", "ok", "answers")
+	s.serves.answers()
+}
+
+// answers waits until the server is well, by the socket on which it tells so: there
+// are many homes, and looking costs little this way.
+func (f *foyer) answers() {
+	f.t.Helper()
+	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(f.run, "local.sock"))
+	}}}
+	within(f.t, 60*time.Second, "the server is well", func() (string, bool) {
+		resp, err := c.Get("http://local/health")
+		if err != nil {
+			return err.Error(), false
+		}
+		resp.Body.Close()
+		return resp.Status, resp.StatusCode == http.StatusOK
+	})
 }
 
 // diagnosis is what `foyer doctor` says of visitors from outside.
@@ -304,6 +323,15 @@ func topologies() []topology {
 	well := func(s *site) { both(s); s.runs("") }
 	return []topology{
 		{name: "healthy", want: "", build: well},
+		{name: "healthy, and nothing runs yet", want: "", build: func(s *site) {
+			both(s)
+			write(s.t, filepath.Join(s.dir, "foyer.toml"), s.settings("name = \"jeannine\"\n"))
+		}},
+		{name: "both ports closed, and nothing runs yet", want: "ports-closed", build: func(s *site) {
+			s.connect(s.router)
+			s.opens()
+			write(s.t, filepath.Join(s.dir, "foyer.toml"), s.settings("name = \"jeannine\"\n"))
+		}},
 		{name: "healthy, IPv4 and IPv6", want: "", records: "NAME A PUBLIC\nNAME AAAA LAN6\n", build: func(s *site) { both(s); s.connect6(); s.runs("") }},
 		{name: "healthy, behind nginx on this machine", want: "", build: func(s *site) {
 			both(s)
@@ -335,6 +363,11 @@ func topologies() []topology {
 			s.opens()
 			s.runs("router = \"map\"\n")
 		}},
+		{name: "carrier NAT, the router says nothing", want: "cgnat", build: func(s *site) {
+			s.behind("100.64.7.2", "100.64.7.1")
+			s.opens(s.forward(80), s.forward(443))
+			s.runs("")
+		}},
 		{name: "double NAT", want: "double-nat", build: func(s *site) {
 			s.behind("192.168.0.2", "192.168.0.1")
 			s.opens(s.forward(80), s.forward(443))
@@ -362,7 +395,13 @@ func topologies() []topology {
 		{name: "IPv6 closed by the router", want: "ipv6-closed", records: "NAME A PUBLIC\nNAME AAAA LAN6\n", build: func(s *site) {
 			both(s)
 			s.connect6()
-			s.router.rules("table inet six { chain f { type filter hook forward priority 0; meta nfproto ipv6 iifname wan tcp flags syn / syn,ack drop; }; }\n")
+			s.router.rules("table inet six { chain f { type filter hook forward priority 0; iifname wan6 tcp flags syn / syn,ack drop; }; }\n")
+			s.runs("")
+		}},
+		{name: "IPv6, and IPv4 through carrier NAT", want: "ipv6-only", records: "NAME AAAA LAN6\n", build: func(s *site) {
+			s.behind("100.64.7.2", "100.64.7.1")
+			s.opens()
+			s.connect6()
 			s.runs("")
 		}},
 		{name: "stale AAAA", want: "aaaa-stale", records: "NAME A PUBLIC\nNAME AAAA 2a01:e0c::7\n", build: well},
@@ -478,7 +517,7 @@ func TestReachability(t *testing.T) {
 					right++
 				}
 				slowest = max(slowest, took)
-				fmt.Printf("%-34s is %-16s diagnosed as %-16s %4.1f s: %s\n", top.name, or(top.want), or(d.Cause), took.Seconds(), d.What["en"])
+				fmt.Printf("%-37s is %-16s diagnosed as %-16s %4.1f s: %s\n", top.name, or(top.want), or(d.Cause), took.Seconds(), d.What["en"])
 			})
 		}
 	})

@@ -137,6 +137,7 @@ func TestTellsHowItWent(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 			_, _ = w.Write([]byte(knock.Answer(nonce)))
 		}), knock.Other},
+		{"nobody answers in time", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), knock.Timeout},
 		{"a head without an end", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Long", strings.Repeat("x", 64<<10))
 			_, _ = w.Write([]byte(knock.Answer(nonce)))

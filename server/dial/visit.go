@@ -53,7 +53,10 @@ func (d *Room) visit(ctx context.Context, to netip.AddrPort, q knock.Request) kn
 	req.Host = q.Name // empty: the address
 	req.Header.Set("User-Agent", "foyer-dial")
 	resp, err := t.RoundTrip(req) // follows no redirect
-	if err != nil {
+	switch {
+	case ctx.Err() != nil: // slow is not foreign
+		return knock.Timeout
+	case err != nil:
 		return knock.Other
 	}
 	defer resp.Body.Close()
