@@ -35,9 +35,15 @@ type terminal struct {
 // terminal starts a program inside at a terminal of so many columns and lines.
 func (m *machine) terminal(width, height int, env []string, args ...string) *terminal {
 	m.t.Helper()
+	return m.terminalOf(width, height, width, height, env, args...)
+}
+
+// terminalOf starts one at a terminal that tells other sizes than it has.
+func (m *machine) terminalOf(tellWidth, tellHeight, width, height int, env []string, args ...string) *terminal {
+	m.t.Helper()
 	full := append([]string{"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=xterm-256color"}, env...)
 	x := &terminal{m: m, cmd: m.nsenter(append(full, args...)...), screen: vt.NewSafeEmulator(width, height), ended: make(chan struct{})}
-	master, err := pty.StartWithSize(x.cmd, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)})
+	master, err := pty.StartWithSize(x.cmd, &pty.Winsize{Cols: uint16(tellWidth), Rows: uint16(tellHeight)})
 	if err != nil {
 		m.t.Fatalf("cannot start %q at a terminal: %v", args, err)
 	}
@@ -397,4 +403,42 @@ func TestDashboardOnATerminal(t *testing.T) {
 		t.Errorf("a killed server shows after %s, a stopped Foyer after %s", toldKill, toldStop)
 	}
 	show("dashboard at 80×24 on a living installation", "requests/min %s → %s; a killed server shows after %.1f s, a stopped Foyer after %.1f s; whole at 40×12 and 120×40", quiet, busy, toldKill.Seconds(), toldStop.Seconds())
+}
+
+// Terminals as they come: each is asked in a way it can show.
+func TestTerminalsOfEveryKind(t *testing.T) {
+	m := newMachine(t).withFoyer()
+	m.boot()
+	for _, c := range []struct {
+		name          string
+		width, height int
+		env, command  []string
+		sees          string
+		types         []string
+	}{
+		{"a dumb terminal", 80, 24, []string{"TERM=dumb", "LANG=en_GB.UTF-8"}, []string{downloaded}, `1\. At home, just for us\n(?s:.*)\[1\]>`, []string{"1\r", "3\r"}},
+		{"a screen reader", 80, 24, []string{"ACCESSIBLE=1", "LANG=fr_FR.UTF-8"}, []string{downloaded}, `1\. À la maison, juste pour nous\n(?s:.*)\[1\]>`, []string{"1\r", "3\r"}},
+		{"a serial console that tells no size", 0, 0, []string{"TERM=vt220", "LANG=en_GB.UTF-8"}, []string{downloaded}, "> At home, just for us", []string{"q"}},
+		{"no UTF-8", 80, 24, []string{"TERM=linux", "LANG=fr_FR"}, []string{downloaded}, `> A la maison, juste pour nous\n(?s:.*)\^v : choisir`, []string{"q"}},
+		{"vt100", 80, 24, []string{"TERM=vt100", "LANG=en_GB.UTF-8"}, []string{downloaded}, "> At home, just for us", []string{"q"}},
+		{"curl … | sh", 80, 24, []string{"LANG=en_GB.UTF-8"}, []string{"sh", "-c", "echo exec " + downloaded + " | sh"}, "> At home, just for us", []string{"q"}},
+	} {
+		width, height := c.width, c.height
+		x := m.terminalOf(width, height, max(width, 80), max(height, 24), append(c.env, "XDG_CACHE_HOME=/run/kinds"), c.command...)
+		x.see(c.sees)
+		x.press(c.types...)
+		m.wait(c.name+": the end", 20*time.Second, func() bool {
+			select {
+			case <-x.ended:
+				return true
+			default:
+				return false
+			}
+		})
+		if code := x.cmd.ProcessState.ExitCode(); code != 1 {
+			t.Errorf("%s: exit status %d; the screen shows:\n%s", c.name, code, x.text())
+		}
+		m.must("rm", "-rf", "/run/kinds")
+	}
+	show("terminals", "dumb, screen reader, serial 0×0, no UTF-8, vt100, curl | sh: each is asked in a way it can show")
 }
