@@ -22,7 +22,7 @@ func (s *server) names() []string {
 	add := func(name string) {
 		name = strings.ToLower(strings.TrimSpace(name))
 		switch _, err := netip.ParseAddr(name); {
-		case name == "" || slices.Contains(names, name) || slices.Contains(addresses, name):
+		case name == "" || name == "localhost" || slices.Contains(names, name) || slices.Contains(addresses, name):
 		case err == nil:
 			addresses = append(addresses, name)
 		default:

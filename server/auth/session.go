@@ -229,7 +229,7 @@ func (a *Auth) ChangePassword(ctx context.Context, who *Person, old, password, f
 func signinWrong() *hint.Error {
 	return hint.New("signin-wrong",
 		hint.T("This name and password do not belong together.", "Ce nom et ce mot de passe ne vont pas ensemble."), hint.Text{},
-		hint.T("Try again. If the password is lost, ask the owner for a reset link; the owner types `sudo foyer claim --reset` on the server.", "Réessayez. Si le mot de passe est perdu, demandez un lien au propriétaire ; le propriétaire tape `sudo foyer claim --reset` sur le serveur."))
+		hint.T("Try again. If the password is lost, ask the owner for a reset link; the owner types on the server: sudo foyer claim --reset", "Réessayez. Si le mot de passe est perdu, demandez un lien au propriétaire ; le propriétaire tape sur le serveur : sudo foyer claim --reset"))
 }
 
 func signinPaused(wait time.Duration) *hint.Error {

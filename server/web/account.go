@@ -28,7 +28,7 @@ var accountSays = accountTexts{
 	Old:            hint.T("Password until now", "Mot de passe actuel"),
 	New:            hint.T("New password", "Nouveau mot de passe"),
 	ChangeEnds:     hint.T("Your other devices will be signed out. Apps with a password of their own stay connected.", "Vos autres appareils seront déconnectés. Les applications qui ont leur propre mot de passe restent connectées."),
-	Sessions:       hint.T("Where you are signed in", "Où vous êtes connecté"),
+	Sessions:       hint.T("Where you are signed in", "Vos connexions"),
 	Device:         hint.T("A browser", "Un navigateur"),
 	This:           hint.T("here", "ici"),
 	Since:          hint.T("since", "depuis le"),
@@ -92,7 +92,7 @@ func (s *Site) account() {
 		if err != nil {
 			return err
 		}
-		key, err := s.Auth.TakePasskey(r.Context(), place, r.PostForm.Get("state"), []byte(r.PostForm.Get("passkey")), device(r))
+		key, err := s.Auth.TakePasskey(r.Context(), place, r.PostForm.Get("state"), []byte(r.PostForm.Get("answer")), device(r))
 		if err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ var (
 	}{
 		{"/", hint.T("Home", "Accueil"), false},
 		{"/people", hint.T("People", "Personnes"), true},
-		{"/apps", hint.T("Apps", "Applications"), false},
+		{"/apps", hint.T("Apps", "Applis"), false},
 		{"/account", hint.T("Account", "Compte"), false},
 	}
 	langNames = map[hint.Lang]string{hint.EN: "English", hint.FR: "Français"}
@@ -163,6 +163,17 @@ func asked(header string) hint.Lang {
 		return 0
 	})
 	return wishes[0].lang
+}
+
+// unbroken keeps French punctuation from beginning a line.
+var unbroken = strings.NewReplacer(" :", "\u00a0:", " ;", "\u00a0;", " ?", "\u00a0?", " !", "\u00a0!", " »", "\u00a0»", "« ", "«\u00a0")
+
+// say is a sentence as a page shows it.
+func say(t hint.Text, l hint.Lang) string {
+	if l == hint.FR {
+		return unbroken.Replace(t.FR)
+	}
+	return t.In(l)
 }
 
 var months = map[hint.Lang][]string{

@@ -90,15 +90,15 @@ func eventText(e auth.Event) hint.Text {
 	}
 	switch e.What {
 	case auth.Claimed:
-		return hint.T("%s became the owner.", "%s est devenu propriétaire.", e.Who)
+		return hint.T("%s became the owner.", "%s est maintenant propriétaire.", e.Who)
 	case auth.Invited:
 		return hint.T("%s made an invitation.", "%s a créé une invitation.", e.Who)
 	case auth.Joined:
-		return hint.T("%s came in, invited by %s.", "%s est arrivé, invité par %s.", e.Who, e.By)
+		return hint.T("%s came in, invited by %s.", "%s est là, sur invitation de %s.", e.Who, e.By)
 	case auth.Removed:
-		return hint.T("%s was removed by %s.", "%s a été retiré par %s.", e.Who, e.By)
+		return hint.T("%s removed %s.", "%s a retiré %s.", e.By, e.Who)
 	case auth.SignedIn:
-		return hint.T("%s signed in (%s).", "%s s'est connecté (%s).", e.Who, on)
+		return hint.T("%s signed in (%s).", "Connexion de %s (%s).", e.Who, on)
 	case auth.PasswordChanged:
 		return hint.T("%s changed their password.", "%s a changé de mot de passe.", e.Who)
 	case auth.PasswordReset:

@@ -12,7 +12,7 @@ type joinTexts struct {
 
 var joinSays = joinTexts{
 	Title:    hint.T("Come in", "Entrez"),
-	Lead:     hint.T("You are invited to this server. Choose a name, and how you will sign in.", "Vous êtes invité sur ce serveur. Choisissez un nom, et comment vous vous connecterez."),
+	Lead:     hint.T("You are invited to this server. Choose a name, and how you will sign in.", "Vous avez une invitation pour ce serveur. Choisissez un nom, et comment vous vous connecterez."),
 	Code:     hint.T("Code of the invitation", "Code de l'invitation"),
 	CodeHelp: hint.T("It is what stands at the end of the link, after the equals sign.", "C'est ce qui se trouve à la fin du lien, après le signe égal."),
 	Submit:   hint.T("Come in", "Entrer"),

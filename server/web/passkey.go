@@ -53,7 +53,7 @@ func (s *Site) mustPlace(r *http.Request) (auth.Place, error) {
 
 // secret is how a form says that somebody is going to sign in.
 func (s *Site) secret(r *http.Request) (auth.Secret, error) {
-	if answer := r.PostForm.Get("passkey"); answer != "" {
+	if answer := r.PostForm.Get("answer"); answer != "" {
 		place, err := s.mustPlace(r)
 		if err != nil {
 			return auth.Secret{}, err

@@ -63,7 +63,7 @@ func (s *Site) signin() {
 		name, next := r.PostForm.Get("name"), s.next(r.PostForm.Get("next"))
 		var value string
 		var err error
-		if answer := r.PostForm.Get("passkey"); answer != "" {
+		if answer := r.PostForm.Get("answer"); answer != "" {
 			var place auth.Place
 			if place, err = s.mustPlace(r); err == nil {
 				value, err = s.Auth.SignInByPasskey(r.Context(), place, r.PostForm.Get("state"), []byte(answer), device(r), carried(r))

@@ -121,7 +121,7 @@ func New(cfg Config) (*Site, error) {
 	}
 	for _, l := range hint.Langs {
 		t, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
-			"t":    func(x hint.Text) string { return x.In(l) },
+			"t":    func(x hint.Text) string { return say(x, l) },
 			"day":  func(x time.Time) string { return day(x, l) },
 			"when": func(x time.Time) string { return day(x, l) + x.Local().Format(", 15:04") },
 		}).ParseFS(embedded, "templates/*.html")

@@ -18,7 +18,7 @@ const ask = async () => {
   const key = making
     ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options.publicKey) })
     : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options.publicKey) });
-  form.elements.passkey.value = JSON.stringify(key.toJSON());
+  form.elements.answer.value = JSON.stringify(key.toJSON());
   form.elements.state.value = state;
 };
 

@@ -1,0 +1,92 @@
+// Starts a real `foyer try` with HTTPS, and browsers that trust its home CA and
+// nothing else, as the devices of a family do.
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { request } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+const binary = new URL("../../build/foyer", import.meta.url).pathname;
+
+// start returns a server nobody has claimed: { url, port, code, ca, reset, stop }.
+export async function start() {
+  const foyer = spawn(binary, ["try", "--json", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "pipe"] });
+  let log = "";
+  foyer.stderr.on("data", (part) => (log += part));
+  const exit = once(foyer, "exit");
+  const line = await Promise.race([
+    once(createInterface(foyer.stdout), "line").then(([l]) => l),
+    exit.then(() => Promise.reject(new Error("foyer try ended: " + log))),
+  ]);
+  const said = JSON.parse(line);
+  const port = new URL(said.url).port;
+  return {
+    url: `https://foyer.local:${port}`,
+    api: said.url,
+    code: said.claim,
+    root: said.root_certificate,
+    // reset makes a code for the owner who forgot their password.
+    reset: () => JSON.parse(execFileSync(binary, ["claim", "--reset", "--json", "--run", said.run])).reset,
+    async stop() {
+      foyer.kill("SIGTERM");
+      const [code] = await exit;
+      if (code !== 0) throw new Error(`foyer try ended with ${code}: ${log}`);
+      if (/correct horse|app-[a-z2-7]{5}/.test(log)) throw new Error("the log tells secrets: " + log);
+    },
+  };
+}
+
+// browser is Chromium with a profile of its own that trusts the server's root. Never
+// is a certificate's error passed over: a page that opens is one that was trusted.
+export async function browser(server, options = {}) {
+  const home = mkdtempSync(join(tmpdir(), "foyer-browser-"));
+  const nss = join(home, ".pki", "nssdb");
+  mkdirSync(nss, { recursive: true });
+  execFileSync("certutil", ["-d", `sql:${nss}`, "-N", "--empty-password"]);
+  if (options.trusts !== false) execFileSync("certutil", ["-d", `sql:${nss}`, "-A", "-t", "C,,", "-n", "foyer", "-i", server.root]);
+  const context = await chromium.launchPersistentContext(join(home, "profile"), {
+    executablePath: "/usr/bin/chromium",
+    env: { ...process.env, HOME: home },
+    locale: options.locale ?? "en-GB",
+    userAgent: options.userAgent,
+    viewport: { width: 390, height: 844 },
+    args: [
+      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+      "--host-resolver-rules=MAP foyer.local 127.0.0.1",
+    ],
+  });
+  const page = context.pages()[0] ?? (await context.newPage());
+  page.setDefaultTimeout(15000);
+  return {
+    page,
+    context,
+    async close() {
+      await context.close();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+// authenticator gives a page a device that keeps passkeys and knows its owner's finger.
+export async function authenticator(context, page) {
+  const cdp = await context.newCDPSession(page);
+  await cdp.send("WebAuthn.enable");
+  await cdp.send("WebAuthn.addVirtualAuthenticator", {
+    options: { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
+  });
+}
+
+// ask makes one API request as an app does, without a browser; it returns the status.
+export function ask(server, method, path, name, password) {
+  return new Promise((resolve, reject) => {
+    const req = request(server.api + path, { method, ca: readFileSync(server.root), agent: false, auth: `${name}:${password}` }, (res) => {
+      res.resume();
+      res.on("end", () => resolve(res.statusCode));
+    });
+    req.on("error", reject);
+    req.end();
+  });
+}
