@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -295,12 +296,14 @@ func TestOrderedByHTTP(t *testing.T) {
 	if cert := visit(t, l, "lab.local"); pebbles(cert) {
 		t.Error("a name of home is served with the authority's certificate")
 	}
+	t.Log("SHOW HTTP-01 at an in-process Pebble: www.home.test issued and served, names of home stay the home CA's")
 }
 
 func TestOrderedByTLS(t *testing.T) {
 	l := openLab(t)
 	l.start(t, t.TempDir(), func(c *Config) { c.Public.HTTP = 0 }, "tls.home.test")
 	until(t, "a certificate by TLS-ALPN-01", func() bool { return pebbles(visit(t, l, "tls.home.test")) })
+	t.Log("SHOW TLS-ALPN-01: tls.home.test issued and served, port 80 closed")
 }
 
 func TestOrderedByDNS(t *testing.T) {
@@ -314,6 +317,7 @@ func TestOrderedByDNS(t *testing.T) {
 	if s := c.Served(t.Context()); len(s) != 1 || s[0].Home || s[0].Ends.IsZero() {
 		t.Errorf("told of it: %+v", s)
 	}
+	t.Log("SHOW DNS-01 wildcard through rfc2136 with TSIG, a zone of the test's own: *.home.test issued and served")
 }
 
 func TestOrderedForAnAddress(t *testing.T) {
@@ -324,6 +328,7 @@ func TestOrderedForAnAddress(t *testing.T) {
 	if !pebbles(cert) || cert.VerifyHostname("127.0.0.1") != nil || time.Until(cert.NotAfter) > 7*day {
 		t.Errorf("served: %v until %s", cert.IPAddresses, cert.NotAfter)
 	}
+	t.Logf("SHOW IP address in the profile shortlived: 127.0.0.1 issued for %.0f hours and served to who names nobody", cert.NotAfter.Sub(cert.NotBefore).Hours())
 }
 
 func TestFailuresInWords(t *testing.T) {
@@ -351,6 +356,7 @@ func TestFailuresInWords(t *testing.T) {
 			if served := certs.Served(t.Context()); !strings.HasPrefix(c.name, "*.") && !served[0].Home {
 				t.Errorf("meanwhile is served %+v", served)
 			}
+			t.Logf("SHOW failure at Pebble, %s: %q", kind, f.What.EN)
 		})
 	}
 }
@@ -364,6 +370,7 @@ func TestEveryProblemHasWords(t *testing.T) {
 		if f.Kind != kind || f.Reason != "its own words" || f.What.EN == "" || f.What.FR == "" || f.Do.EN == "" || f.Do.FR == "" {
 			t.Errorf("%s: %+v", problem, f)
 		}
+		t.Logf("SHOW failure in words, %s: %q, %q", kind, f.What.EN, f.Do.EN)
 	}
 }
 
@@ -448,6 +455,7 @@ func TestDeadAuthorityAndBack(t *testing.T) {
 	l.dead.set(false)
 	until(t, "the way back", func() bool { return pebbles(visit(t, l, "back.home.test")) })
 	until(t, "the end of the complaint", func() bool { return c.public.failure("back.home.test") == nil })
+	t.Log("SHOW dead authority: the home CA serves, unreachable is said, and when it is back its certificate is served")
 }
 
 // A renewal is really served, and nobody who comes meanwhile is turned away.
@@ -458,6 +466,7 @@ func TestRenewalUnderLoad(t *testing.T) {
 	first := visit(t, l, "new.home.test").SerialNumber
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
+	var shaken atomic.Int64
 	for range 4 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
@@ -469,6 +478,7 @@ func TestRenewalUnderLoad(t *testing.T) {
 				if !pebbles(conn.ConnectionState().PeerCertificates[0]) {
 					t.Error("a visitor fell back to the home CA")
 				}
+				shaken.Add(1)
 				conn.Close()
 			}
 		})
@@ -482,6 +492,7 @@ func TestRenewalUnderLoad(t *testing.T) {
 	if visit(t, l, "new.home.test").SerialNumber.Cmp(first) == 0 {
 		t.Error("the old one is served after a renewal")
 	}
+	t.Logf("SHOW forced renewal under load: %d handshakes meanwhile, one failed: %t; the new one is really served", shaken.Load(), t.Failed())
 }
 
 // However often the server is started, the authority is not asked more often.
@@ -503,6 +514,7 @@ func TestRestartsStayWithinTheBudget(t *testing.T) {
 	if n := strings.Count(string(data), "T"); err != nil || n != c.public.budget.hour {
 		t.Errorf("%d orders: %s, %v", n, data, err)
 	}
+	t.Logf("SHOW restart loop: 6 starts, %d orders of a name that fails, the budget of an hour; then it is held back", c.public.budget.hour)
 }
 
 func TestClock(t *testing.T) {

@@ -212,8 +212,7 @@ func (o *public) attend(ctx context.Context, name string, force bool) error {
 	cert, err := o.load(ctx, name)
 	missing := err != nil
 	if missing && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
-		o.log.Warn("a certificate cannot be read and is ordered anew", "name", name, "err", err)
-		if err := o.storage.Delete(ctx, certmagic.StorageKeys.CertsSitePrefix(o.issuer.IssuerKey(), name)); err != nil {
+		if cert, missing, err = o.reread(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -240,6 +239,23 @@ func (o *public) attend(ctx context.Context, name string, force bool) error {
 		o.failed(name, nil)
 	}
 	return err
+}
+
+// reread looks again at a certificate that could not be read, when nobody writes
+// it: a renewal, of this server or of another that shares the certificates, replaces
+// three files one by one. What is torn then is thrown away.
+func (o *public) reread(ctx context.Context, name string) (cert certmagic.Certificate, missing bool, err error) {
+	writing := "issue_cert_" + name // certmagic holds it
+	if err := o.storage.Lock(ctx, writing); err != nil {
+		return cert, false, fmt.Errorf("cannot wait until a certificate is written: %w", err)
+	}
+	defer func() { err = errors.Join(err, o.storage.Unlock(context.WithoutCancel(ctx), writing)) }()
+	cert, err = o.load(ctx, name)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return cert, err != nil, nil
+	}
+	o.log.Warn("a certificate cannot be read and is ordered anew", "name", name, "err", err)
+	return cert, true, o.storage.Delete(ctx, certmagic.StorageKeys.CertsSitePrefix(o.issuer.IssuerKey(), name))
 }
 
 // order orders once. certmagic would go on for thirty days with pauses of its

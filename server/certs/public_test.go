@@ -1,6 +1,11 @@
 package certs
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -8,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/certmagic"
 
 	"github.com/foyer-server/foyer/internal/hint"
 )
@@ -95,5 +102,55 @@ func TestWaitingHidesNoCause(t *testing.T) {
 	o.failed("cloud.home.test", nil)
 	if got := o.failure("cloud.home.test"); got != nil {
 		t.Errorf("when all is well it tells %+v", got)
+	}
+}
+
+// A look at a certificate while another server writes it sees a key that is not
+// that certificate's. It is not thrown away: by the time nobody writes, it is whole.
+func TestHalfWrittenIsNotThrownAway(t *testing.T) {
+	l := openLab(t)
+	c := l.start(t, t.TempDir(), nil, "half.home.test")
+	until(t, "the first one", func() bool { return pebbles(visit(t, l, "half.home.test")) })
+	first := visit(t, l, "half.home.test").SerialNumber
+	key := certmagic.StorageKeys.SitePrivateKey(c.public.issuer.IssuerKey(), "half.home.test")
+	whole, err := c.storage.Load(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.storage.Lock(t.Context(), "issue_cert_half.home.test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.storage.Store(t.Context(), key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.public.load(t.Context(), "half.home.test"); err == nil {
+		t.Fatal("a key that is not the certificate's can be loaded")
+	}
+	looked := make(chan error, 1)
+	go func() { looked <- c.public.attend(t.Context(), "half.home.test", false) }()
+	select {
+	case err := <-looked:
+		t.Errorf("it did not wait: %v", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	if err := c.storage.Store(t.Context(), key, whole); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.storage.Unlock(t.Context(), "issue_cert_half.home.test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-looked; err != nil {
+		t.Error(err)
+	}
+	if got := visit(t, l, "half.home.test").SerialNumber; got.Cmp(first) != 0 {
+		t.Error("it was ordered anew")
 	}
 }
