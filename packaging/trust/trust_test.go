@@ -115,11 +115,77 @@ func run(t *testing.T, limit time.Duration, environ []string, args ...string) (o
 // runs itself.
 var aside = []string{"engine_problem"}
 
+// Every door OpenSSL can knock at, by each of its suites; what its Debian build has
+// no longer (RC4, 3DES, SSL 3) Go's tests and testssl.sh try.
+func TestOpenSSLFindsNoOldDoor(t *testing.T) {
+	f := try(t)
+	const all = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
+	ask := func(stdin string, args ...string) (string, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "openssl", append([]string{"s_client", "-connect", f.address, "-CAfile", f.root, "-verify_return_error"}, args...)...)
+		cmd.Stdin = strings.NewReader(stdin)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	home := []string{"-servername", "foyer.local"}
+	for _, old := range []string{"-tls1", "-tls1_1"} {
+		if out, err := ask("", append(home, old, "-cipher", all)...); err == nil || !strings.Contains(out, "alert protocol version") {
+			t.Errorf("%s: %v\n%s", old, err, out)
+		}
+	}
+	list, _, err := run(t, time.Minute, nil, "openssl", "ciphers", "-tls1_2", "-s", all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var spoken []string
+	suites := strings.Split(strings.TrimSpace(list), ":")
+	for _, suite := range suites {
+		if strings.HasPrefix(suite, "TLS_") {
+			continue // of TLS 1.3, where all are good
+		}
+		if _, err := ask("", append(home, "-tls1_2", "-cipher", suite+":@SECLEVEL=0")...); err == nil {
+			spoken = append(spoken, suite)
+		}
+	}
+	slices.Sort(spoken)
+	if want := []string{"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305"}; !slices.Equal(spoken, want) {
+		t.Errorf("by TLS 1.2 it speaks %v", spoken)
+	}
+	for what, c := range map[string]struct {
+		stdin string
+		args  []string
+		want  string
+		fails bool
+	}{
+		"TLS 1.3":              {"", []string{"-servername", "foyer.local", "-tls1_3", "-verify_hostname", "foyer.local"}, "Verification: OK", false},
+		"renegotiation":        {"R\n", []string{"-servername", "foyer.local", "-tls1_2"}, "alert unexpected message", true},
+		"compression":          {"", []string{"-servername", "foyer.local", "-tls1_2", "-comp"}, "Compression: NONE", false},
+		"HTTP/2":               {"", []string{"-servername", "foyer.local", "-alpn", "h2"}, "ALPN protocol: h2", false},
+		"HTTP/1.1":             {"", []string{"-servername", "foyer.local", "-alpn", "http/1.1"}, "ALPN protocol: http/1.1", false},
+		"an authority's":       {"", []string{"-servername", "foyer.local", "-alpn", "acme-tls/1"}, "alert no application protocol", true},
+		"no name":              {"", []string{"-noservername", "-verify_ip", "127.0.0.1"}, "Verification: OK", false},
+		"somebody else's name": {"", []string{"-servername", "bank.example"}, "Verification: OK", false},
+	} {
+		out, err := ask(c.stdin, c.args...)
+		if !strings.Contains(out, c.want) || (err != nil) != c.fails {
+			t.Errorf("%s: %v\n%s", what, err, out)
+		}
+	}
+	if !t.Failed() {
+		t.Logf("SHOW OpenSSL at a real server: TLS 1.0 and 1.1 refused, of %d suites 3 spoken by TLS 1.2 (%s), no renegotiation, no compression, h2 and http/1.1, acme-tls/1 refused, works without a name", len(suites), strings.Join(spoken, ", "))
+	}
+}
+
+// testssl.sh takes minutes: `make show-certificates` runs it, and `make test` does not.
 func TestTestsslHasNothingToSay(t *testing.T) {
+	if os.Getenv("FOYER_TESTSSL") == "" {
+		t.Skip("FOYER_TESTSSL is not set")
+	}
 	f := try(t)
 	file := filepath.Join(t.TempDir(), "found.json")
 	began := time.Now()
-	out, complaint, err := run(t, 4*time.Minute, nil, "testssl", "--quiet", "--warnings", "off", "--color", "0", "--nodns", "none", "--openssl", "/usr/bin/openssl",
+	out, complaint, err := run(t, 10*time.Minute, nil, "testssl", "--quiet", "--warnings", "off", "--color", "0", "--nodns", "none", "--openssl", "/usr/bin/openssl",
 		"--protocols", "--std", "--renegotiation", "--compression", "--heartbleed", "--robot", "--tls-fallback", "--jsonfile", file, f.address)
 	text, readErr := os.ReadFile(file)
 	if readErr != nil {
