@@ -114,7 +114,6 @@ type wizard struct {
 	*Wizard
 	page
 	at     place
-	sized  bool // the terminal has told its size, or will not
 	values installer.Values
 	notes  []hint.Text
 	cursor int // of options, buttons or choices
@@ -539,7 +538,6 @@ var (
 	keyBack   = hint.T("Esc: back", "Échap : retour")
 	keyQuit   = hint.T("Esc: quit", "Échap : quitter")
 	keyScroll = hint.T("↑↓: read", "↑↓ : lire")
-	keyPick   = hint.T("←→: choose", "←→ : choisir")
 	keyOther  = hint.Text{EN: "L: Français", FR: "L : English"}
 )
 
