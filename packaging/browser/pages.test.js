@@ -45,6 +45,8 @@ test("a family moves in", async (t) => {
     await page.waitForURL(home(server));
     assert.match(await page.textContent("main"), /All is well/);
     await look.at(page, server.url + "/", "home");
+    await page.goto(server.url + "/account");
+    assert.match(await page.textContent("main"), /You have none: you sign in by passkey/);
   });
 
   await step("she signs out, and in by the passkey; its answer is good once", async () => {

@@ -70,16 +70,26 @@ func (a *Auth) Hash(ctx context.Context, password string) (string, error) {
 	}
 	var hash []byte
 	var err error
-	if e := a.verifier.slowly(ctx, func() { hash, err = bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost) }); e != nil {
+	if e := a.verifier.slowly(ctx, func() { hash, err = bcrypt.GenerateFromPassword([]byte(password), a.verifier.cost) }); e != nil {
 		return "", e
 	}
 	return string(hash), err
+}
+
+// SetCost makes new hashes cost so much (bcrypt), instead of bcrypt.DefaultCost. It is
+// for tests, which have no time, and comes before anything else is done.
+func (a *Auth) SetCost(cost int) error {
+	dummy, err := bcrypt.GenerateFromPassword([]byte(rand.Text()), cost)
+	a.verifier.cost, a.verifier.dummy = cost, dummy
+	return err
 }
 
 // verifier compares passwords with bcrypt hashes, and remembers for a while what
 // was right.
 type verifier struct {
 	rightFor time.Duration // what was right is remembered
+	cost     int           // of new hashes
+	dummy    []byte        // compared with when there is no account: a hash of that cost
 	key      []byte        // of the cache's keys; never leaves memory
 	slots    chan struct{} // one for each comparison at a time
 	line     chan struct{} // one for each comparison that runs or waits
@@ -101,12 +111,11 @@ const (
 	waitingFor = 64 // comparisons that may wait
 )
 
-// dummy is compared with when there is no account: the hash, of the cost that
-// hashes have here, of random text nobody kept.
+// dummy is a hash, of the cost that hashes have here, of random text nobody kept.
 const dummy = "$2a$10$zE/dm/cddKKPRvkAyLPosuX6E5xMonGF8w8TyB8bDC8Nyv0DJM7SW"
 
 func newVerifier(rightFor time.Duration) *verifier {
-	v := &verifier{rightFor: rightFor, key: make([]byte, 32), right: map[[sha256.Size]byte]right{}, wrong: map[[sha256.Size]byte]string{}}
+	v := &verifier{rightFor: rightFor, cost: bcrypt.DefaultCost, dummy: []byte(dummy), key: make([]byte, 32), right: map[[sha256.Size]byte]right{}, wrong: map[[sha256.Size]byte]string{}}
 	rand.Read(v.key)
 	v.slots = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	v.line = make(chan struct{}, waitingFor)
@@ -137,7 +146,7 @@ func (v *verifier) compare(key [sha256.Size]byte, password, hash string) bool {
 		return true
 	}
 	if hash == "" {
-		_ = bcrypt.CompareHashAndPassword([]byte(dummy), []byte(password)) // for the time it takes
+		_ = bcrypt.CompareHashAndPassword(v.dummy, []byte(password)) // for the time it takes
 		return false
 	}
 	if bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) != nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/foyer-server/foyer/internal/claim"
 	"github.com/foyer-server/foyer/internal/config"
@@ -52,6 +53,9 @@ func (h *house) open(settings map[string]string) {
 		h.t.Fatal(err)
 	}
 	h.Auth = New(h.db, config.NewKinto(settings), h.dir, log)
+	if err := h.SetCost(bcrypt.MinCost); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // restart closes and opens everything.

@@ -161,7 +161,7 @@ func (a *Auth) guess(ctx context.Context, code string, reset bool) (claim.Offer,
 		return offer, err
 	}
 	if !ok {
-		return offer, claimWrong()
+		return offer, claimWrong(command(reset))
 	}
 	return offer, nil
 }
@@ -187,13 +187,13 @@ func (a *Auth) settle(ctx context.Context, offer claim.Offer, name, hash string,
 			return err
 		}
 		if !ok {
-			return claimWrong() // a newer code was made meanwhile
+			return claimWrong(command(false)) // a newer code was made meanwhile
 		}
 		if err := makeOwner(tx, name, hash); err != nil {
 			return err
 		}
 		kept := *p // this may be run again
-		return install(tx, name, &kept, key)
+		return install(tx, name, hash, &kept, key)
 	})
 	if err == nil {
 		a.claimed.Store(true)
@@ -211,7 +211,7 @@ func (a *Auth) tryOffer(ctx context.Context, reset bool) (claim.Offer, error) {
 		}
 		now := time.Now()
 		if offer == nil || !now.Before(offer.Expires) || offer.Reset != reset {
-			return claimExpired()
+			return claimExpired(command(reset))
 		}
 		var g guesses
 		text, err := tx.Meta(metaGuesses)
@@ -224,7 +224,7 @@ func (a *Auth) tryOffer(ctx context.Context, reset bool) (claim.Offer, error) {
 			}
 		}
 		if wait := g.count(now); wait > 0 {
-			return claimPaused(wait)
+			return claimPaused(wait, command(reset))
 		}
 		if text, err = json.Marshal(g); err != nil {
 			return err
@@ -257,23 +257,31 @@ func claimDone() *hint.Error {
 		hint.T("Sign in with the owner's name and password.", "Connectez-vous avec le nom et le mot de passe du propriétaire."))
 }
 
-func claimExpired() *hint.Error {
+// command is what makes a code.
+func command(reset bool) string {
+	if reset {
+		return "sudo foyer claim --reset"
+	}
+	return "sudo foyer claim"
+}
+
+func claimExpired(command string) *hint.Error {
 	return hint.New("claim-expired",
 		hint.T("There is no code that can be used now: it has expired.", "Aucun code n'est utilisable : il a expiré."), hint.Text{},
-		hint.T("Make a new one on the server with `foyer claim`.", "Créez-en un nouveau sur le serveur avec `foyer claim`."))
+		hint.T("Make a new one on the server: %s", "Créez-en un nouveau sur le serveur : %s", command))
 }
 
-func claimWrong() *hint.Error {
+func claimWrong(command string) *hint.Error {
 	return hint.New("claim-wrong",
 		hint.T("This is not the code.", "Ce n'est pas le bon code."), hint.Text{},
-		hint.T("Type the code as the server shows it; make a new one there with `foyer claim` if it is lost.", "Saisissez le code tel que le serveur l'affiche ; s'il est perdu, créez-en un nouveau sur place avec `foyer claim`."))
+		hint.T("Type the code as the server shows it; if it is lost, make a new one there: %s", "Saisissez le code tel que le serveur l'affiche ; s'il est perdu, créez-en un nouveau sur place : %s", command))
 }
 
-func claimPaused(wait time.Duration) *hint.Error {
+func claimPaused(wait time.Duration, command string) *hint.Error {
 	minutes := int((wait + time.Minute - 1) / time.Minute)
 	return hint.New("claim-paused",
 		hint.T("Wrong codes were tried too often.", "Trop de mauvais codes ont été essayés."), hint.Text{},
-		hint.T("Try again in %d min, or make a new code on the server with `foyer claim`.", "Réessayez dans %d min, ou créez un nouveau code sur le serveur avec `foyer claim`.", minutes))
+		hint.T("Try again in %d min, or make a new code on the server: %s", "Réessayez dans %d min, ou créez un nouveau code sur le serveur : %s", minutes, command))
 }
 
 func nameMalformed() *hint.Error {

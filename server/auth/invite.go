@@ -196,7 +196,7 @@ func (a *Auth) Join(ctx context.Context, code, name string, secret Secret, devic
 		if err := tell(tx, Event{Who: name, What: Joined, By: i.By}); err != nil {
 			return err
 		}
-		return install(tx, name, p, secret.Passkey)
+		return install(tx, name, hash, p, secret.Passkey)
 	})
 	if err == nil {
 		a.owner.Store(nil)
@@ -261,7 +261,7 @@ func (a *Auth) Reset(ctx context.Context, code string, secret Secret, device, ol
 		if err := tell(tx, Event{Who: name, What: PasswordReset, By: by}); err != nil {
 			return err
 		}
-		return install(tx, name, p, secret.Passkey)
+		return install(tx, name, hash, p, secret.Passkey)
 	})
 	return name, cookie, err
 }
@@ -294,7 +294,7 @@ func (a *Auth) resetter(ctx context.Context, code string) (take func(kinto.Tx) (
 			return "", "", err
 		}
 		if !ok || owner == nil {
-			return "", "", claimWrong()
+			return "", "", claimWrong(command(true))
 		}
 		if err := tx.SetMeta(metaGuesses, nil); err != nil {
 			return "", "", err

@@ -147,16 +147,24 @@ func (a *Auth) TakePasskey(ctx context.Context, place Place, state string, answe
 	return &Passkey{passkey{ID: newID(), Label: label, Host: place.Host, Handle: q.Handle, Credential: *c, Made: time.Now().UTC().Truncate(time.Second)}}, nil
 }
 
-// install keeps a person, with a passkey more if there is one.
-func install(tx kinto.Tx, name string, p *person, key *Passkey) error {
-	if key != nil {
-		if len(p.Passkeys) >= passkeysMost {
-			return tooMany()
-		}
-		p.Passkeys = append(slices.Clone(p.Passkeys), key.passkey)
-		if err := tx.SetMeta(metaHandle+hex.EncodeToString(key.passkey.Handle), []byte(name)); err != nil {
-			return err
-		}
+// install keeps a person who chose how to sign in: by a password with this hash, or
+// by a passkey, and then the hash is that of a password nobody knows.
+func install(tx kinto.Tx, name, hash string, p *person, key *Passkey) error {
+	if key == nil {
+		return keep(tx, name, p)
+	}
+	p.Unknown = digest(hash)
+	return addKey(tx, name, p, key)
+}
+
+// addKey keeps a person with a passkey more.
+func addKey(tx kinto.Tx, name string, p *person, key *Passkey) error {
+	if len(p.Passkeys) >= passkeysMost {
+		return tooMany()
+	}
+	p.Passkeys = append(slices.Clone(p.Passkeys), key.passkey)
+	if err := tx.SetMeta(metaHandle+hex.EncodeToString(key.passkey.Handle), []byte(name)); err != nil {
+		return err
 	}
 	return keep(tx, name, p)
 }
@@ -167,7 +175,7 @@ func (a *Auth) AddPasskey(ctx context.Context, name string, key *Passkey) error 
 		if err := tell(tx, Event{Who: name, What: PasskeyAdded, Note: key.passkey.Label}); err != nil {
 			return err
 		}
-		return install(tx, name, p, key)
+		return addKey(tx, name, p, key)
 	})
 }
 

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -114,6 +115,7 @@ func (a *Auth) Release(ctx context.Context, name string) error {
 // Account is what somebody's own pages show.
 type Account struct {
 	Member
+	Password bool // they have one that somebody knows
 	Sessions []Thing
 	Apps     []Thing
 	Passkeys []Thing
@@ -137,7 +139,7 @@ func (a *Auth) Account(ctx context.Context, name string) (acc *Account, err erro
 		if err != nil {
 			return err
 		}
-		acc = &Account{Member: *m}
+		acc = &Account{Member: *m, Password: !bytes.Equal(p.Unknown, digest(hash))}
 		now := time.Now()
 		for _, s := range p.Sessions {
 			if !s.over(hash, now) {

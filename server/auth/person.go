@@ -26,6 +26,7 @@ type person struct {
 	Sessions []session `json:"sessions,omitempty"`
 	Apps     []app     `json:"apps,omitempty"`
 	Passkeys []passkey `json:"passkeys,omitempty"`
+	Unknown  []byte    `json:"unknown,omitempty"` // digest of the hash of the password nobody knows, of who chose a passkey instead
 }
 
 // metaReserved says that an account of this name is gone and what it stored is

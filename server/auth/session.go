@@ -195,7 +195,7 @@ func (a *Auth) hash(ctx context.Context, s Secret) (string, error) {
 	}
 	var hash []byte
 	var err error
-	if e := a.verifier.slowly(ctx, func() { hash, err = bcrypt.GenerateFromPassword([]byte(s.Password), bcrypt.DefaultCost) }); e != nil {
+	if e := a.verifier.slowly(ctx, func() { hash, err = bcrypt.GenerateFromPassword([]byte(s.Password), a.verifier.cost) }); e != nil {
 		return "", e
 	}
 	return string(hash), err

@@ -8,7 +8,7 @@ import (
 )
 
 type accountTexts struct {
-	Title, You, Owner, Passkeys, PasskeysWhy, NoPasskey, NoPasskeysHere, AddPasskey, Made, Used, Remove,
+	Title, You, Owner, Passkeys, PasskeysWhy, NoPasskey, NoPasskeysHere, AddPasskey, NoPassword, Made, Used, Remove,
 	Change, Old, New, ChangeEnds, Sessions, Device, This, Since, Seen, End, EndOthers hint.Text
 }
 
@@ -21,6 +21,7 @@ var accountSays = accountTexts{
 	NoPasskey:      hint.T("None yet.", "Aucune pour l'instant."),
 	NoPasskeysHere: hint.T("Open this server by its name, not by a number, to make one.", "Ouvrez ce serveur par son nom, pas par un numéro, pour en créer une."),
 	AddPasskey:     hint.T("Make one on this device", "En créer une sur cet appareil"),
+	NoPassword:     hint.T("You have none: you sign in by passkey. For one as well, ask an owner for a reset link.", "Vous n'en avez pas : vous vous connectez par clé d'accès. Pour en avoir un aussi, demandez un lien à un propriétaire."),
 	Made:           hint.T("made", "créée le"),
 	Used:           hint.T("last used", "utilisée le"),
 	Remove:         hint.T("Remove", "Retirer"),
