@@ -483,8 +483,7 @@ func (c *Certs) Fingerprint() string {
 
 // Words is the beginning of the fingerprint as four plain words: one byte each.
 func (c *Certs) Words(l hint.Lang) []string {
-	sum := sha256.Sum256(c.ca.root.Raw)
-	return wordsFor(sum[:4], l)
+	return Words(c.ca.root.Raw, l)
 }
 
 // Names are the names and addresses this server has certificates for: its own

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"crypto/sha256"
 	"strings"
 
 	"github.com/foyer-server/foyer/internal/hint"
@@ -10,6 +11,13 @@ import (
 // lists, which never changes. They are short, known to everybody, written without
 // accents, unlike one another, and say nothing unkind in any order.
 var words = map[hint.Lang][]string{hint.EN: strings.Fields(englishWords), hint.FR: strings.Fields(frenchWords)}
+
+// Words are the beginning of the fingerprint of a certificate, given as DER, as four
+// plain words: one byte each.
+func Words(der []byte, l hint.Lang) []string {
+	sum := sha256.Sum256(der)
+	return wordsFor(sum[:4], l)
+}
 
 func wordsFor(bytes []byte, l hint.Lang) []string {
 	list, ok := words[l]

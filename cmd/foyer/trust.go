@@ -1,0 +1,94 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foyer-server/foyer/installer"
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/server/certs"
+)
+
+type trustFlags struct{ undo, print bool }
+
+// trustCmd makes the programs of this machine trust the home CA. Other devices are
+// taught by the page /trust.
+func (a *app) trustCmd() *cobra.Command {
+	var f trustFlags
+	cmd := &cobra.Command{
+		Use: "trust", Args: usage(a, cobra.NoArgs),
+		Short: hint.T("Let the programs of this machine trust this server", "Faire que les programmes de cette machine fassent confiance à ce serveur").In(a.lang),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.trust(cmd, f) },
+	}
+	cmd.Flags().BoolVar(&f.undo, "undo", false, hint.T("let them trust it no longer", "qu'ils ne le fassent plus").In(a.lang))
+	cmd.Flags().BoolVar(&f.print, "print", false, hint.T("only print the certificate, as PEM", "seulement donner le certificat, en PEM").In(a.lang))
+	cmd.MarkFlagsMutuallyExclusive("undo", "print")
+	return cmd
+}
+
+func (a *app) trust(cmd *cobra.Command, f trustFlags) error {
+	store := installer.TrustStore{Runner: host.Exec{}}
+	if !f.print && os.Geteuid() > 0 {
+		return needRoot()
+	}
+	if f.undo {
+		files, err := store.Remove(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if a.json {
+			a.printJSON(map[string]any{"removed": append([]string{}, files...)})
+			return nil
+		}
+		if len(files) == 0 {
+			a.say(hint.T("Nothing was to be undone.", "Il n'y avait rien à défaire."))
+			return nil
+		}
+		a.say(hint.T("The programs of this machine no longer trust the server by %s.", "Les programmes de cette machine ne font plus confiance au serveur par %s.", strings.Join(files, ", ")))
+		return nil
+	}
+	s, err := config.Load(a.settings, a.environ)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(installer.RootCertificate(s.Data))
+	if errors.Is(err, fs.ErrPermission) {
+		return needRoot()
+	}
+	block, _ := pem.Decode(text)
+	if err != nil || block == nil {
+		return hint.New("home-ca-missing",
+			hint.T("There is no certificate of this server in %s yet.", "Il n'y a pas encore de certificat de ce serveur dans %s.", s.Data), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Start Foyer once; where a reverse proxy has the certificate, there is nothing to trust.", "Démarrez Foyer une fois ; là où un mandataire inverse a le certificat, il n'y a rien à faire.")).Because(err)
+	}
+	if f.print {
+		fmt.Fprint(a.out, string(text))
+		return nil
+	}
+	files, err := store.Install(cmd.Context(), text)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(block.Bytes)
+	words, fingerprint := certs.Words(block.Bytes, a.lang), strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
+	if a.json {
+		a.printJSON(map[string]any{"words": words, "fingerprint": fingerprint, "wrote": append([]string{}, files...)})
+		return nil
+	}
+	a.say(hint.T("The programs of this machine trust the server with the fingerprint", "Les programmes de cette machine font confiance au serveur dont l'empreinte est"))
+	fmt.Fprintf(a.out, "  %s\n  %s\n", strings.Join(words, " "), fingerprint)
+	if len(files) == 0 {
+		a.say(hint.T("They did already.", "C'était déjà le cas."))
+	}
+	a.say(hint.T("Firefox notices at its next start. `sudo foyer trust --undo` takes it back.", "Firefox s'en aperçoit à son prochain démarrage. `sudo foyer trust --undo` revient en arrière."))
+	return nil
+}
