@@ -320,12 +320,7 @@ func (m *dashboard) findings() []string {
 		}
 		mark := map[health.Severity]string{health.Info: faint.Render(m.plain("·")), health.Warning: warning.Render("!"), health.Error: bad.Render(m.plain("✗"))}[r.Severity]
 		if r.What != m.st.Sentence {
-			for i, l := range m.wrap(m.say(r.What), 2) {
-				if i == 0 {
-					l = mark + " " + l[2:]
-				}
-				out = append(out, l)
-			}
+			out = append(out, m.marked(mark, m.say(r.What))...)
 		}
 		for _, t := range []hint.Text{r.Did, r.Do} {
 			if !t.IsZero() {

@@ -90,6 +90,13 @@ func (p page) wrap(s string, indent int) []string {
 	return out
 }
 
+// marked is s wrapped, with a mark of one column before its first line.
+func (p page) marked(mark, s string) []string {
+	lines := p.wrap(s, 2)
+	lines[0] = mark + lines[0][1:]
+	return lines
+}
+
 // lay puts a heading, the body and the foot on the screen; of a body that is too
 // long the part from line top is shown. It returns where that part really begins.
 func (p page) lay(head, body, foot []string, top int) (string, int) {

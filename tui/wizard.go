@@ -567,10 +567,7 @@ func (m *wizard) questionView() string {
 		title := m.say(o.Title)
 		if i == m.cursor {
 			at = len(body)
-			for j, l := range m.wrap(title, 2) {
-				if j == 0 {
-					l = "> " + l[2:]
-				}
+			for _, l := range m.marked(">", title) {
 				body = append(body, chosen.Render(l))
 			}
 			if !o.Help.IsZero() {
@@ -649,20 +646,10 @@ func (m *wizard) planView() string {
 func (m *wizard) planLines() []string {
 	var out []string
 	for _, t := range m.plan.Summary {
-		for i, l := range m.wrap(m.say(t), 2) {
-			if i == 0 {
-				l = m.plain("• ") + l[2:]
-			}
-			out = append(out, l)
-		}
+		out = append(out, m.marked(m.plain("•"), m.say(t))...)
 	}
 	for _, n := range m.plan.Notes {
-		for i, l := range m.wrap(m.say(n), 2) {
-			if i == 0 {
-				l = warning.Render("!") + l[1:]
-			}
-			out = append(out, l)
-		}
+		out = append(out, m.marked(warning.Render("!"), m.say(n))...)
 	}
 	if len(m.plan.Changes) == 0 {
 		return out

@@ -18,18 +18,7 @@ func TestLostSSH(t *testing.T) {
 		"ssh", "-tt", "-i", "/root/.ssh/id", "-o", "StrictHostKeyChecking=accept-new", "-o", "SetEnv=LANG=en_GB.UTF-8", "root@127.0.0.1", downloaded,
 	}
 	x := m.terminal(80, 24, nil, ssh...)
-	x.see("Where does this server live")
-	x.press(keyEnter)
-	x.see("> Install <")
-	x.press(keyEnter)
-	x.see("Installing")
-	worker := ""
-	m.wait("the install to begin", 10*time.Second, func() bool {
-		worker, _, _ = m.run("pgrep", "-f", "^"+downloaded+" install --yes")
-		worker = strings.TrimSpace(worker)
-		return worker != ""
-	})
-	m.must("kill", "-STOP", worker)
+	worker := x.stopInTheMiddle()
 	m.must("pkill", "-KILL", "-x", "ssh") // the client; sshd closes its terminal
 	<-x.ended
 	m.wait("the session to be gone", 20*time.Second, func() bool {

@@ -307,24 +307,32 @@ func TestThreeWaysOfAnsweringGiveOneMachine(t *testing.T) {
 	show("the same answers by screens, by lines through a pipe and by file", "the same machine: %d files and folders compared", len(made["file"]))
 }
 
+// stopInTheMiddle goes through the wizard at home and has the process that installs
+// stand still, so that it is in the middle for as long as it takes to look. It
+// returns that process.
+func (x *terminal) stopInTheMiddle() (worker string) {
+	x.m.t.Helper()
+	x.see("Where does this server live")
+	x.press(keyEnter)
+	x.see("> Install <")
+	x.press(keyEnter)
+	x.see("Installing")
+	x.m.wait("the install to begin", 10*time.Second, func() bool {
+		worker, _, _ = x.m.run("pgrep", "-f", "^"+downloaded+" install --yes")
+		worker = strings.TrimSpace(worker)
+		return worker != ""
+	})
+	x.m.must("kill", "-STOP", worker)
+	return worker
+}
+
 // The connection is lost in the middle of the install: it is finished all the
 // same, and who comes back sees it.
 func TestLostTerminal(t *testing.T) {
 	m := newMachine(t).withFoyer()
 	m.boot()
 	x := m.terminal(80, 24, []string{"LANG=en_GB.UTF-8"}, downloaded)
-	x.see("Where does this server live")
-	x.press(keyEnter)
-	x.see("> Install <")
-	x.press(keyEnter)
-	x.see("Installing")
-	worker := ""
-	m.wait("the install to begin", 10*time.Second, func() bool {
-		worker, _, _ = m.run("pgrep", "-f", "^"+downloaded+" install --yes")
-		worker = strings.TrimSpace(worker)
-		return worker != ""
-	})
-	m.must("kill", "-STOP", worker) // so that it is in the middle for as long as it takes to look
+	worker := x.stopInTheMiddle()
 	x.hangUp()
 	<-x.ended
 	if out, _, _ := m.run("foyer", "status"); strings.Contains(out, "All is well") {
