@@ -181,7 +181,9 @@ func TestLinksOfAPoisonedRequest(t *testing.T) {
 // What somebody who is removed has stored stays, or goes, as the owner chose.
 func TestWhatBecomesOfData(t *testing.T) {
 	t.Parallel()
-	s := servertest.Start(t, servertest.Config{})
+	s := servertest.Start(t, servertest.Config{Settings: func(set *config.Settings) {
+		set.Kinto = config.NewKinto(map[string]string{"account_create_principals": "system.Everyone", "multiauth.policies": "account"})
+	}})
 	b := newBrowser(t, s).signIn()
 	for name, want := range map[string]int{"keep": http.StatusOK, "forget": http.StatusForbidden} {
 		b.joins(name)
@@ -200,6 +202,12 @@ func TestWhatBecomesOfData(t *testing.T) {
 		}
 		if got := as(t, s, name, servertest.Password, http.MethodGet, "/v1/buckets/"+name, ""); got != http.StatusUnauthorized {
 			t.Errorf("%s is still let in: %d", name, got)
+		}
+	}
+	// Where anybody may make an account, nobody makes the one that finds what was kept.
+	for name, want := range map[string]int{"keep": http.StatusForbidden, "forget": http.StatusCreated} {
+		if resp, body := get(t, s.Client(), http.MethodPut, s.URL+"/v1/accounts/"+name, `{"data":{"password":"of a stranger"}}`, "Content-Type", "application/json"); resp.StatusCode != want && (want != http.StatusForbidden || resp.StatusCode != http.StatusUnauthorized) {
+			t.Errorf("%s: %s %s", name, resp.Status, body)
 		}
 	}
 }

@@ -173,7 +173,7 @@ func (a *Auth) Join(ctx context.Context, code, name string, secret Secret, devic
 		if err != nil {
 			return err
 		}
-		reserved, err := tx.Meta(metaReserved + name)
+		reserved, err := tx.Meta(kinto.MetaReserved + name)
 		if err != nil {
 			return err
 		}
@@ -189,7 +189,7 @@ func (a *Auth) Join(ctx context.Context, code, name string, secret Secret, devic
 				return err
 			}
 		}
-		if err := tx.SetMeta(metaReserved+name, nil); err != nil {
+		if err := tx.SetMeta(kinto.MetaReserved+name, nil); err != nil {
 			return err
 		}
 		cookie = p.open(name, hash, device)

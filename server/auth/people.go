@@ -100,7 +100,7 @@ func (a *Auth) Remove(ctx context.Context, by *Person, name string) error {
 		if err := keepInvitations(tx, slices.DeleteFunc(all, func(i Invitation) bool { return i.Reset && i.For == name })); err != nil {
 			return err
 		}
-		if err := tx.SetMeta(metaReserved+name, []byte("1")); err != nil {
+		if err := tx.SetMeta(kinto.MetaReserved+name, []byte("1")); err != nil {
 			return err
 		}
 		return tell(tx, Event{Who: name, What: Removed, By: by.Name})
@@ -109,7 +109,7 @@ func (a *Auth) Remove(ctx context.Context, by *Person, name string) error {
 
 // Release frees the name of somebody who was removed, once what they stored is gone.
 func (a *Auth) Release(ctx context.Context, name string) error {
-	return a.store.Write(ctx, nil, func(tx kinto.Tx) error { return tx.SetMeta(metaReserved+name, nil) })
+	return a.store.Write(ctx, nil, func(tx kinto.Tx) error { return tx.SetMeta(kinto.MetaReserved+name, nil) })
 }
 
 // Account is what somebody's own pages show.

@@ -29,10 +29,6 @@ type person struct {
 	Unknown  []byte    `json:"unknown,omitempty"` // digest of the hash of the password nobody knows, of who chose a passkey instead
 }
 
-// metaReserved says that an account of this name is gone and what it stored is
-// not: whoever had the name next would find it.
-const metaReserved = "auth.reserved."
-
 // find reads a person and the hash of their password; nil when there is no such
 // account. An account made through the API has nothing else yet.
 func find(tx kinto.Reader, name string) (p *person, hash string, err error) {

@@ -19,6 +19,10 @@ const MetaOwner = "auth.owner"
 // is somebody else.
 const MetaPerson = "auth.person."
 
+// MetaReserved begins the name of the fact that an account is gone and what it stored
+// is not: whoever had the name next would find it. Only an owner gives it away.
+const MetaReserved = "auth.reserved."
+
 // Errors about accounts.
 var (
 	// ErrAccounts: nobody is told which accounts there are.
@@ -190,6 +194,18 @@ func (s *Service) checkAccount(r *Request, o, old *Object) error {
 		return Invalid("body", name, "A password cannot be set in this way; use a plain PATCH or PUT")
 	}
 	return nil
+}
+
+// checkName refuses a new account whose name is kept for somebody else.
+func (s *Service) checkName(tx Reader, r *Request, id string) error {
+	if s.manages(r.Who, "write") {
+		return nil
+	}
+	kept, err := tx.Meta(MetaReserved + id)
+	if err == nil && kept != nil {
+		return ErrForbidden
+	}
+	return err
 }
 
 // Password is the password that a body gives an account; false when it gives none

@@ -103,6 +103,11 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 		if err := s.checkAccount(r, o, old); err != nil {
 			return nil, err
 		}
+		if old == nil {
+			if err := s.checkName(tx, r, id); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if r.attach != nil {
 		o.Data = r.attach.show(o.Data)
