@@ -56,7 +56,7 @@ func (s *server) openCerts(ctx context.Context, shared certmagic.Storage) (err e
 		return nil
 	}
 	c, dns := s.Settings.Certificates, s.Settings.DNS
-	p := certs.Public{CA: c.CA, Roots: c.CARoots, Email: c.Email, Zone: dns.Zone, Resolvers: dns.Resolvers}
+	p := certs.Public{CA: c.CA, Roots: c.CARoots, Email: c.Email, Zone: dns.Zone, Resolvers: dns.Resolvers, Rehearse: c.Rehearse}
 	for _, l := range s.Listeners {
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok && l.Name == host.HTTP {
 			p.HTTP = tcp.Port

@@ -78,9 +78,10 @@ type Certs struct {
 	primary string           // the name whose certificate answers strangers at home
 	names   []string         // lower case; primary first
 	ips     []netip.Addr
-	ordered []string // public names and addresses whose certificates are ordered
-	public  *public  // nil: none are
-	own     *own     // nil: none was brought
+	ordered []string   // public names and addresses whose certificates are ordered
+	public  *public    // nil: none are
+	stage   *rehearsal // nil: nothing is rehearsed
+	own     *own       // nil: none was brought
 	ownCert atomic.Pointer[tls.Certificate]
 	ownFail atomic.Pointer[Failure]
 
@@ -183,6 +184,10 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 			return nil, err
 		}
 	}
+	// Where certificates are shared, an authority's question may reach another server.
+	if staging := stagingOf(cfg.Public.CA, cfg.Public.Rehearse); c.public != nil && staging != "" && cfg.Shared == nil {
+		c.stage = newRehearsal(ctx, staging, c.public, cfg.Public, newFiles(filepath.Join(cfg.Dir, "rehearsal"), cfg.Log), cfg.Log)
+	}
 	c.cache = certmagic.NewCache(certmagic.CacheOptions{
 		Capacity: 2 * maxAddresses, Logger: zl,
 		GetConfigForCert: func(cert certmagic.Certificate) (*certmagic.Config, error) {
@@ -208,6 +213,9 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 	c.wg.Go(func() { c.prepare(background) })
 	for _, name := range c.ordered {
 		c.wg.Go(func() { c.public.keep(background, name) })
+	}
+	if c.stage != nil {
+		c.wg.Go(func() { c.stage.run(background) })
 	}
 	if c.own != nil {
 		c.wg.Go(func() { c.watchOwn(background) })

@@ -14,7 +14,7 @@ import (
 type Failure struct {
 	// Kind is what went wrong: connection, dns, caa, unauthorized, rate-limited and
 	// refused come from the certificate authority; unreachable, clock, held-back,
-	// dns-missing, dns-provider and settings are found here; own-unreadable, own-mismatch, own-over
+	// dns-missing, dns-provider, rehearsal and settings are found here; own-unreadable, own-mismatch, own-over
 	// and own-foreign are of files the owner brought.
 	Kind   string    `json:"kind"`
 	What   hint.Text `json:"what"`

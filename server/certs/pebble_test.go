@@ -234,7 +234,7 @@ func newAuthority(zone string) (*lab, error) {
 }
 
 // quick is a pace for people who wait.
-var quick = pace{look: 100 * time.Millisecond, soon: 100 * time.Millisecond, waits: []time.Duration{100 * time.Millisecond}}
+var quick = pace{look: 100 * time.Millisecond, soon: 100 * time.Millisecond, waits: []time.Duration{100 * time.Millisecond}, rehearsal: 2 * time.Second}
 
 // start starts certificates for names and answers at the lab's ports with them.
 func (l *lab) start(t *testing.T, dir string, change func(*Config), names ...string) *Certs {

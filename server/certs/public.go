@@ -38,6 +38,7 @@ type Public struct {
 	DNS         dnsprovider.Provider // proves names by DNS records; nil: through our ports
 	Zone        string               // where DNS writes; empty: found out
 	Resolvers   []string             // HOST:PORT that are asked for those records; empty: the system's
+	Rehearse    string               // URL of the directory where renewals are rehearsed; empty: the one of Let's Encrypt for that, for what it issues; "off": nowhere
 	Problem     *hint.Error          // what is wrong with the settings of all this; nil: nothing. Then none is ordered
 }
 
@@ -61,6 +62,8 @@ type public struct {
 	pace    pace
 	trusted *x509.CertPool // nil: the system's
 
+	turns sync.RWMutex // orders may run side by side; a rehearsal, whose questions are for the same names, alone
+
 	mu       sync.Mutex
 	served   map[string]*tls.Certificate
 	failures map[string]*Failure
@@ -72,11 +75,14 @@ type pace struct {
 	look  time.Duration   // between two looks at a certificate that is well
 	soon  time.Duration   // after which what was held back here is tried again
 	waits []time.Duration // after the first, second, … refusal
+	// rehearsal is between two rehearsals of the same.
+	rehearsal time.Duration
 }
 
 var usualPace = pace{
 	look: 10 * time.Minute, soon: time.Minute,
-	waits: []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour},
+	waits:     []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour},
+	rehearsal: 7 * day,
 }
 
 // attemptTime bounds one order, its waiting for DNS included.
@@ -270,6 +276,8 @@ func (o *public) order(ctx context.Context, name string, missing, force bool) er
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	ctx = context.WithValue(ctx, attemptKey{}, end)
+	o.turns.RLock()
+	defer o.turns.RUnlock()
 	cfg := o.configOf(name)
 	var err error
 	if missing {

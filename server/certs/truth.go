@@ -64,7 +64,11 @@ func (c *Certs) watched() []string {
 
 func (c *Certs) failure(name string) *Failure {
 	if slices.Contains(c.ordered, name) {
-		return c.public.failure(name)
+		f := c.public.failure(name)
+		if f == nil && c.stage != nil {
+			f = c.stage.rotten(name)
+		}
+		return f
 	}
 	return c.ownFail.Load()
 }
