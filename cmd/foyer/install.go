@@ -244,6 +244,13 @@ func (a *app) uninstall(ctx context.Context, purge, yes bool) error {
 	if err != nil {
 		return err
 	}
+	if purge { // with its key gone, nobody should go on trusting it; without, `foyer install` finds both again
+		untrusted, err := installer.TrustStore{Runner: host.Exec{}}.Remove(ctx)
+		if err != nil {
+			return err
+		}
+		changed = changed || len(untrusted) > 0
+	}
 	if a.json {
 		a.printJSON(map[string]any{"changed": changed, "purged": purge})
 		return nil

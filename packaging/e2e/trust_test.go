@@ -47,5 +47,10 @@ func TestTrust(t *testing.T) {
 	if after := m.must("sha256sum", bundle); after != before {
 		t.Error("the machine's list is not what it was")
 	}
-	show("foyer trust", "curl of a real Debian refuses foyer.local, accepts it after foyer trust, refuses it after --undo; the list of trusted certificates is then the same to the byte")
+	m.must("foyer", "trust")
+	m.must(downloaded, "uninstall", "--purge", "--yes")
+	if after := m.must("sha256sum", bundle); after != before {
+		t.Error("after a purge the machine trusts a server that is gone")
+	}
+	show("foyer trust", "curl of a real Debian refuses foyer.local, accepts it after foyer trust, refuses it after --undo; after that, and after a purge, the list of trusted certificates is the same to the byte")
 }
