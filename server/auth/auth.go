@@ -6,8 +6,8 @@
 // list of its own. What else is kept of a person (sessions, passkeys, the passwords
 // of apps) is one fact in the store's meta that no API shows, and goes with the
 // account; so are the owner's name, the pending claim, invitations, and the secrets
-// made here. How often wrong passwords were tried is notes, which end by themselves.
-// Used by the doors: api asks Identify for every request, web and server the rest.
+// made here. How often wrong passwords were tried is notes, which end by themselves;
+// what a device was asked for a passkey is kept by who asked, signed. Used by the doors: api asks Identify for every request, web and server the rest.
 //
 // Threat model. Anybody on the network may try names, passwords and codes: an
 // unknown name takes as long as a wrong password and is paused like a known one,
@@ -15,8 +15,8 @@
 // queueing them without end, and what was tried is counted durably: codes before
 // they are compared, passwords before the answer. A pause keeps out nobody whose
 // credentials were right since the server started, no app with a password of its
-// own, no passkey and no session: strangers lock nobody out. Sessions end with the
-// password they were begun with. Who reads the database finds bcrypt hashes, and
+// own, no passkey and no session: at worst strangers have a new device wait for a
+// quarter of an hour. Sessions end with the password they were begun with. Who reads the database finds bcrypt hashes, and
 // SHA-256 of random secrets, no passwords and no codes; with the policy basicauth,
 // though, the secret that turns credentials into ids lies there too. Nothing here
 // logs a name, a password, a code or a header.

@@ -3,7 +3,10 @@ package auth
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -54,8 +57,9 @@ type Passkey struct{ passkey passkey }
 // asked is what a device was asked.
 type asked struct {
 	Session webauthn.SessionData `json:"session"`
-	Name    string               `json:"name"`
-	Handle  []byte               `json:"handle"`
+	Name    string               `json:"name,omitempty"`
+	Handle  []byte               `json:"handle,omitempty"`
+	Until   time.Time            `json:"until"`
 }
 
 // user is somebody, as webauthn wants to know them.
@@ -118,12 +122,11 @@ func (a *Auth) OfferPasskey(ctx context.Context, place Place, name string, has b
 	if options, err = json.Marshal(creation); err != nil {
 		return nil, "", err
 	}
-	state, err = a.ask(ctx, asked{*session, name, u.handle})
+	state, err = a.ask(ctx, asked{Session: *session, Name: name, Handle: u.handle})
 	return options, state, err
 }
 
-// TakePasskey is the passkey that a device made, by its answer. The state is good
-// once.
+// TakePasskey is the passkey that a device made, by its answer.
 func (a *Auth) TakePasskey(ctx context.Context, place Place, state string, answer []byte, label string) (*Passkey, error) {
 	q, err := a.answered(ctx, state)
 	if err != nil {
@@ -214,6 +217,7 @@ func (a *Auth) AskPasskey(ctx context.Context, place Place) (options []byte, sta
 }
 
 // SignInByPasskey begins a session for whose device answered; old is as with SignIn.
+// An answer is good once.
 func (a *Auth) SignInByPasskey(ctx context.Context, place Place, state string, answer []byte, device, old string) (cookie string, err error) {
 	q, err := a.answered(ctx, state)
 	if err != nil {
@@ -261,6 +265,9 @@ func (a *Auth) SignInByPasskey(ctx context.Context, place Place, state string, a
 		}
 	}
 	err = a.change(ctx, name, func(tx kinto.Tx, p *person, hash string) error {
+		if err := q.once(tx); err != nil {
+			return err
+		}
 		i := slices.IndexFunc(p.Passkeys, func(k passkey) bool { return bytes.Equal(k.Credential.ID, c.ID) })
 		if i < 0 {
 			return passkeyRefused() // taken away meanwhile
@@ -281,38 +288,64 @@ func (p *person) credentials(host string) (out []webauthn.Credential) {
 	return out
 }
 
-// ask keeps what a device was asked, until it answers.
+// ask makes the state of a question: what was asked, signed. Strangers may ask as
+// often as they like, so nothing of it is kept here.
 func (a *Auth) ask(ctx context.Context, q asked) (state string, err error) {
+	q.Until = time.Now().Add(passkeyTime)
 	text, err := json.Marshal(q)
 	if err != nil {
 		return "", err
 	}
-	state = rand.Text()
-	err = a.store.Write(ctx, nil, func(tx kinto.Tx) error {
-		return tx.SetNote(passkeyKey(state), text, time.Now().Add(passkeyTime))
-	})
-	return state, err
+	mac, err := a.sign(ctx, text)
+	return base64.RawURLEncoding.EncodeToString(append(mac, text...)), err
 }
 
-// answered is what a device was asked; it is asked once.
+// sign is a MAC that only this server, on whatever node, can make.
+func (a *Auth) sign(ctx context.Context, text []byte) ([]byte, error) {
+	secret, err := a.hmacSecret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte("passkey\x00"))
+	mac.Write(text)
+	return mac.Sum(nil), nil
+}
+
+// answered is what a device was asked, by the state that came back.
 func (a *Auth) answered(ctx context.Context, state string) (q asked, err error) {
-	var text []byte
-	err = a.store.Write(ctx, nil, func(tx kinto.Tx) error {
-		if text, err = tx.Note(passkeyKey(state)); err != nil || text == nil {
-			return err
-		}
-		return tx.SetNote(passkeyKey(state), nil, time.Time{})
-	})
+	raw, err := base64.RawURLEncoding.DecodeString(state)
+	if err != nil || len(raw) < sha256.Size {
+		return q, passkeyRefused().Because(errors.New("the state is none"))
+	}
+	want, err := a.sign(ctx, raw[sha256.Size:])
 	if err != nil {
 		return q, err
 	}
-	if text == nil {
-		return q, passkeyRefused().Because(errors.New("it was not asked for, or took too long"))
+	if !hmac.Equal(want, raw[:sha256.Size]) {
+		return q, passkeyRefused().Because(errors.New("the state is not ours"))
 	}
-	return q, json.Unmarshal(text, &q)
+	if err := json.Unmarshal(raw[sha256.Size:], &q); err != nil {
+		return q, err
+	}
+	if time.Now().After(q.Until) {
+		return q, passkeyRefused().Because(errors.New("it took too long"))
+	}
+	return q, nil
 }
 
-func passkeyKey(state string) string { return "passkey:" + hex.EncodeToString(digest(state)) }
+// once refuses the answer to a question that was answered before.
+func (q *asked) once(tx kinto.Tx) error {
+	key := "passkey:" + q.Session.Challenge
+	before, err := tx.Note(key)
+	if err != nil {
+		return err
+	}
+	if before != nil {
+		return passkeyRefused().Because(errors.New("it was answered before"))
+	}
+	return tx.SetNote(key, []byte("1"), q.Until)
+}
 
 func passkeyRefused() *hint.Error {
 	return hint.New("passkey-refused",

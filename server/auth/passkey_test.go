@@ -210,7 +210,7 @@ func TestPasskeysThatAreRefused(t *testing.T) {
 	}
 	try("the answer to another question", func([]byte) []byte { return d.use(other) })
 
-	// An answer is good once, and for a while.
+	// An answer is good once.
 	options, state, err := h.AskPasskey(ctx, atHome)
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +232,8 @@ func TestPasskeysThatAreRefused(t *testing.T) {
 	if _, err := h.SignInByPasskey(ctx, there, state, moved.use(options), "", ""); code(err) != "passkey-refused" {
 		t.Errorf("by another name: %v", err)
 	}
-	// Nor is a new one taken that was made for elsewhere, or twice.
+	// Nor is a new one taken that was made for elsewhere, for a question we did not
+	// ask, or too late.
 	if _, err := h.offered(&phished, "jeannine"); code(err) != "passkey-refused" {
 		t.Errorf("made for another origin: %v", err)
 	}
@@ -243,8 +244,27 @@ func TestPasskeysThatAreRefused(t *testing.T) {
 	if _, err := h.TakePasskey(ctx, atHome, state, made, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.TakePasskey(ctx, atHome, state, made, ""); code(err) != "passkey-refused" {
-		t.Errorf("taken twice: %v", err)
+	last := state[len(state)-2:]
+	for _, forged := range []string{"", "AAAA", state[:len(state)-2] + map[bool]string{true: "AA", false: "BA"}[last != "AA"], "A" + state[1:] + "A"} {
+		if _, err := h.TakePasskey(ctx, atHome, forged, made, ""); code(err) != "passkey-refused" {
+			t.Errorf("state %q: %v", forged, err)
+		}
+	}
+	q, err := h.answered(ctx, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Until = time.Now().Add(-time.Second)
+	text, err := json.Marshal(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac, err := h.sign(ctx, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.TakePasskey(ctx, atHome, b64(append(mac, text...)), made, ""); code(err) != "passkey-refused" {
+		t.Errorf("too late: %v", err)
 	}
 	if _, err := h.signIn(thief); code(err) != "passkey-refused" {
 		t.Errorf("a passkey that was made and is nobody's: %v", err)

@@ -6,10 +6,11 @@ const found = /^#(?:claim|code)=([A-Za-z0-9-]{1,64})$/.exec(location.hash);
 if (location.hash) history.replaceState(null, "", location.pathname + location.search);
 if (code && found) {
   code.value = found[1].toUpperCase();
-  if (found[1].length > 12) document.getElementById("code-field").hidden = true;
   const next = document.getElementById("name") || document.getElementById("password");
   if (next) next.focus();
 }
+
+if (code && code.value.length > 12 && !code.hasAttribute("aria-invalid")) document.getElementById("code-field").hidden = true;
 
 const show = document.getElementById("show");
 if (show) {
