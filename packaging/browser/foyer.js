@@ -59,7 +59,7 @@ export async function browser(server, options = {}) {
     ],
   });
   const page = context.pages()[0] ?? (await context.newPage());
-  page.setDefaultTimeout(15000);
+  page.setDefaultTimeout(45000);
   return {
     page,
     context,

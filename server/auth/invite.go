@@ -159,11 +159,6 @@ func (a *Auth) Join(ctx context.Context, code, name string, secret Secret, devic
 	if err != nil {
 		return "", err
 	}
-	if old != "" {
-		if err := a.SignOut(ctx, old); err != nil {
-			return "", err
-		}
-	}
 	err = a.store.Write(ctx, nil, func(tx kinto.Tx) error {
 		i, err := spend(tx, code, false)
 		if err != nil {
@@ -201,7 +196,7 @@ func (a *Auth) Join(ctx context.Context, code, name string, secret Secret, devic
 	if err == nil {
 		a.owner.Store(nil)
 	}
-	return cookie, err
+	return cookie, a.leave(ctx, old, err)
 }
 
 // waits is nil when there is an invitation or a reset with this code.
@@ -236,11 +231,6 @@ func (a *Auth) Reset(ctx context.Context, code string, secret Secret, device, ol
 	if err != nil {
 		return "", "", err
 	}
-	if old != "" {
-		if err := a.SignOut(ctx, old); err != nil {
-			return "", "", err
-		}
-	}
 	err = a.store.Write(ctx, nil, func(tx kinto.Tx) error {
 		var by string
 		if name, by, err = take(tx); err != nil {
@@ -263,7 +253,7 @@ func (a *Auth) Reset(ctx context.Context, code string, secret Secret, device, ol
 		}
 		return install(tx, name, hash, p, secret.Passkey)
 	})
-	return name, cookie, err
+	return name, cookie, a.leave(ctx, old, err)
 }
 
 // resetter checks a reset code, and returns what takes it and tells whose it is.

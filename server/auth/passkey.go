@@ -259,11 +259,6 @@ func (a *Auth) SignInByPasskey(ctx context.Context, place Place, state string, a
 	if err != nil {
 		return "", passkeyRefused().Because(err)
 	}
-	if old != "" {
-		if err := a.SignOut(ctx, old); err != nil {
-			return "", err
-		}
-	}
 	err = a.change(ctx, name, func(tx kinto.Tx, p *person, hash string) error {
 		if err := q.once(tx); err != nil {
 			return err
@@ -276,7 +271,7 @@ func (a *Auth) SignInByPasskey(ctx context.Context, place Place, state string, a
 		cookie = p.open(name, hash, device)
 		return tell(tx, Event{Who: name, What: SignedIn, Note: short(device, deviceBytes)})
 	})
-	return cookie, err
+	return cookie, a.leave(ctx, old, err)
 }
 
 func (p *person) credentials(host string) (out []webauthn.Credential) {

@@ -216,10 +216,11 @@ func TestPasskeysThatAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer := d.use(options)
-	if _, err := h.SignInByPasskey(ctx, atHome, state, answer, "", ""); err != nil {
+	cookie, err := h.SignInByPasskey(ctx, atHome, state, answer, "", "")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.SignInByPasskey(ctx, atHome, state, answer, "", ""); code(err) != "passkey-refused" {
+	if _, err := h.SignInByPasskey(ctx, atHome, state, answer, "", cookie); code(err) != "passkey-refused" || h.who(cookie) == "" {
 		t.Errorf("twice: %v", err)
 	}
 	// Elsewhere, by another of our names, it is no passkey.

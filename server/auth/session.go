@@ -146,16 +146,20 @@ func (a *Auth) SignIn(ctx context.Context, name, password, from, device, old str
 
 // begin opens a session and tells of it.
 func (a *Auth) begin(ctx context.Context, name, device, old string, e Event) (cookie string, err error) {
-	if old != "" {
-		if err := a.SignOut(ctx, old); err != nil {
-			return "", err
-		}
-	}
 	err = a.change(ctx, name, func(tx kinto.Tx, p *person, hash string) error {
 		cookie = p.open(name, hash, device)
 		return tell(tx, e)
 	})
-	return cookie, err
+	return cookie, a.leave(ctx, old, err)
+}
+
+// leave ends the session of the cookie that somebody came with, once they have
+// another: err says whether they do, and is returned.
+func (a *Auth) leave(ctx context.Context, old string, err error) error {
+	if err != nil || old == "" {
+		return err
+	}
+	return a.SignOut(ctx, old)
 }
 
 // prove is nil when password is that of the account.

@@ -240,6 +240,27 @@ func TestSigningInMakesANewSession(t *testing.T) {
 	}
 }
 
+// What fails ends no session.
+func TestAFailureSignsNobodyOut(t *testing.T) {
+	t.Parallel()
+	f := newFamily(t)
+	b := f.browser().signIn(jeannine, words)
+	for path, form := range map[string]url.Values{
+		"/signin": fields("name", jeannine, "password", "wrong"), "/join": fields("code", "AAAAAAAAAAAAAAAAAAAAAAAAAA", "name", "eve", "password", "long enough"),
+		"/reset": fields("code", "AAAAAAAAAAAAAAAAAAAAAAAAAA", "password", "long enough"), "/claim": fields("code", "0000-0000", "name", "eve", "password", "long enough"),
+	} {
+		if resp := b.send(path, form); resp.StatusCode < 400 {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+		b.page("/account")
+	}
+	code := b.code(b.send("/people", fields("role", "member")))
+	if resp := b.send("/join", fields("code", code, "name", jeannine, "password", "long enough")); resp.StatusCode != http.StatusConflict {
+		t.Errorf("%s", resp.Status)
+	}
+	b.page("/account")
+}
+
 func TestTheCookieIsForHTTPSAndThisHostAlone(t *testing.T) {
 	t.Parallel()
 	f := newFamily(t)
