@@ -80,6 +80,7 @@ type server struct {
 	front front.Front
 	apart bool // the storage is another machine's: no restart of ours mends it
 	owner web.Claimer
+	auth  *auth.Auth
 	certs *certs.Certs // nil with PlainHTTP, and where a proxy ends TLS
 	kinto *kinto.Service
 	files *attachment.Folder
@@ -115,7 +116,7 @@ func open(ctx context.Context, cfg Config) (_ *server, err error) {
 	if err = takeOffer(ctx, a, cfg.Log); err != nil {
 		return nil, err
 	}
-	s.owner = a
+	s.owner, s.auth = a, a
 	s.probe = &probe{check: func(ctx context.Context) (bool, error) {
 		if err := s.store.Health(ctx); err != nil {
 			return false, err

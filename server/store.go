@@ -74,12 +74,19 @@ func (s *server) openCerts(ctx context.Context, shared certmagic.Storage) (err e
 	s.certs, err = certs.New(ctx, certs.Config{
 		Dir: filepath.Join(s.Settings.Data, "certificates"), Shared: shared,
 		Name: s.Settings.Name, Addresses: s.Settings.Addresses, Log: s.Log,
-		Public: p, CertFile: c.CertFile, KeyFile: c.KeyFile,
+		Public: p, Members: certs.Members{Domain: c.Members, Is: s.isMember}, CertFile: c.CertFile, KeyFile: c.KeyFile,
 	})
 	if err != nil {
 		return fmt.Errorf("cannot open the certificates: %w", err)
 	}
 	return nil
+}
+
+// isMember reports whether somebody has an account of this name. A storage that does
+// not answer knows nobody.
+func (s *server) isMember(ctx context.Context, name string) bool {
+	m, err := s.auth.Member(ctx, name)
+	return err == nil && m != nil
 }
 
 // unreachable tells what to do about a database of another machine.

@@ -136,6 +136,7 @@ type Certificates struct {
 	CARoots  string `toml:"ca_roots"`
 	Email    string `toml:"email"`
 	Rehearse string `toml:"rehearse"`
+	Members  string `toml:"members"`
 	CertFile string `toml:"cert_file"`
 	KeyFile  string `toml:"key_file"`
 }
@@ -299,7 +300,7 @@ func (s *Settings) field(key string) any {
 		"dns.provider": &s.DNS.Provider, "dns.credentials": &s.DNS.Credentials, "dns.zone": &s.DNS.Zone,
 		"proxy.listen": &s.Proxy.Listen, "proxy.trusted": &s.Proxy.Trusted, "proxy.protocol": &s.Proxy.Protocol, "limits.body": &s.Limits.Body, "limits.header": &s.Limits.Header,
 		"limits.header_seconds": &s.Limits.HeaderSeconds, "limits.body_seconds": &s.Limits.BodySeconds,
-		"certificates.ca": &s.Certificates.CA, "certificates.ca_roots": &s.Certificates.CARoots, "certificates.email": &s.Certificates.Email, "certificates.rehearse": &s.Certificates.Rehearse,
+		"certificates.ca": &s.Certificates.CA, "certificates.ca_roots": &s.Certificates.CARoots, "certificates.email": &s.Certificates.Email, "certificates.rehearse": &s.Certificates.Rehearse, "certificates.members": &s.Certificates.Members,
 		"certificates.cert_file": &s.Certificates.CertFile, "certificates.key_file": &s.Certificates.KeyFile,
 		"dns.resolvers": &s.DNS.Resolvers, "reach.peer": &s.Reach.Peer, "reach.answer": &s.Reach.Answer,
 		"limits.idle_seconds": &s.Limits.IdleSeconds, "limits.connections": &s.Limits.Connections,
@@ -407,6 +408,12 @@ var Keys = []Key{
 	{"certificates.rehearse", "", hint.T("Directory URL of an authority at which renewals are rehearsed each week. Empty: the one Let's Encrypt has for that, for its certificates; off: nowhere.", "URL du répertoire d'une autorité auprès de laquelle les renouvellements sont répétés chaque semaine. Vide : celle que Let's Encrypt a pour cela, pour ses certificats ; off : nulle part."), func(s *Settings) error {
 		if ca := s.Certificates.Rehearse; ca != "" && ca != "off" && !strings.HasPrefix(ca, "https://") {
 			return Allowed(hint.T("https://…, off, or empty", "https://…, off, ou vide"))
+		}
+		return nil
+	}},
+	{"certificates.members", "", hint.T("Domain below which each member has a name, e.g. community.example: jeannine.community.example. Its certificate is ordered when first asked for. Empty: none.", "Domaine sous lequel chaque membre a un nom, p. ex. communaute.example : jeannine.communaute.example. Son certificat est demandé au premier besoin. Vide : aucun."), func(s *Settings) error {
+		if d := s.Certificates.Members; d != "" && (!hostRE.MatchString(d) || !strings.Contains(d, ".")) {
+			return Allowed(hint.T("a domain like community.example, or empty", "un domaine comme communaute.example, ou vide"))
 		}
 		return nil
 	}},

@@ -21,7 +21,7 @@
 // critical name constraints (RFC 5280 §4.2.1.10) that permit this server's own
 // names and private addresses only, and the root's key was never written. A
 // visitor can make the server issue for addresses of this machine only, and for
-// a bounded number of them. The words of a fingerprint help a person to see that
+// a bounded number of them; and order, within a weekly budget, for members' names. The words of a fingerprint help a person to see that
 // they are at the right machine; 32 bits do not stop who can rewrite their
 // network traffic, which the whole fingerprint, as the device shows it, does.
 //
@@ -65,6 +65,7 @@ type Config struct {
 	Name      string   // the server is NAME.local and NAME.home.arpa
 	Addresses []string // further names and addresses it is called by
 	Public    Public   // where certificates of public names come from
+	Members   Members  // who has a name below a domain of the server's
 	CertFile  string   // a certificate the owner brought, and its key; empty: none
 	KeyFile   string
 	Log       *slog.Logger // never sees a key
@@ -80,6 +81,7 @@ type Certs struct {
 	ips     []netip.Addr
 	ordered []string   // public names and addresses whose certificates are ordered
 	public  *public    // nil: none are
+	members *members   // nil: members have no names
 	stage   *rehearsal // nil: nothing is rehearsed
 	own     *own       // nil: none was brought
 	ownCert atomic.Pointer[tls.Certificate]
@@ -179,7 +181,7 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 			c.ordered = slices.DeleteFunc(c.ordered, func(name string) bool { return cert.Leaf.VerifyHostname(name) == nil })
 		}
 	}
-	if len(c.ordered) > 0 {
+	if len(c.ordered) > 0 || cfg.Members.Domain != "" && cfg.Public.CA != "off" {
 		if c.public, err = newPublic(ctx, cfg.Public, c.ordered, c.storage, cfg.Log, t.pace); err != nil {
 			return nil, err
 		}
@@ -211,8 +213,11 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 	var background context.Context
 	background, c.cancel = context.WithCancel(context.Background())
 	c.wg.Go(func() { c.prepare(background) })
+	if c.public != nil && cfg.Members.Domain != "" {
+		c.members = newMembers(background, cfg.Members, c.public, &c.wg, cfg.Log)
+	}
 	for _, name := range c.ordered {
-		c.wg.Go(func() { c.public.keep(background, name) })
+		c.wg.Go(func() { c.public.keep(background, name, func() bool { return true }) })
 	}
 	if c.stage != nil {
 		c.wg.Go(func() { c.stage.run(background) })
@@ -326,6 +331,11 @@ func (c *Certs) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := strings.ToLower(h.ServerName)
 	if cert := c.brought(name, &h); cert != nil {
 		return cert, nil
+	}
+	if c.members != nil {
+		if cert := c.members.find(ctx, name); cert != nil {
+			return cert, nil
+		}
 	}
 	switch known := slices.Contains(c.names, name) && c.ca.covers([]string{name}) == nil; {
 	case known:

@@ -183,11 +183,12 @@ func (o *public) configOf(name string) *certmagic.Config {
 	return o.config
 }
 
-// keep looks after the certificate of one name until ctx ends.
-func (o *public) keep(ctx context.Context, name string) {
+// keep looks after the certificate of one name until ctx ends, or goOn, which is
+// asked after each look, says no.
+func (o *public) keep(ctx context.Context, name string, goOn func() bool) {
 	for refused := 0; ; {
 		err := o.attend(ctx, name, false)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || !goOn() {
 			return
 		}
 		wait := o.pace.look
