@@ -118,7 +118,7 @@ func settle(v Values) error {
 
 // publicName tells what is wrong with a name that people everywhere are to find.
 func publicName(text string) hint.Text {
-	for _, name := range strings.Fields(strings.ReplaceAll(text, ",", " ")) {
+	for name := range strings.FieldsSeq(strings.ReplaceAll(text, ",", " ")) {
 		if _, err := netip.ParseAddr(name); err == nil {
 			continue
 		}

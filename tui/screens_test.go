@@ -193,13 +193,13 @@ func TestScreens(t *testing.T) {
 				if w, h := lipgloss.Width(view), lipgloss.Height(view); w > size[0] || h > size[1] {
 					t.Errorf("%s is %d×%d", name, w, h)
 				}
-				text := ""
+				var text strings.Builder
 				for line := range strings.Lines(ansi.Strip(view)) {
-					text += strings.TrimRight(line, " \n") + "\n"
+					text.WriteString(strings.TrimRight(line, " \n") + "\n")
 				}
 				path := filepath.Join("testdata", name+".txt")
 				if *update {
-					if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+					if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -207,11 +207,11 @@ func TestScreens(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(string(want), text); diff != "" {
+				if diff := cmp.Diff(string(want), text.String()); diff != "" {
 					t.Errorf("%s has changed; `go test ./tui -update` if that is wanted\n%s", name, diff)
 				}
 				if l == hint.EN && size[0] == 80 {
-					fmt.Fprintf(&doc, "\n## %s\n\n```\n%s\n```\n", s.name, strings.TrimRight(text, "\n"))
+					fmt.Fprintf(&doc, "\n## %s\n\n```\n%s\n```\n", s.name, strings.TrimRight(text.String(), "\n"))
 				}
 			}
 		}

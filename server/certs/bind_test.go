@@ -33,10 +33,11 @@ func bind(t *testing.T, zones map[string]string) string {
 	}
 	server := free.Addr().String()
 	_, port, _ := net.SplitHostPort(server)
-	conf := `options { directory "` + dir + `"; pid-file none; session-keyfile none; recursion yes; dnssec-validation no; listen-on port ` + port + ` { 127.0.0.1; }; listen-on-v6 { none; }; };
+	var conf strings.Builder
+	conf.WriteString(`options { directory "` + dir + `"; pid-file none; session-keyfile none; recursion yes; dnssec-validation no; listen-on port ` + port + ` { 127.0.0.1; }; listen-on-v6 { none; }; };
 controls { };
 key "` + zoneKey + `" { algorithm hmac-sha256; secret "` + zoneSecret + `"; };
-`
+`)
 	for zone, lines := range zones {
 		file := filepath.Join(dir, zone)
 		text := "$TTL 1\n@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\nns A 127.0.0.1\n" + lines
@@ -47,10 +48,10 @@ key "` + zoneKey + `" { algorithm hmac-sha256; secret "` + zoneSecret + `"; };
 		if !strings.Contains(lines, "; ours") {
 			update = "allow-update { none; };"
 		}
-		conf += `zone "` + zone + `" { type master; file "` + file + `"; ` + update + " };\n"
+		conf.WriteString(`zone "` + zone + `" { type master; file "` + file + `"; ` + update + " };\n")
 	}
 	file := filepath.Join(dir, "named.conf")
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(conf.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	log := &logged{}
