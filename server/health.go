@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/certs"
 )
 
@@ -26,6 +28,7 @@ type Health struct {
 	OK                 bool                   `json:"ok"`
 	Version            string                 `json:"version"`
 	Claimed            bool                   `json:"claimed"`
+	People             int                    `json:"people"`   // who have an account, as counted within the last minute; at most countMost
 	Requests           uint64                 `json:"requests"` // begun since this process was started
 	Storage            string                 `json:"storage"`  // what is wrong with it; empty: nothing
 	Fingerprint        string                 `json:"fingerprint"`
@@ -42,6 +45,7 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	h := Health{Version: s.Version, Words: map[hint.Lang][]string{}, Names: []string{}}
 	claimed, err := s.probe.look(ctx)
 	h.Requests = s.requests.Load()
+	h.People = int(s.count.people.Load())
 	h.OK, h.Claimed = err == nil || s.apart, claimed
 	if err != nil {
 		h.Storage = err.Error()
@@ -63,6 +67,30 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusServiceUnavailable
 	}
 	send(w, status, h)
+}
+
+// countMost is where counting people ends, and countEvery how often they are counted.
+const (
+	countMost  = 1000
+	countEvery = time.Minute
+)
+
+// count counts people, now and then. It is brought up to date by one look of the
+// probe at a time.
+type count struct {
+	people atomic.Int64
+	at     time.Time
+}
+
+// look counts who has an account, if it is time.
+func (c *count) look(ctx context.Context, a *auth.Auth) {
+	if !c.at.IsZero() && time.Since(c.at) < countEvery {
+		return
+	}
+	if all, _, err := a.People(ctx, "", countMost); err == nil { // else: as it was
+		c.people.Store(int64(len(all)))
+		c.at = time.Now()
+	}
 }
 
 // probe looks whether the storage answers. A disk that hangs cannot be

@@ -87,6 +87,7 @@ type server struct {
 	api   http.Handler
 	site  *web.Site
 	probe *probe
+	count count
 	dial  *dial.Room
 	port  int // of HTTPS, as clients know it
 
@@ -121,7 +122,11 @@ func open(ctx context.Context, cfg Config) (_ *server, err error) {
 		if err := s.store.Health(ctx); err != nil {
 			return false, err
 		}
-		return s.owner.Claimed(ctx)
+		claimed, err := s.owner.Claimed(ctx)
+		if err == nil && claimed {
+			s.count.look(ctx, a)
+		}
+		return claimed, err
 	}}
 	s.dial = dial.New(dial.Config{Answer: set.Reach.Answer != "off", Private: set.Reach.Answer == "home"})
 	s.kinto = kinto.New(db, set.Kinto)

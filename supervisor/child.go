@@ -44,6 +44,7 @@ type facts struct {
 	OK                 bool                `json:"ok"`
 	Version            string              `json:"version"`
 	Claimed            bool                `json:"claimed"`
+	People             int                 `json:"people"`
 	Requests           uint64              `json:"requests"`
 	Storage            string              `json:"storage"`
 	Fingerprint        string              `json:"fingerprint"`

@@ -251,7 +251,7 @@ func (s *Supervisor) Status(ctx context.Context) control.Status {
 	lately, samples := s.course.told()
 	s.mu.Unlock()
 	st := control.Status{
-		Version: s.cfg.Version, Started: s.started, Addresses: s.cfg.Addresses(), Claimed: f.Claimed,
+		Version: s.cfg.Version, Started: s.started, Addresses: s.cfg.Addresses(), Claimed: f.Claimed, People: f.People,
 		Light: control.Green, Sentence: hint.T("All is well.", "Tout va bien."),
 		Server:      control.Server{State: string(c.state), PID: c.pid, Restarts: c.restarts, Since: c.since, LastEnd: c.lastEnd},
 		Certificate: control.Certificate{Expires: f.CertificateExpires, Fingerprint: f.Fingerprint, Words: f.Words},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -358,6 +359,9 @@ func (m *dashboard) facts() []string {
 		server = hint.T("%s, started anew %d times", "%s, relancé %d fois", server, s.Server.Restarts)
 	}
 	row(m.say(hint.T("Server", "Serveur")), m.say(server))
+	if s.People > 0 {
+		row(m.say(hint.T("People", "Personnes")), strconv.Itoa(s.People))
+	}
 	for _, r := range s.Checks {
 		if r.Severity == health.OK && !r.What.IsZero() && r.Code != "server" {
 			row(m.say(r.Title), m.tick()+" "+m.say(r.What))

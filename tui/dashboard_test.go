@@ -21,7 +21,7 @@ var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.Local)
 
 func wellStatus() control.Status {
 	st := control.Status{
-		Version: "1.0.0", Light: control.Green, Sentence: hint.T("All is well.", "Tout va bien."), Claimed: true,
+		Version: "1.0.0", Light: control.Green, Sentence: hint.T("All is well.", "Tout va bien."), Claimed: true, People: 3,
 		Addresses: []string{"https://foyer.local/", "https://192.168.1.20/"},
 		Server:    control.Server{State: "healthy", PID: 7, Since: noon.Add(-3 * time.Hour), Restarts: 1},
 		Data:      control.Data{Path: "/var/lib/foyer", Free: 20 << 30, Total: 32 << 30},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,6 +44,9 @@ func (a *app) status(ctx context.Context) error {
 		owner = hint.T("not yet: `sudo foyer claim` gives a code", "pas encore : `sudo foyer claim` donne un code")
 	}
 	row(hint.T("Owner", "Propriétaire"), owner.In(a.lang))
+	if s.People > 0 {
+		row(hint.T("People", "Personnes"), strconv.Itoa(s.People))
+	}
 	row(hint.T("Server", "Serveur"), hint.T("%s for %s, restarted %d times", "%s depuis %s, relancé %d fois", s.Server.Word(), health.Age(time.Since(s.Server.Since)), s.Server.Restarts).In(a.lang))
 	row(hint.T("Trust", "Confiance"), strings.Join(s.Certificate.Words[string(a.lang)], " "))
 	row(hint.Text{}, s.Certificate.Fingerprint)

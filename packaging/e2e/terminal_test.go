@@ -363,6 +363,7 @@ func TestDashboardOnATerminal(t *testing.T) {
 	x := m.terminal(80, 24, []string{"LANG=en_GB.UTF-8"}, "foyer")
 	x.see("All is well")
 	x.see(`Disk space +✓ .*free`)
+	x.see(`People +1`)
 
 	// Live figures.
 	quiet := x.see(`Requests/min +(\d+)`)

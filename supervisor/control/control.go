@@ -39,6 +39,7 @@ type Status struct {
 	Started   time.Time `json:"started"`  // when the supervisor was started
 	Addresses []string  `json:"addresses"`
 	Claimed   bool      `json:"claimed"`
+	People    int       `json:"people"` // who have an account; counted once a minute, up to 1000
 
 	Server      Server      `json:"server"`
 	Certificate Certificate `json:"certificate"`
