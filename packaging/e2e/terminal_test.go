@@ -404,7 +404,13 @@ func TestDashboardOnATerminal(t *testing.T) {
 	m.must("systemctl", "stop", "foyer.service")
 	x.see("not running")
 	toldStop := time.Since(stopped)
-	m.must("systemctl", "start", "foyer.service")
+	if out, complaint, code := m.run("systemctl", "start", "foyer.service"); code != 0 {
+		// The control groups of a machine in a container fail now and then, which is none of Foyer's.
+		if status := m.must("systemctl", "show", "-P", "ExecMainStatus", "foyer.service"); status != "219" {
+			t.Fatalf("start: %d\n%s%s%s", code, out, complaint, m.journal())
+		}
+		m.must("systemctl", "start", "foyer.service")
+	}
 	x.see("All is well")
 	x.press("q")
 	x.end()
