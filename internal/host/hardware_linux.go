@@ -49,23 +49,60 @@ func holding(ms []mount, path string) (mount, bool) {
 	return found, ok
 }
 
-func storageOf(root, path string) Storage {
+func storageOf(root, path string) Storage { return storageAt(root, path, sizeOf) }
+
+func storageAt(root, path string, sizeOf func(path string) (size, bool)) Storage {
 	path = strings.TrimPrefix(Existing(filepath.Join(root, path)), strings.TrimSuffix(root, "/"))
 	ms := mounts(root)
 	m, ok := holding(ms, path)
 	if !ok {
 		return Storage{}
 	}
-	if m.kind == "overlay" { // its upper folder takes what is written
-		for o := range strings.SplitSeq(m.options, ",") {
-			if upper, found := strings.CutPrefix(o, "upperdir="); found {
-				if under, ok := holding(ms, upper); ok && under.at != "/" {
-					m = under
-				}
-			}
+	if m.kind == "overlay" {
+		if upper, ok := upperOf(ms, m, path, sizeOf); ok {
+			m = upper
 		}
 	}
 	return Storage{Card: card(root, m), Volatile: m.kind == "tmpfs" || m.kind == "ramfs"}
+}
+
+// upperOf is the mount that takes what is written to path on an overlay: the one
+// its upper folder is on. The name of that folder is one in the mount namespace the
+// overlay was made in, which need not be ours: in a container the same name leads
+// to something else, or nowhere. So the name alone proves nothing: both must be of
+// one size, too, as an overlay answers statfs(2) with its upper file system
+// (ovl_statfs in the kernel's fs/overlayfs/super.c). Without that proof there is
+// none: ok is false.
+func upperOf(ms []mount, overlay mount, path string, sizeOf func(path string) (size, bool)) (upper mount, ok bool) {
+	for o := range strings.SplitSeq(overlay.options, ",") {
+		dir, found := strings.CutPrefix(o, "upperdir=")
+		if !found {
+			continue
+		}
+		upper, ok = holding(ms, dir)
+		if !ok || upper.at == overlay.at {
+			return mount{}, false
+		}
+		ours, ok1 := sizeOf(path)
+		its, ok2 := sizeOf(upper.at)
+		return upper, ok1 && ok2 && ours == its
+	}
+	return mount{}, false
+}
+
+// size is how large a file system is in all, used or not.
+type size struct {
+	block         int64 // bytes
+	blocks, files uint64
+}
+
+// sizeOf asks the file system that holds path; it blocks while that one does.
+func sizeOf(path string) (size, bool) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(path, &s); err != nil {
+		return size{}, false
+	}
+	return size{int64(s.Bsize), s.Blocks, s.Files}, true
 }
 
 // card reports whether a mount is of a memory card: SD cards are "mmcblk" devices of

@@ -23,6 +23,7 @@ func machine(t *testing.T, files map[string]string) string {
 }
 
 func TestStorage(t *testing.T) {
+	t.Attr("shows", "mend")
 	const (
 		sd      = "21 1 179:2 / / rw,relatime shared:1 - ext4 /dev/mmcblk0p2 rw\n"
 		emmc    = "21 1 179:2 / / rw,relatime - ext4 /dev/mmcblk1p2 rw\n"
@@ -32,28 +33,37 @@ func TestStorage(t *testing.T) {
 		overlay = "21 1 0:25 / / rw - overlay overlayroot rw,lowerdir=/media/root-ro,upperdir=/media/root-rw/overlay,workdir=/media/root-rw/work\n" +
 			"22 21 0:24 / /media/root-rw rw - tmpfs tmpfs-root rw\n"
 		box = "21 1 0:25 / / rw - overlay overlay rw,lowerdir=/x,upperdir=/somewhere/else,workdir=/w\n"
+		// The upper folder of this one is below the /tmp of whoever made the container.
+		tmp = "21 1 0:25 / / rw - overlay overlay rw,lowerdir=/tmp/tree,upperdir=/tmp/machine/upper,workdir=/tmp/machine/work\n" +
+			"22 21 0:30 / /tmp rw - tmpfs tmpfs rw\n"
 	)
+	disk, ramDisk := size{4096, 1 << 20, 1 << 18}, size{4096, 1 << 10, 1 << 9}
 	for _, c := range []struct {
 		name, table, path string
+		sizes             map[string]size
 		want              Storage
 	}{
-		{"a card", sd, "/var/lib/foyer", Storage{Card: true}},
-		{"built-in memory", emmc, "/var/lib/foyer", Storage{}},
-		{"a disk beside a card", sd + usb, "/mnt/usb disk/foyer", Storage{}},
-		{"a name that only begins alike", sd + usb, "/mnt/usb disks", Storage{Card: true}},
-		{"an SSD", ssd, "/var/lib/foyer", Storage{}},
-		{"memory", ssd + ram, "/var/lib/foyer", Storage{Volatile: true}},
-		{"memory beside it", ssd + ram, "/var/library", Storage{}},
-		{"a read-only system with changes in memory", overlay, "/var/lib/foyer", Storage{Volatile: true}},
-		{"a container", box, "/var/lib/foyer", Storage{}},
-		{"nothing known", "", "/", Storage{}},
+		{"a card", sd, "/var/lib/foyer", nil, Storage{Card: true}},
+		{"built-in memory", emmc, "/var/lib/foyer", nil, Storage{}},
+		{"a disk beside a card", sd + usb, "/mnt/usb disk/foyer", nil, Storage{}},
+		{"a name that only begins alike", sd + usb, "/mnt/usb disks", nil, Storage{Card: true}},
+		{"an SSD", ssd, "/var/lib/foyer", nil, Storage{}},
+		{"memory", ssd + ram, "/var/lib/foyer", nil, Storage{Volatile: true}},
+		{"memory beside it", ssd + ram, "/var/library", nil, Storage{}},
+		{"a read-only system with changes in memory", overlay, "/var/lib/foyer", map[string]size{"/var/lib": ramDisk, "/media/root-rw": ramDisk}, Storage{Volatile: true}},
+		{"a container", box, "/var/lib/foyer", map[string]size{"/var/lib": disk, "/": disk}, Storage{}},
+		{"a container whose upper folder has a name that is memory here", tmp, "/var/lib/foyer", map[string]size{"/var/lib": disk, "/tmp": ramDisk}, Storage{}},
+		{"the same, and nothing can be asked", tmp, "/var/lib/foyer", nil, Storage{}},
+		{"memory in such a container", tmp, "/tmp/foyer", map[string]size{"/tmp": ramDisk}, Storage{Volatile: true}},
+		{"nothing known", "", "/", nil, Storage{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			root := machine(t, map[string]string{
 				"proc/self/mountinfo": c.table, "sys/block/mmcblk0/device/type": "SD\n", "sys/block/mmcblk1/device/type": "MMC\n",
 				"mnt/usb disk/lost+found/x": "", "var/lib/x": "",
 			})
-			if got := storageOf(root, c.path); got != c.want {
+			sizeOf := func(path string) (size, bool) { s, ok := c.sizes[path]; return s, ok }
+			if got := storageAt(root, c.path, sizeOf); got != c.want {
 				t.Errorf("%+v, want %+v", got, c.want)
 			}
 		})

@@ -28,7 +28,7 @@ func hop(ctx context.Context, to netip.Addr, ttl int) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	defer unix.Close(fd)
+	defer unix.Close(fd) //nolint:errcheck // a socket that is done with
 	if unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1) != nil || unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TTL, ttl) != nil {
 		return netip.Addr{}
 	}

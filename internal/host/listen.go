@@ -65,7 +65,7 @@ func Inherited(name func(net.Addr) string) ([]Listener, error) {
 
 func fromFD(fd int) (net.Listener, error) {
 	f := os.NewFile(uintptr(fd), "listener")
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // the listener has a descriptor of its own
 	l, err := net.FileListener(f)
 	if err != nil {
 		return nil, fmt.Errorf("cannot take over listener %d: %w", fd, err)
@@ -95,7 +95,7 @@ func Listen(name, network, address string) (Listener, error) {
 			c.Close()
 			return Listener{}, fmt.Errorf("cannot listen on %s: somebody answers there", address)
 		}
-		os.Remove(address)
+		os.Remove(address) //nolint:errcheck // where that did not work, listening fails
 	}
 	l, err := net.Listen(network, address)
 	if err != nil {
@@ -137,7 +137,7 @@ func Pass(cmd *exec.Cmd, ls []Listener) (done func(), err error) {
 	cmd.Env = append(cmd.Env, passEnv+"="+value)
 	return func() {
 		for _, f := range files {
-			f.Close()
+			f.Close() //nolint:errcheck // the process that is started has its own
 		}
 	}, nil
 }
