@@ -30,7 +30,7 @@ type Dashboard struct {
 func (d *Dashboard) Run(ctx context.Context) error {
 	m := newDashboard(d)
 	m.cmds(ctx)
-	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(d.In), tea.WithOutput(d.Out), tea.WithEnvironment(d.Environ))
+	p := d.program(ctx, m)
 	if _, err := p.Run(); err != nil && !errors.Is(err, tea.ErrInterrupted) {
 		return fmt.Errorf("cannot use the terminal: %w", err)
 	}

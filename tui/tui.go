@@ -14,10 +14,14 @@
 package tui
 
 import (
+	"context"
+	"errors"
 	"io"
 	"strings"
 
+	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/term"
 
 	"github.com/foyer-server/foyer/internal/hint"
 )
@@ -29,6 +33,49 @@ type Term struct {
 	Environ []string
 	Lang    hint.Lang
 	UTF8    bool // it shows more than ASCII
+}
+
+// program is Bubble Tea on this terminal. It quits when the terminal is closed. The
+// kernel then sends SIGHUP, but a process started with nohup ignores that; after it
+// every read returns io.EOF, and Bubble Tea would wait for keys forever.
+func (t Term) program(ctx context.Context, m tea.Model) *tea.Program {
+	in := &input{Reader: t.In}
+	var r io.Reader = in
+	if f, ok := t.In.(terminalFile); ok {
+		r = inputFile{terminalFile: f, in: in}
+	}
+	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(r), tea.WithOutput(t.Out), tea.WithEnvironment(t.Environ))
+	in.ended = p.Quit
+	return p
+}
+
+// input calls ended at its end. Other errors of a read are Bubble Tea's.
+type input struct {
+	io.Reader
+	ended func()
+}
+
+func (i *input) Read(b []byte) (int, error) {
+	n, err := i.Reader.Read(b)
+	if errors.Is(err, io.EOF) {
+		i.ended()
+	}
+	return n, err
+}
+
+// inputFile is an input that is still a terminal to Bubble Tea, which makes it raw
+// and waits for it by its file descriptor.
+type inputFile struct {
+	terminalFile
+	in *input
+}
+
+func (f inputFile) Read(b []byte) (int, error) { return f.in.Read(b) }
+
+// terminalFile is what Bubble Tea and its cancelable reader ask of a file.
+type terminalFile interface {
+	term.File
+	Name() string
 }
 
 var (

@@ -78,7 +78,7 @@ var (
 // went away while it installs.
 func (w *Wizard) Screens(ctx context.Context) (Outcome, error) {
 	m := newWizard(w)
-	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(w.In), tea.WithOutput(w.Out), tea.WithEnvironment(w.Environ))
+	p := w.program(ctx, m)
 	m.cmds(ctx, p.Send)
 	end, err := p.Run()
 	last, _ := end.(*wizard)
