@@ -20,18 +20,33 @@ import (
 // cluster is a PostgreSQL of its own, from Debian's packages, durable as it comes.
 type cluster struct {
 	bin, dir string
+	socket   string // its folder; short and without spaces, wherever dir is
 	as       *syscall.Credential
 }
 
-// startCluster starts one that listens on a socket in its folder alone. PostgreSQL
-// does not run as root: then it is nobody's.
-func startCluster(dir string) (*cluster, error) {
+// startCluster starts one that listens on a socket alone. PostgreSQL does not run as
+// root: then it is nobody's, and its data are in /var/tmp, which is on a disk
+// everywhere, as nobody may not be let into dir.
+func startCluster(dir string) (c *cluster, err error) {
 	bins, err := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if err != nil || len(bins) == 0 {
 		return nil, errors.New("PostgreSQL is not installed: apt-get install postgresql")
 	}
-	c := &cluster{bin: bins[len(bins)-1], dir: dir}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	c = &cluster{bin: bins[len(bins)-1], dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(c.dir), os.RemoveAll(c.socket))
+		}
+	}()
+	if os.Geteuid() == 0 {
+		c.dir, err = os.MkdirTemp("/var/tmp", "foyer-bench-")
+	} else {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.socket, err = os.MkdirTemp("", "pg"); err != nil {
 		return nil, err
 	}
 	if os.Geteuid() == 0 {
@@ -42,15 +57,15 @@ func startCluster(dir string) (*cluster, error) {
 		uid, _ := strconv.Atoi(nobody.Uid)
 		gid, _ := strconv.Atoi(nobody.Gid)
 		c.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-		if err := os.Chown(dir, uid, gid); err != nil {
+		if err := errors.Join(os.Chown(c.dir, uid, gid), os.Chown(c.socket, uid, gid)); err != nil {
 			return nil, err
 		}
 	}
-	data := filepath.Join(dir, "data")
+	data := filepath.Join(c.dir, "data")
 	if err := c.run("initdb", "-D", data, "-A", "trust", "-U", "foyer", "-E", "UTF8", "--no-locale"); err != nil {
 		return nil, err
 	}
-	return c, c.run("pg_ctl", "-D", data, "-l", filepath.Join(dir, "log"), "-o", fmt.Sprintf("-k %s -c listen_addresses='' -c shared_buffers=256MB -c max_wal_size=4GB", dir), "-w", "start")
+	return c, c.run("pg_ctl", "-D", data, "-l", filepath.Join(c.dir, "log"), "-o", fmt.Sprintf("-k %s -c listen_addresses='' -c shared_buffers=256MB -c max_wal_size=4GB", c.socket), "-w", "start")
 }
 
 func (c *cluster) run(name string, args ...string) error {
@@ -64,10 +79,10 @@ func (c *cluster) run(name string, args ...string) error {
 }
 
 func (c *cluster) stop() error {
-	return c.run("pg_ctl", "-D", filepath.Join(c.dir, "data"), "-m", "fast", "-w", "stop")
+	return errors.Join(c.run("pg_ctl", "-D", filepath.Join(c.dir, "data"), "-m", "fast", "-w", "stop"), os.RemoveAll(c.dir), os.RemoveAll(c.socket))
 }
 
-func (c *cluster) dsn() string { return fmt.Sprintf("host=%s user=foyer dbname=postgres", c.dir) }
+func (c *cluster) dsn() string { return fmt.Sprintf("host=%s user=foyer dbname=postgres", c.socket) }
 
 // postgresql measures the storage of servers that outgrew one machine.
 func (b *bench) postgresql() (err error) {

@@ -8,8 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
+import { fileURLToPath } from "node:url";
 
-const binary = new URL("../../build/foyer", import.meta.url).pathname;
+const binary = fileURLToPath(new URL("../../build/foyer", import.meta.url));
 
 // start returns a server nobody has claimed: { url, port, code, ca, reset, stop }.
 export async function start() {

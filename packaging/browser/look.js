@@ -2,8 +2,9 @@
 // light and in the dark; and asks axe-core whether everybody can use them.
 import { mkdirSync } from "node:fs";
 import axe from "axe-core";
+import { fileURLToPath } from "node:url";
 
-const folder = new URL("../../.cache/screenshots/", import.meta.url).pathname;
+const folder = fileURLToPath(new URL("../../.cache/screenshots/", import.meta.url));
 mkdirSync(folder, { recursive: true });
 
 export const seen = { pages: new Set(), pictures: 0, checks: 0 };

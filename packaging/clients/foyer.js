@@ -3,8 +3,9 @@ import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 
-const binary = new URL("../../build/foyer", import.meta.url).pathname;
+const binary = fileURLToPath(new URL("../../build/foyer", import.meta.url));
 const password = "correct horse battery";
 
 export const basic = (name, word) => "Basic " + Buffer.from(`${name}:${word}`).toString("base64");
