@@ -34,6 +34,7 @@ import (
 // everybody trusts is read once by a process: so the test runs itself, in one to
 // which everybody trusts an authority of the test's.
 func TestStrictAfterAWeek(t *testing.T) {
+	t.Attr("shows", "certificates")
 	const inner = "FOYER_TEST_STRICT"
 	if dir := os.Getenv(inner); dir != "" {
 		strictInside(t, dir)

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // refused runs an install that must be refused: with this exit code, this hint
@@ -188,10 +187,49 @@ func TestHungSupervisor(t *testing.T) {
 	m.install()
 	first := m.hostPID(false)
 	m.must("kill", "-STOP", m.must("systemctl", "show", "-P", "MainPID", "foyer.service"))
-	took := m.wait("systemd to replace the supervisor", 90*time.Second, func() bool {
+	took := m.wait("systemd to replace the supervisor", func() bool {
 		pid := m.hostPID(false)
 		return pid != 0 && pid != first
 	})
 	m.healthy()
 	show("hung supervisor (SIGSTOP)", "systemd's watchdog replaced it after %.0f s", took.Seconds())
+}
+
+// What is written to an overlay goes to its upper folder, and only that tells whether
+// the data are kept in memory. In a container the name of that folder is one of the
+// machine outside, and may be memory inside.
+func TestDataOnAnOverlay(t *testing.T) {
+	t.Attr("shows", "mend")
+	m := newMachine(t).withFoyer()
+	m.boot("--tmpfs=" + m.base)
+	severity := func(of string, args ...string) string {
+		t.Helper()
+		out, complaint, _ := m.run(append(args, "--json")...)
+		var said struct {
+			Findings, Checks []struct{ Code, Severity string }
+		}
+		if err := json.Unmarshal([]byte(out), &said); err != nil {
+			t.Fatalf("%q printed %s%s", args, out, complaint)
+		}
+		for _, f := range append(said.Findings, said.Checks...) {
+			if f.Code == of {
+				return f.Severity
+			}
+		}
+		t.Fatalf("%q does not speak of %s:\n%s", args, of, out)
+		return ""
+	}
+	if got := severity("place", downloaded, "doctor"); got != "ok" {
+		t.Errorf("a container on a disk, before the install: %s", got)
+	}
+	m.install()
+	if got := severity("place", "foyer", "status"); got != "ok" {
+		t.Errorf("a container on a disk, the service: %s", got)
+	}
+	m.must("foyer", "uninstall", "--purge", "--yes")
+	m.must("sh", "-c", "mount -t tmpfs -o size=64m ram /mnt && mkdir /mnt/upper /mnt/work && mount -t overlay -o lowerdir=/srv,upperdir=/mnt/upper,workdir=/mnt/work overlay /var/lib")
+	if got := severity("place", downloaded, "doctor"); got != "error" {
+		t.Errorf("a read-only system with changes in memory: %s", got)
+	}
+	show("data on an overlay", "on a disk in a container whose upper folder is called like memory inside: ok; changes in memory: error")
 }

@@ -25,8 +25,9 @@ import (
 // holds what had reached the disk and nothing the kernel still kept in memory.
 // (It shows the order of blocks as written, not what the firmware of a card does.)
 func TestAcknowledgedIsOnTheDisk(t *testing.T) {
+	t.Attr("shows", "foundation")
 	t.Parallel()
-	dir, err := os.MkdirTemp(filepath.Dir(os.Getenv("FOYER_E2E_TREE")), "disk-")
+	dir, err := os.MkdirTemp("/var/tmp", "foyer-disk-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +166,7 @@ func (f *tried) kill() {
 		if err != nil {
 			continue
 		}
-		for end := time.Now().Add(20 * time.Second); syscall.Kill(pid, syscall.SIGKILL) == nil && time.Now().Before(end); {
+		for end := time.Now().Add(patience); syscall.Kill(pid, syscall.SIGKILL) == nil && time.Now().Before(end); {
 			time.Sleep(time.Millisecond) // until it has let go of its files
 		}
 	}

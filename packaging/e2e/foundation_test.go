@@ -127,7 +127,7 @@ func (m *machine) mustAsk(c *http.Client, method, path, body string, status int)
 // healthy waits until the machine's Foyer says it is well.
 func (m *machine) healthy() time.Duration {
 	m.t.Helper()
-	return m.wait("Foyer to be well", 60*time.Second, func() bool {
+	return m.wait("Foyer to be well", func() bool {
 		return m.status().Server.State == "healthy"
 	})
 }
@@ -267,6 +267,7 @@ func (m *machine) checkStream(s *stream, what string) {
 // Item 1: install, claim, store; then everything that can be killed is killed in
 // the middle of a stream of PUTs.
 func TestInstallClaimStoreKill(t *testing.T) {
+	t.Attr("shows", "foundation")
 	m := newMachine(t).withFoyer()
 	m.boot()
 	start := time.Now()
@@ -297,7 +298,7 @@ func TestInstallClaimStoreKill(t *testing.T) {
 		{"machine (power cut)", m.powerCut, false},
 	} {
 		s := m.newStream(fmt.Sprintf("r%d", round), 8)
-		m.wait("the stream to flow", 30*time.Second, func() bool { return s.count() > 200 })
+		m.wait("the stream to flow", func() bool { return s.count() > 200 })
 		at := time.Now()
 		kill.do()
 		if m.leader == 0 {
@@ -307,7 +308,7 @@ func TestInstallClaimStoreKill(t *testing.T) {
 		m.healthy()
 		back := time.Since(at)
 		if before := s.count(); kill.goesOn {
-			m.wait("the stream to go on", 30*time.Second, func() bool { return s.count() > before+100 })
+			m.wait("the stream to go on", func() bool { return s.count() > before+100 })
 		}
 		s.end()
 		m.checkStream(s, kill.what)
@@ -319,6 +320,7 @@ func TestInstallClaimStoreKill(t *testing.T) {
 
 // Item 2: the power goes after each single step of the install.
 func TestPowerCutAfterEachStep(t *testing.T) {
+	t.Attr("shows", "foundation")
 	calm := newMachine(t).withFoyer()
 	calm.boot()
 	var plan struct {
@@ -390,6 +392,7 @@ func (m *machine) units() listing {
 
 // Item 3: uninstall --purge leaves the machine as it was.
 func TestPurgeLeavesNothing(t *testing.T) {
+	t.Attr("shows", "foundation")
 	m := newMachine(t).withFoyer()
 	m.boot()
 	users, units := m.must("getent", "passwd"), m.units()
@@ -411,7 +414,7 @@ func TestPurgeLeavesNothing(t *testing.T) {
 	for _, d := range units.diff(m.units()) {
 		t.Error(d)
 	}
-	m.wait("systemd to forget the units", 10*time.Second, func() bool { // it does so when it is next idle
+	m.wait("systemd to forget the units", func() bool { // it does so when it is next idle
 		out, _, _ := m.run("systemctl", "list-units", "--all", "--no-legend", "foyer*")
 		return strings.TrimSpace(out) == ""
 	})
@@ -447,6 +450,7 @@ func TestUninstallKeepsTheData(t *testing.T) {
 
 // Item 4.
 func TestExposure(t *testing.T) {
+	t.Attr("shows", "foundation")
 	m := newMachine(t).withFoyer()
 	m.boot()
 	m.install()
@@ -475,6 +479,7 @@ func TestExposure(t *testing.T) {
 
 // Item 5: a server that hangs is replaced, and who asks meanwhile waits.
 func TestHungServer(t *testing.T) {
+	t.Attr("shows", "foundation")
 	m := newMachine(t).withFoyer()
 	m.boot()
 	m.claim(m.install().Claim)
@@ -483,7 +488,7 @@ func TestHungServer(t *testing.T) {
 	if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	m.wait("the server to stand still", 5*time.Second, func() bool {
+	m.wait("the server to stand still", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", first))
 		return err == nil && bytes.Contains(stat, []byte(") T "))
 	})
@@ -521,6 +526,7 @@ func TestHungServer(t *testing.T) {
 
 // Item 6: two clients race for one claim code; before that, nothing is given away.
 func TestClaimRace(t *testing.T) {
+	t.Attr("shows", "foundation")
 	m := newMachine(t).withFoyer()
 	m.boot()
 	code := m.install().Claim

@@ -5,11 +5,11 @@ package e2e
 import (
 	"strings"
 	"testing"
-	"time"
 )
 
 // The connection of a real ssh is lost in the middle of the install.
 func TestLostSSH(t *testing.T) {
+	t.Attr("shows", "one-click")
 	m := newMachine(t).withFoyer()
 	m.boot()
 	m.must("systemctl", "start", "ssh")
@@ -20,8 +20,8 @@ func TestLostSSH(t *testing.T) {
 	x := m.terminal(80, 24, nil, ssh...)
 	worker := x.stopInTheMiddle()
 	m.must("pkill", "-KILL", "-x", "ssh") // the client; sshd closes its terminal
-	<-x.ended
-	m.wait("the session to be gone", 20*time.Second, func() bool {
+	x.gone()
+	m.wait("the session to be gone", func() bool {
 		out, _, _ := m.run("pgrep", "-x", "-f", downloaded)
 		return strings.TrimSpace(out) == ""
 	})
@@ -33,7 +33,7 @@ func TestLostSSH(t *testing.T) {
 	m.claim(code)
 	x.see("It has its owner")
 	x.press(keyEnter)
-	<-x.ended
+	x.gone()
 	m.healthy()
 	show("ssh lost in the middle of the install", "it finished; `foyer` by a second ssh showed it and its claim code")
 }
@@ -46,7 +46,7 @@ func TestAvahiOutOfTheSandbox(t *testing.T) {
 	m.must("sh", "-c", "ip link add home0 type veth peer name home1 && ip addr add 192.168.77.2/24 dev home0 && ip link set home0 up && ip link set home1 up && ip route add 224.0.0.0/4 dev home0")
 	m.must("systemctl", "start", "avahi-daemon")
 	m.claim(m.install().Claim)
-	m.wait("the name at home", 60*time.Second, func() bool {
+	m.wait("the name at home", func() bool {
 		out, _, code := m.run("avahi-resolve", "-4", "-n", "foyer.local")
 		return code == 0 && strings.Contains(out, "192.168.77.2")
 	})
@@ -58,7 +58,7 @@ func TestAvahiOutOfTheSandbox(t *testing.T) {
 		t.Errorf("the status:\n%s", out)
 	}
 	m.must("systemctl", "stop", "foyer.service")
-	m.wait("the name to be taken back", 10*time.Second, func() bool { // others forget it a second after they are told
+	m.wait("the name to be taken back", func() bool { // others forget it a second after they are told
 		out, _, _ := m.run("avahi-browse", "-prt", "_https._tcp")
 		return !strings.Contains(out, "foyer.local")
 	})

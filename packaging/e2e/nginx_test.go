@@ -59,6 +59,7 @@ func (m *machine) selfSigned(dir, name string) *x509.CertPool {
 // A machine whose nginx answers the web already: the wizard sees it and puts Foyer
 // behind it; what `foyer proxy` prints, unchanged, makes it work.
 func TestWizardBehindNginx(t *testing.T) {
+	t.Attr("shows", "one-click")
 	m := newMachine(t).withFoyer()
 	m.boot()
 	m.must("systemctl", "start", "nginx")
@@ -85,7 +86,7 @@ func TestWizardBehindNginx(t *testing.T) {
 	}
 	m.must("nginx", "-t")
 	m.must("systemctl", "restart", "nginx")
-	c := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+	c := &http.Client{Timeout: patience, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: pool},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return m.dial(ctx, network, "127.0.0.1:443")

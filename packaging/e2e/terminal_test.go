@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -84,7 +85,7 @@ func (x *terminal) see(expression string) string {
 	x.m.t.Helper()
 	re := regexp.MustCompile(expression)
 	var found []string
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		if found = re.FindStringSubmatch(x.text()); found != nil {
 			return found[len(found)-1]
@@ -114,18 +115,21 @@ func (x *terminal) resize(width, height int) {
 	}
 }
 
+// gone waits until the program has ended, and returns its exit status.
+func (x *terminal) gone() int {
+	x.m.t.Helper()
+	select {
+	case <-x.ended:
+	case <-time.After(patience):
+		x.m.t.Fatalf("the program does not end; the screen shows:\n%s%s", x.text(), x.m.journal())
+	}
+	return x.cmd.ProcessState.ExitCode()
+}
+
 // end waits until the program has ended, and wants its exit status to be 0.
 func (x *terminal) end() {
 	x.m.t.Helper()
-	x.m.wait("the program to end", 20*time.Second, func() bool {
-		select {
-		case <-x.ended:
-			return true
-		default:
-			return false
-		}
-	})
-	if code := x.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := x.gone(); code != 0 {
 		x.m.t.Errorf("exit status %d; the screen shows:\n%s", code, x.text())
 	}
 }
@@ -142,6 +146,7 @@ var codeOnScreen = `Code\s+([0-9A-Z]{4}-[0-9A-Z]{4})`
 
 // The whole way, as a person at home goes it: two Enters, a claim, a record.
 func TestWizardOnATerminal(t *testing.T) {
+	t.Attr("shows", "one-click")
 	t.Run("at home, two Enters", func(t *testing.T) {
 		m := newMachine(t).withFoyer()
 		m.boot()
@@ -164,8 +169,8 @@ func TestWizardOnATerminal(t *testing.T) {
 		x.see("It has its owner")
 		x.press(keyEnter)
 		x.end()
-		if keys != 2 || took > time.Minute {
-			t.Errorf("%d keys, %s", keys, took)
+		if keys != 2 {
+			t.Errorf("%d keys", keys)
 		}
 		show("from the first command to the first record stored by an app", "%d keys on the terminal, %.1f s", keys, took.Seconds())
 	})
@@ -219,14 +224,13 @@ func TestWizardOnATerminal(t *testing.T) {
 		x.press(keyEnter)
 		x.see("> Install <")
 		x.press("q")
-		<-x.ended
-		if code := x.cmd.ProcessState.ExitCode(); code != 1 {
+		if code := x.gone(); code != 1 {
 			t.Errorf("exit status %d", code)
 		}
 		x = m.terminal(80, 24, []string{"LANG=en_GB.UTF-8", "XDG_CACHE_HOME=/run"}, downloaded)
 		x.see("Going on where you stopped")
 		x.press("q")
-		<-x.ended
+		x.gone()
 		m.off()
 		for _, d := range before.diff(list(t, m.root)) {
 			t.Error(d)
@@ -236,6 +240,7 @@ func TestWizardOnATerminal(t *testing.T) {
 
 // The screens, the lines and the answers file are three ways of saying the same.
 func TestThreeWaysOfAnsweringGiveOneMachine(t *testing.T) {
+	t.Attr("shows", "one-click")
 	own := []string{`^/var/lib/foyer/(data\.db.*|claim\.json|certificates/.*|router\.secret)$`, `^/opt/foyer/install/`, `^/root/`}
 	answers := "where = \"reachable\"\nlanguage = \"en\"\naddresses = [\"cloud.example.org\"]\nname = \"maison\"\n"
 	ways := map[string]func(m *machine){
@@ -280,7 +285,7 @@ func TestThreeWaysOfAnsweringGiveOneMachine(t *testing.T) {
 				m := newMachine(t).withFoyer()
 				m.boot()
 				ways[way](m)
-				m.wait("the server to be well", 30*time.Second, func() bool {
+				m.wait("the server to be well", func() bool {
 					out, _, _ := m.run("foyer", "status", "--json")
 					var s struct{ Server struct{ State string } }
 					return json.Unmarshal([]byte(out), &s) == nil && s.Server.State == "healthy"
@@ -317,7 +322,7 @@ func (x *terminal) stopInTheMiddle() (worker string) {
 	x.see("> Install <")
 	x.press(keyEnter)
 	x.see("Installing")
-	x.m.wait("the install to begin", 10*time.Second, func() bool {
+	x.m.wait("the install to begin", func() bool {
 		worker, _, _ = x.m.run("pgrep", "-f", "^"+downloaded+" install --yes")
 		worker = strings.TrimSpace(worker)
 		return worker != ""
@@ -327,36 +332,49 @@ func (x *terminal) stopInTheMiddle() (worker string) {
 }
 
 // The connection is lost in the middle of the install: it is finished all the
-// same, and who comes back sees it.
+// same, and who comes back sees it. So it is where SIGHUP is ignored, as nohup and
+// some service managers have it: whoever looks on must not outlive their terminal.
 func TestLostTerminal(t *testing.T) {
-	m := newMachine(t).withFoyer()
-	m.boot()
-	x := m.terminal(80, 24, []string{"LANG=en_GB.UTF-8"}, downloaded)
-	worker := x.stopInTheMiddle()
-	x.hangUp()
-	<-x.ended
-	if out, _, _ := m.run("foyer", "status"); strings.Contains(out, "All is well") {
-		t.Fatal("the install had ended already")
-	}
+	t.Attr("shows", "one-click")
+	t.Attr("shows", "mend")
+	for name, before := range map[string][]string{"as it comes": nil, "SIGHUP ignored": {"env", "--ignore-signal=HUP"}} {
+		t.Run(name, func(t *testing.T) {
+			program := slices.Concat(before, []string{downloaded})
+			m := newMachine(t).withFoyer()
+			m.boot()
+			x := m.terminal(80, 24, []string{"LANG=en_GB.UTF-8"}, program...)
+			worker := x.stopInTheMiddle()
+			x.hangUp()
+			x.gone()
+			if out, _, _ := m.run("foyer", "status"); strings.Contains(out, "All is well") {
+				t.Fatal("the install had ended already")
+			}
 
-	x = m.terminal(80, 24, []string{"LANG=en_GB.UTF-8"}, downloaded)
-	x.see("Installing")
-	x.hangUp() // and again
-	<-x.ended
-	x = m.terminal(80, 24, []string{"LANG=en_GB.UTF-8"}, downloaded)
-	x.see("Installing")
-	m.must("kill", "-CONT", worker)
-	code := x.see(codeOnScreen)
-	m.claim(code)
-	x.see("It has its owner")
-	x.press(keyEnter)
-	x.end()
-	m.healthy()
-	show("terminal closed twice in the middle of the install", "it finished; coming back showed it and its claim code")
+			x = m.terminal(80, 24, []string{"LANG=en_GB.UTF-8"}, program...)
+			x.see("Installing")
+			x.hangUp() // and again
+			x.gone()
+			x = m.terminal(80, 24, []string{"LANG=en_GB.UTF-8"}, program...)
+			x.see("Installing")
+			m.must("kill", "-CONT", worker)
+			code := x.see(codeOnScreen)
+			m.claim(code)
+			x.see("It has its owner")
+			x.press(keyEnter)
+			x.end()
+			m.healthy()
+			x = m.terminal(80, 24, []string{"LANG=en_GB.UTF-8"}, slices.Concat(before, []string{"foyer"})...)
+			x.see("Requests/min")
+			x.hangUp()
+			x.gone() // the dashboard, too
+			show("terminal closed twice in the middle of the install, "+name, "it finished; coming back showed it and its claim code")
+		})
+	}
 }
 
 // The dashboard at a terminal, of an installation that lives.
 func TestDashboardOnATerminal(t *testing.T) {
+	t.Attr("shows", "one-click")
 	m := newMachine(t).withFoyer()
 	m.boot()
 	m.claim(m.install("--mdns", "off").Claim) // this machine is in no neighbourhood
@@ -369,7 +387,7 @@ func TestDashboardOnATerminal(t *testing.T) {
 	quiet := x.see(`Requests/min +(\d+)`)
 	c := m.client(false)
 	m.mustAsk(c, http.MethodPut, "/buckets/b", "", http.StatusCreated)
-	m.wait("the figures to move", 40*time.Second, func() bool {
+	m.wait("the figures to move", func() bool {
 		m.mustAsk(c, http.MethodGet, "/buckets/b", "", http.StatusOK)
 		return x.see(`Requests/min +(\d+)`) != quiet
 	})
@@ -414,14 +432,12 @@ func TestDashboardOnATerminal(t *testing.T) {
 	x.see("All is well")
 	x.press("q")
 	x.end()
-	if toldKill > 5*time.Second || toldStop > 5*time.Second {
-		t.Errorf("a killed server shows after %s, a stopped Foyer after %s", toldKill, toldStop)
-	}
 	show("dashboard at 80×24 on a living installation", "requests/min %s → %s; a killed server shows after %.1f s, a stopped Foyer after %.1f s; whole at 40×12 and 120×40", quiet, busy, toldKill.Seconds(), toldStop.Seconds())
 }
 
 // Terminals as they come: each is asked in a way it can show.
 func TestTerminalsOfEveryKind(t *testing.T) {
+	t.Attr("shows", "one-click")
 	m := newMachine(t).withFoyer()
 	m.boot()
 	for _, c := range []struct {
@@ -442,15 +458,7 @@ func TestTerminalsOfEveryKind(t *testing.T) {
 		x := m.terminalOf(width, height, max(width, 80), max(height, 24), append(c.env, "XDG_CACHE_HOME=/run/kinds"), c.command...)
 		x.see(c.sees)
 		x.press(c.types...)
-		m.wait(c.name+": the end", 20*time.Second, func() bool {
-			select {
-			case <-x.ended:
-				return true
-			default:
-				return false
-			}
-		})
-		if code := x.cmd.ProcessState.ExitCode(); code != 1 {
+		if code := x.gone(); code != 1 {
 			t.Errorf("%s: exit status %d; the screen shows:\n%s", c.name, code, x.text())
 		}
 		m.must("rm", "-rf", "/run/kinds")

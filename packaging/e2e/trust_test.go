@@ -10,6 +10,7 @@ import (
 // foyer trust lets curl of a real Debian come by the server's name, and --undo takes
 // it back; the machine's list is then what it was.
 func TestTrust(t *testing.T) {
+	t.Attr("shows", "certificates")
 	m := newMachine(t).withFoyer()
 	m.boot()
 	m.install()

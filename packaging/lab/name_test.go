@@ -39,7 +39,7 @@ func (p *place) avahi(hostName string, more ...string) *daemon {
 </busconfig>
 `)
 		p.start("dbus-daemon", "--nofork", "--config-file="+conf)
-		within(p.t, 10*time.Second, "the bus is there", func() (string, bool) {
+		within(p.t, "the bus is there", func() (string, bool) {
 			_, err := os.Stat(socket)
 			return "no socket", err == nil
 		})
@@ -47,7 +47,7 @@ func (p *place) avahi(hostName string, more ...string) *daemon {
 	conf := filepath.Join(p.dir, "avahi.conf")
 	write(p.t, conf, "[server]\nhost-name="+hostName+"\nenable-dbus=yes\n"+strings.Join(more, "\n")+"\n[publish]\npublish-workstation=no\n")
 	d := p.start("avahi-daemon", "--no-drop-root", "--no-chroot", "--no-rlimits", "-f", conf)
-	within(p.t, 20*time.Second, "Avahi has the name "+hostName, func() (string, bool) {
+	within(p.t, "Avahi has the name "+hostName, func() (string, bool) {
 		out, err := p.ask("avahi-resolve", "-4", "-n", hostName+".local")
 		return out, err == nil && strings.Contains(out, "192.168.")
 	})
@@ -64,7 +64,7 @@ func write(t *testing.T, path, text string) {
 // leadsTo waits until the name leads to the address, as a neighbour sees it.
 func (p *place) leadsTo(name, address string) time.Duration {
 	p.t.Helper()
-	return within(p.t, 30*time.Second, name+" leads to "+address, func() (string, bool) {
+	return within(p.t, name+" leads to "+address, func() (string, bool) {
 		out, err := p.ask("avahi-resolve", "-4", "-n", name)
 		return out, err == nil && strings.HasSuffix(strings.TrimSpace(out), "\t"+address)
 	})
@@ -73,7 +73,7 @@ func (p *place) leadsTo(name, address string) time.Duration {
 // isGone waits until nobody answers to the name any more.
 func (p *place) isGone(name string) {
 	p.t.Helper()
-	within(p.t, 15*time.Second, name+" is gone", func() (string, bool) {
+	within(p.t, name+" is gone", func() (string, bool) {
 		out, _ := p.ask("avahi-resolve", "-4", "-n", name)
 		return out, strings.Contains(out, "Failed to resolve")
 	})
@@ -83,7 +83,7 @@ func (p *place) isGone(name string) {
 func (p *place) offersHTTPS(address string) {
 	p.t.Helper()
 	want := fmt.Sprintf("jeannine;_https._tcp;local;jeannine.local;%s;8443;\"path=/\"", address)
-	within(p.t, 20*time.Second, want, func() (string, bool) {
+	within(p.t, want, func() (string, bool) {
 		out, _ := p.ask("avahi-browse", "-rptk", "_https._tcp")
 		return out, strings.Contains(out, want)
 	})
@@ -102,7 +102,7 @@ func TestNameThroughAvahi(t *testing.T) {
 	home.avahi("raspberrypi")
 	other.avahi("laptop")
 	f := home.foyer("")
-	f.says(30*time.Second, "local-name", "ok", "Avahi announces it")
+	f.says("local-name", "ok", "Avahi announces it")
 	took := other.leadsTo("jeannine.local", "192.168.77.2")
 	other.offersHTTPS("192.168.77.2")
 	other.leadsTo("raspberrypi.local", "192.168.77.2") // the host keeps its own
@@ -117,7 +117,7 @@ func TestNameOfTheHostItself(t *testing.T) {
 	home.avahi("jeannine")
 	other.avahi("laptop")
 	f := home.foyer("")
-	f.says(30*time.Second, "local-name", "ok", "Avahi announces it")
+	f.says("local-name", "ok", "Avahi announces it")
 	other.offersHTTPS("192.168.77.2")
 	f.stop()
 	other.leadsTo("jeannine.local", "192.168.77.2")
@@ -129,7 +129,7 @@ func TestNameByFoyerItself(t *testing.T) {
 	home, other := twoHomes(t)
 	other.avahi("laptop")
 	f := home.foyer("")
-	f.says(30*time.Second, "local-name", "ok", "Foyer announces it")
+	f.says("local-name", "ok", "Foyer announces it")
 	took := other.leadsTo("jeannine.local", "192.168.77.2")
 	other.offersHTTPS("192.168.77.2")
 
@@ -139,7 +139,7 @@ func TestNameByFoyerItself(t *testing.T) {
 	moved := other.leadsTo("jeannine.local", "192.168.77.20")
 
 	home.avahi("raspberrypi") // comes later: it is left to Avahi
-	f.says(30*time.Second, "local-name", "ok", "Avahi announces it")
+	f.says("local-name", "ok", "Avahi announces it")
 	other.leadsTo("jeannine.local", "192.168.77.20")
 	f.stop()
 	other.isGone("jeannine.local")
@@ -160,7 +160,7 @@ func TestNameOfSomebodyElse(t *testing.T) {
 				home.avahi("raspberrypi")
 			}
 			f := home.foyer("")
-			got, _ := f.says(30*time.Second, "local-name", "warning", "192.168.77.1")
+			got, _ := f.says("local-name", "warning", "192.168.77.1")
 			if !strings.Contains(got.What["fr"], "répond déjà au nom jeannine.local") {
 				t.Errorf("in French: %q", got.What["fr"])
 			}
@@ -169,7 +169,7 @@ func TestNameOfSomebodyElse(t *testing.T) {
 				t.Error("the other machine lost its name")
 			}
 			owner.stop()
-			_, took := f.says(60*time.Second, "local-name", "ok", c.then)
+			_, took := f.says("local-name", "ok", c.then)
 			other.avahi("laptop")
 			other.leadsTo("jeannine.local", "192.168.77.2")
 			show("name of somebody else, "+c.name, "not taken, said in plain words (%q); ours %d s after the other left", got.What["en"], int(took.Seconds()))
@@ -182,7 +182,7 @@ func TestNameOff(t *testing.T) {
 	home, other := twoHomes(t)
 	other.avahi("laptop")
 	f := home.foyer("mdns = \"off\"\n")
-	f.says(30*time.Second, "server", "ok", "answers")
+	f.says("server", "ok", "answers")
 	if got := f.finding("local-name"); got.Code != "" {
 		t.Errorf("found %v", got)
 	}

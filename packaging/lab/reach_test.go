@@ -210,7 +210,7 @@ func (f *foyer) answers() {
 	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(f.run, "local.sock"))
 	}}}
-	within(f.t, 60*time.Second, "the server is well", func() (string, bool) {
+	within(f.t, "the server is well", func() (string, bool) {
 		resp, err := c.Get("http://local/health")
 		if err != nil {
 			return err.Error(), false
@@ -352,8 +352,8 @@ func topologies() []topology {
 			s.runs("proxy.listen = \"127.0.0.1:8888\"\nproxy.trusted = [\"127.0.0.1\"]\n")
 		}},
 		{name: "miniupnpd by UPnP", want: "", build: func(s *site) { s.mapped("upnp") }, then: func(s *site) {
-			s.serves.says(60*time.Second, "reachability", "ok", "get in; it was tried")
-			s.serves.says(60*time.Second, "router", "ok", "it was tried")
+			s.serves.says("reachability", "ok", "get in; it was tried")
+			s.serves.says("router", "ok", "it was tried")
 		}},
 		{name: "miniupnpd by NAT-PMP", want: "", build: func(s *site) { s.mapped("nat-pmp") }},
 		{name: "carrier NAT", want: "cgnat", build: func(s *site) {
@@ -362,7 +362,7 @@ func topologies() []topology {
 			s.upnp("")
 			s.runs("router = \"map\"\n")
 		}, then: func(s *site) {
-			s.serves.says(60*time.Second, "reachability", "warning", "shares one Internet address")
+			s.serves.says("reachability", "warning", "shares one Internet address")
 			if said := s.serves.finding("router"); said.Code != "" {
 				s.t.Errorf("the same is told twice: %v", said)
 			}
@@ -460,7 +460,7 @@ func (s *site) mapped(way string) {
 	s.opens("iifname lan "+s.forward(80), "iifname lan "+s.forward(443)) // only the hairpin
 	s.upnp("")
 	s.runs("router = \"" + way + "\"\n")
-	within(s.t, 60*time.Second, "the router passes visitors on", func() (string, bool) {
+	within(s.t, "the router passes visitors on", func() (string, bool) {
 		rules := s.router.must("nft", "list", "table", "inet", "filter")
 		return rules, strings.Contains(rules, "192.168.77.2:80") && strings.Contains(rules, "192.168.77.2:443")
 	})
@@ -480,7 +480,7 @@ func (p *place) nginx(listen, location string) {
 	p.start("nginx", "-p", dir, "-c", conf)
 	_, port, _ := strings.Cut(listen, " ")
 	port, _, _ = strings.Cut(port, ";")
-	within(p.t, 20*time.Second, "nginx answers", func() (string, bool) {
+	within(p.t, "nginx answers", func() (string, bool) {
 		out, err := p.ask("curl", "-s", "http://127.0.0.1:"+port+"/")
 		return out, err == nil
 	})

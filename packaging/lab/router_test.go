@@ -72,7 +72,7 @@ func (b *box) begin() {
 // machine, or until it does not.
 func (b *box) letsIn(want bool) time.Duration {
 	b.t.Helper()
-	return within(b.t, 60*time.Second, "visitors are sent to the home's machine", func() (string, bool) {
+	return within(b.t, "visitors are sent to the home's machine", func() (string, bool) {
 		rules := b.must("nft", "list", "ruleset")
 		return rules, b.has(rules) == want
 	})
@@ -93,7 +93,7 @@ func TestRouterLetsVisitorsIn(t *testing.T) {
 			b := newBox(t, "8.8.4.4", "")
 			f := b.home.foyer("mdns = \"off\"\nrouter = \"" + way + "\"\n")
 			took := b.letsIn(true)
-			got, _ := f.says(10*time.Second, "router", "info", "(8.8.4.4) was asked to let visitors in on port 443, 80 and said yes; nobody has tried it from outside")
+			got, _ := f.says("router", "info", "(8.8.4.4) was asked to let visitors in on port 443, 80 and said yes; nobody has tried it from outside")
 			if !strings.Contains(got.What["fr"], "personne ne l'a essayé de l'extérieur") {
 				t.Errorf("in French: %q", got.What["fr"])
 			}
@@ -133,7 +133,7 @@ func TestRouterBehindCarrierNAT(t *testing.T) {
 			t.Parallel()
 			b := newBox(t, "100.64.1.2", "")
 			f := b.home.foyer("mdns = \"off\"\nrouter = \"" + way + "\"\n")
-			got, _ := f.says(60*time.Second, "router", "warning", "shares one")
+			got, _ := f.says("router", "warning", "shares one")
 			if !strings.Contains(got.What["fr"], "Votre fournisseur partage") && !strings.Contains(got.What["fr"], "le fournisseur en partage") {
 				t.Errorf("in French: %q", got.What["fr"])
 			}
@@ -151,7 +151,7 @@ func TestNoRouterAnswers(t *testing.T) {
 	b := newBox(t, "8.8.4.4", "")
 	b.upnp.stop()
 	f := b.home.foyer("mdns = \"off\"\nrouter = \"map\"\n")
-	f.says(60*time.Second, "router", "warning", "No router answers")
+	f.says("router", "warning", "No router answers")
 	b.begin()
 	took := b.letsIn(true)
 	show("router that answers later", "asked again by itself: open %d s after it came", int(took.Seconds()))
@@ -161,7 +161,7 @@ func TestRouterOff(t *testing.T) {
 	t.Parallel()
 	b := newBox(t, "8.8.4.4", "")
 	f := b.home.foyer("mdns = \"off\"\n")
-	f.says(30*time.Second, "server", "ok", "answers")
+	f.says("server", "ok", "answers")
 	if got := f.finding("router"); got.Code != "" || b.has(b.must("nft", "list", "ruleset")) {
 		t.Errorf("nobody wanted the router to be asked: %v", got)
 	}

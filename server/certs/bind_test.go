@@ -90,6 +90,7 @@ func ask(server, name string, kind uint16) []dns.RR {
 // follows an alias into a zone that can be written to, and issues. Afterwards the
 // zone is as it was.
 func TestOrderedThroughBIND(t *testing.T) {
+	t.Attr("shows", "certificates")
 	for _, c := range []struct {
 		name, zone, ask string
 		zones           map[string]string

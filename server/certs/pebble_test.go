@@ -290,6 +290,7 @@ func itoa(n int) string { return (&net.TCPAddr{Port: n}).String()[1:] }
 func pebbles(c *x509.Certificate) bool { return strings.Contains(c.Issuer.CommonName, "Pebble") }
 
 func TestOrderedByHTTP(t *testing.T) {
+	t.Attr("shows", "certificates")
 	l := openLab(t)
 	l.start(t, t.TempDir(), func(c *Config) { c.Public.HTTPS = 0 }, "www.home.test")
 	until(t, "a certificate by HTTP-01", func() bool { return pebbles(visit(t, l, "www.home.test")) })
@@ -300,6 +301,7 @@ func TestOrderedByHTTP(t *testing.T) {
 }
 
 func TestOrderedByTLS(t *testing.T) {
+	t.Attr("shows", "certificates")
 	l := openLab(t)
 	l.start(t, t.TempDir(), func(c *Config) { c.Public.HTTP = 0 }, "tls.home.test")
 	until(t, "a certificate by TLS-ALPN-01", func() bool { return pebbles(visit(t, l, "tls.home.test")) })
@@ -307,6 +309,7 @@ func TestOrderedByTLS(t *testing.T) {
 }
 
 func TestOrderedByDNS(t *testing.T) {
+	t.Attr("shows", "certificates")
 	l := openLab(t)
 	p, err := dnsprovider.Open("rfc2136", map[string]string{"server": l.zone, "key_name": zoneKey, "key": zoneSecret})
 	if err != nil {
@@ -321,6 +324,7 @@ func TestOrderedByDNS(t *testing.T) {
 }
 
 func TestOrderedForAnAddress(t *testing.T) {
+	t.Attr("shows", "certificates")
 	l := openLab(t)
 	c := l.start(t, t.TempDir(), nil, "127.0.0.1")
 	until(t, "a certificate for an address", func() bool { return c.public.find("127.0.0.1") != nil })
@@ -332,6 +336,7 @@ func TestOrderedForAnAddress(t *testing.T) {
 }
 
 func TestFailuresInWords(t *testing.T) {
+	t.Attr("shows", "certificates")
 	l := openLab(t)
 	for kind, c := range map[string]struct {
 		name   string
@@ -362,6 +367,7 @@ func TestFailuresInWords(t *testing.T) {
 }
 
 func TestEveryProblemHasWords(t *testing.T) {
+	t.Attr("shows", "certificates")
 	for problem, kind := range map[string]string{
 		acme.ProblemTypeConnection: "connection", acme.ProblemTypeTLS: "connection", acme.ProblemTypeDNS: "dns", acme.ProblemTypeCAA: "caa",
 		acme.ProblemTypeUnauthorized: "unauthorized", acme.ProblemTypeRateLimited: "rate-limited", acme.ProblemTypeServerInternal: "refused",
@@ -445,6 +451,7 @@ func TestOwnCertificate(t *testing.T) {
 }
 
 func TestDeadAuthorityAndBack(t *testing.T) {
+	t.Attr("shows", "certificates")
 	l := openLab(t)
 	l.dead.set(true)
 	c := l.start(t, t.TempDir(), nil, "back.home.test")
@@ -460,6 +467,7 @@ func TestDeadAuthorityAndBack(t *testing.T) {
 
 // A renewal is really served, and nobody who comes meanwhile is turned away.
 func TestRenewalUnderLoad(t *testing.T) {
+	t.Attr("shows", "certificates")
 	l := openLab(t)
 	c := l.start(t, t.TempDir(), nil, "new.home.test")
 	until(t, "the first one", func() bool { return pebbles(visit(t, l, "new.home.test")) })
@@ -497,6 +505,7 @@ func TestRenewalUnderLoad(t *testing.T) {
 
 // However often the server is started, the authority is not asked more often.
 func TestRestartsStayWithinTheBudget(t *testing.T) {
+	t.Attr("shows", "certificates")
 	l := openLab(t)
 	dir := t.TempDir()
 	for range 5 {

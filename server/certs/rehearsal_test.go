@@ -15,6 +15,7 @@ import (
 // told of in words while the certificate is good; what is served, and the count of
 // real orders, do not change by any rehearsal.
 func TestRehearsals(t *testing.T) {
+	t.Attr("shows", "certificates")
 	l := openLab(t)
 	staging, err := newAuthority(l.zone)
 	if err != nil {

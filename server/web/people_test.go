@@ -218,6 +218,7 @@ func TestSigningInAndOut(t *testing.T) {
 // The cookie that somebody came with is not the one they leave with, and what was
 // planted before is worth nothing after.
 func TestSigningInMakesANewSession(t *testing.T) {
+	t.Attr("shows", "attacks")
 	t.Parallel()
 	f := newFamily(t)
 	planted := f.browser().signIn(jeannine, words).cookie
@@ -262,6 +263,7 @@ func TestAFailureSignsNobodyOut(t *testing.T) {
 }
 
 func TestTheCookieIsForHTTPSAndThisHostAlone(t *testing.T) {
+	t.Attr("shows", "attacks")
 	t.Parallel()
 	f := newFamily(t)
 	resp := f.browser().send("/signin", fields("name", jeannine, "password", words))
@@ -305,6 +307,7 @@ func TestSessionsSurviveARestartAndEnd(t *testing.T) {
 // Nothing that another site can make a browser send changes anything, with or
 // without the cookie.
 func TestNothingIsTakenFromAnotherSite(t *testing.T) {
+	t.Attr("shows", "attacks")
 	t.Parallel()
 	f := newFamily(t)
 	b := f.browser().signIn(jeannine, words)
@@ -328,6 +331,7 @@ func TestNothingIsTakenFromAnotherSite(t *testing.T) {
 
 // Whatever ?next says, signing in leads to a page of this server.
 func TestSigningInLeadsNowhereElse(t *testing.T) {
+	t.Attr("shows", "attacks")
 	t.Parallel()
 	f := newFamily(t)
 	for _, next := range []string{"https://evil.example/", "//evil.example", `/\evil.example`, "/%5cevil.example", "javascript:alert(1)", "/signout", "/v1/", "evil", "", "/account/../../x", " /account"} {
@@ -342,6 +346,7 @@ func TestSigningInLeadsNowhereElse(t *testing.T) {
 
 // A page in a frame is no page of ours, and no page runs what is not ours.
 func TestPagesCannotBeFramed(t *testing.T) {
+	t.Attr("shows", "attacks")
 	t.Parallel()
 	f := newFamily(t)
 	b := f.browser().signIn(jeannine, words)
@@ -595,6 +600,7 @@ func TestTheOwnerChoosesAnotherPassword(t *testing.T) {
 
 // Links that people pass on are made of our own names, whatever a request calls us.
 func TestLinksAreMadeOfOurOwnNames(t *testing.T) {
+	t.Attr("shows", "attacks")
 	t.Parallel()
 	f := newFamily(t)
 	owner := f.browser().signIn(jeannine, words)
@@ -614,6 +620,7 @@ func TestLinksAreMadeOfOurOwnNames(t *testing.T) {
 // Wrong passwords are counted, by name and by address; a restart forgets nothing,
 // and who is known is not kept out.
 func TestGuessingPasswordsIsPaused(t *testing.T) {
+	t.Attr("shows", "attacks")
 	t.Parallel()
 	f := newFamily(t)
 	known := f.browser().signIn(jeannine, words)
@@ -651,6 +658,7 @@ func TestGuessingPasswordsIsPaused(t *testing.T) {
 // An app that was not told of a new password tries the old one for ever, and
 // pauses nobody.
 func TestTheSameWrongPasswordIsOneGuess(t *testing.T) {
+	t.Attr("shows", "attacks")
 	t.Parallel()
 	f := newFamily(t)
 	for range 50 {
@@ -663,6 +671,7 @@ func TestTheSameWrongPasswordIsOneGuess(t *testing.T) {
 
 // Guesses of many names from one address are counted, too.
 func TestGuessingNamesIsPaused(t *testing.T) {
+	t.Attr("shows", "attacks")
 	t.Parallel()
 	f := newFamily(t)
 	b := f.browser()
@@ -683,6 +692,7 @@ func TestGuessingNamesIsPaused(t *testing.T) {
 // A name nobody has answers as one that somebody has: in the same words, and in
 // about the same time.
 func TestNamesAreNotTold(t *testing.T) {
+	t.Attr("shows", "attacks")
 	t.Parallel()
 	f := newFamily(t)
 	if err := f.auth.SetCost(bcrypt.DefaultCost); err != nil { // what is slow is what is compared
