@@ -73,6 +73,7 @@ type patience struct {
 type Installer struct {
 	cfg   Config
 	steps func(*machine) []Step
+	disk  disk
 	hook  func(point string) // for tests: called after each write of the journal and each Apply
 }
 
@@ -100,7 +101,7 @@ func New(cfg Config) *Installer {
 	set(&cfg.patience.start, 60*time.Second)
 	set(&cfg.patience.claim, 15*time.Second)
 	set(&cfg.patience.pause, 200*time.Millisecond)
-	return &Installer{cfg: cfg, steps: allSteps, hook: func(string) {}}
+	return &Installer{cfg: cfg, steps: allSteps, disk: realDisk(), hook: func(string) {}}
 }
 
 // allSteps are the steps of an install, in order: each needs those before it.
@@ -202,7 +203,7 @@ func (in *Installer) Apply(ctx context.Context, events func(Event)) (Result, err
 	if err := m.preflight(ctx); err != nil {
 		return Result{}, err
 	}
-	j, err := openJournal(in.journalDir(), in.cfg.Log, time.Now())
+	j, err := openJournal(in.journalDir(), in.cfg.Log, time.Now(), in.disk)
 	if err != nil {
 		return Result{}, err
 	}
@@ -404,7 +405,7 @@ func (in *Installer) Undo(ctx context.Context, purge bool, events func(Event)) (
 	if _, err := os.Stat(filepath.Join(in.journalDir(), "journal")); errors.Is(err, fs.ErrNotExist) {
 		return false, in.clearAway()
 	}
-	j, err := openJournal(in.journalDir(), in.cfg.Log, time.Now())
+	j, err := openJournal(in.journalDir(), in.cfg.Log, time.Now(), in.disk)
 	if err != nil {
 		return false, err
 	}

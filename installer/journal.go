@@ -154,10 +154,19 @@ func (h *history) madeBy(step string) []Change {
 	return out
 }
 
+// disk makes durable what was written. Tests watch it, and have it fail.
+type disk struct {
+	file   func(*os.File) error    // the bytes of a file
+	folder func(path string) error // the names in a folder
+}
+
+func realDisk() disk { return disk{(*os.File).Sync, atomicfile.SyncDir} }
+
 // journal is the file, open for appending, with the machine's only install at work.
 type journal struct {
 	path    string
 	f       *os.File
+	disk    disk
 	history *history
 }
 
@@ -186,14 +195,14 @@ func peek(path string, log *slog.Logger) (*history, []record, int, error) {
 // end. A missing one is begun: its folder, with the parents that are missing, is
 // put together under another name and renamed, so that what was made for it is
 // always told in it.
-func openJournal(dir string, log *slog.Logger, now time.Time) (*journal, error) {
+func openJournal(dir string, log *slog.Logger, now time.Time, on disk) (*journal, error) {
 	path := filepath.Join(dir, "journal")
 	h, records, whole, err := peek(path, log)
 	if err != nil {
 		return nil, err
 	}
 	if len(records) == 0 {
-		if h, err = beginJournal(dir, now); err != nil {
+		if h, err = beginJournal(dir, now, on); err != nil {
 			return nil, fmt.Errorf("cannot begin the journal: %w", err)
 		}
 	}
@@ -208,17 +217,17 @@ func openJournal(dir string, log *slog.Logger, now time.Time) (*journal, error) 
 		_, err = f.Seek(0, io.SeekEnd)
 	}
 	if err == nil {
-		err = f.Sync()
+		err = on.file(f)
 	}
 	if err != nil {
-		f.Close()
+		f.Close() //nolint:errcheck // err says what is wrong
 		return nil, fmt.Errorf("cannot open the journal: %w", err)
 	}
-	return &journal{path, f, h}, nil
+	return &journal{path, f, on, h}, nil
 }
 
 // beginJournal makes dir and the journal in it.
-func beginJournal(dir string, now time.Time) (*history, error) {
+func beginJournal(dir string, now time.Time, on disk) (*history, error) {
 	missing := []string{}
 	for d := dir; ; d = filepath.Dir(d) {
 		if _, err := os.Lstat(d); err == nil || filepath.Dir(d) == d {
@@ -262,14 +271,14 @@ func beginJournal(dir string, now time.Time) (*history, error) {
 		return nil, err
 	}
 	for d := filepath.Join(tmp, inside); d != filepath.Dir(tmp); d = filepath.Dir(d) {
-		if err := atomicfile.SyncDir(d); err != nil {
+		if err := on.folder(d); err != nil {
 			return nil, err
 		}
 	}
 	if err := os.Rename(tmp, top); err != nil {
 		return nil, err
 	}
-	return readHistory([]record{r}), atomicfile.SyncDir(filepath.Dir(top))
+	return readHistory([]record{r}), on.folder(filepath.Dir(top))
 }
 
 // besides is the name under which a folder is put together or taken apart.
@@ -289,7 +298,7 @@ func (j *journal) write(r record) error {
 		_, err = j.f.Write(text)
 	}
 	if err == nil {
-		err = j.f.Sync()
+		err = j.disk.file(j.f)
 	}
 	if err != nil { // half a line must not spoil the next one
 		j.f.Truncate(end)           //nolint:errcheck // the write has failed already
@@ -343,7 +352,7 @@ func (j *journal) remove() error {
 		if err := os.RemoveAll(tmp); err != nil {
 			return err
 		}
-		return atomicfile.SyncDir(filepath.Dir(top))
+		return j.disk.folder(filepath.Dir(top))
 	}
 	return nil
 }

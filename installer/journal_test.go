@@ -3,6 +3,7 @@ package installer
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -19,7 +20,7 @@ var quiet = slog.New(slog.DiscardHandler)
 
 func newJournal(t *testing.T) *journal {
 	t.Helper()
-	j, err := openJournal(filepath.Join(t.TempDir(), "opt", "foyer", "install"), quiet, time.Now())
+	j, err := openJournal(filepath.Join(t.TempDir(), "opt", "foyer", "install"), quiet, time.Now(), realDisk())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,7 @@ func TestTornJournal(t *testing.T) {
 		if err := os.WriteFile(j.path, whole[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		again, err := openJournal(filepath.Dir(j.path), quiet, time.Now())
+		again, err := openJournal(filepath.Dir(j.path), quiet, time.Now(), realDisk())
 		if err != nil {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
@@ -106,6 +107,50 @@ func TestTornJournal(t *testing.T) {
 	}
 }
 
+// What could not be made durable was never said: the file is as it was, whatever is
+// written to it next.
+func TestAFailedWriteLeavesTheJournalAsItWas(t *testing.T) {
+	j := newJournal(t)
+	defer j.close()
+	long := record{Op: opIntent, Step: "long", Changes: []Change{{Step: "long", Op: Made, Kind: KindFile, What: "/" + strings.Repeat("x", 500)}}}
+	read := func() string {
+		t.Helper()
+		data, err := os.ReadFile(j.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	before, works := read(), j.disk.file
+	j.disk.file = func(*os.File) error { return errDisk }
+	for range 2 {
+		if err := j.write(long); !errors.Is(err, errDisk) {
+			t.Errorf("error %v", err)
+		}
+		if diff := cmp.Diff(before, read()); diff != "" {
+			t.Errorf("the file: %s", diff)
+		}
+	}
+	j.disk.file = works
+	if err := j.write(record{Op: opDone, Step: "short"}); err != nil {
+		t.Fatal(err)
+	}
+	records, whole, damaged, err := parse([]byte(read()))
+	if err != nil || damaged > 0 || whole != len(read()) {
+		t.Fatalf("%d of %d bytes are whole, %d lines damaged, %v", whole, len(read()), damaged, err)
+	}
+	var ops []string
+	for _, r := range records {
+		ops = append(ops, r.Op+" "+r.Step)
+	}
+	if diff := cmp.Diff([]string{"begin ", "done short"}, ops); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(readHistory(records), j.history, cmp.AllowUnexported(history{})); diff != "" {
+		t.Errorf("remembered and read back: %s", diff)
+	}
+}
+
 func TestJournalOfALaterVersionIsRefused(t *testing.T) {
 	j := newJournal(t)
 	if err := j.close(); err != nil {
@@ -122,7 +167,7 @@ func TestJournalOfALaterVersionIsRefused(t *testing.T) {
 	if err := os.WriteFile(j.path, append(whole, later...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openJournal(filepath.Dir(j.path), quiet, time.Now()); code(err) != "journal-newer" {
+	if _, err := openJournal(filepath.Dir(j.path), quiet, time.Now(), realDisk()); code(err) != "journal-newer" {
 		t.Errorf("error %v", err)
 	}
 }

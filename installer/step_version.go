@@ -99,7 +99,7 @@ func (s versionStep) Apply(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the program: %w", err)
 	}
-	defer src.Close()
+	defer src.Close() //nolint:errcheck // it was only read
 	if err := update.Stage(ctx, s.m.optDir(), s.m.cfg.Version, src, sum); err != nil {
 		return err
 	}

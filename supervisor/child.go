@@ -150,7 +150,7 @@ func (s *Supervisor) runServer(ctx context.Context) (why string) {
 	case <-ctx.Done():
 		why = "Foyer was stopped"
 	}
-	lifeline.Close()
+	lifeline.Close() //nolint:errcheck // a server that does not notice is killed below
 	timer := time.NewTimer(s.cfg.Timing.Drain)
 	defer timer.Stop()
 	select {

@@ -169,8 +169,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		g.Go(func() error { run(ctx); return nil })
 	}
 	err = g.Wait()
-	os.Remove(door.Addr().String())
-	os.Remove(s.local.Addr().String())
+	os.Remove(door.Addr().String())    //nolint:errcheck // whoever listens there next takes a stale one away
+	os.Remove(s.local.Addr().String()) //nolint:errcheck // as above
 	return err
 }
 

@@ -108,7 +108,7 @@ func start(t *testing.T, how string) *rig {
 	s := New(Config{
 		Serve: func() *exec.Cmd {
 			cmd := exec.Command(os.Args[0])
-			cmd.Env = append(os.Environ(), "FOYER_TEST_SERVER="+how)
+			cmd.Env = append(os.Environ(), "FOYER_TEST_SERVER="+how, "GORACE=atexit_sleep_ms=0") // with the race detector each server would end a second late
 			return cmd
 		},
 		Listeners: []host.Listener{web}, RunDir: run, DataDir: r.data, Version: "1.0.0",

@@ -20,6 +20,14 @@ import (
 // ErrLocked is returned by TryLock when somebody else holds the lock.
 var ErrLocked = errors.New("somebody else holds the lock")
 
+// disk makes durable what was written. Tests watch it, and have it fail.
+type disk struct {
+	file   func(*os.File) error    // the bytes of a file
+	folder func(path string) error // the names in a folder
+}
+
+func realDisk() disk { return disk{(*os.File).Sync, SyncDir} }
+
 // Write replaces path by data with the given mode, durably. The parent folder
 // must exist.
 func Write(path string, data []byte, mode fs.FileMode) error {
@@ -27,7 +35,11 @@ func Write(path string, data []byte, mode fs.FileMode) error {
 }
 
 // WriteAs is Write with an owner: uid and gid, each -1 to leave it.
-func WriteAs(path string, data []byte, mode fs.FileMode, uid, gid int) (err error) {
+func WriteAs(path string, data []byte, mode fs.FileMode, uid, gid int) error {
+	return realDisk().write(path, data, mode, uid, gid)
+}
+
+func (d disk) write(path string, data []byte, mode fs.FileMode, uid, gid int) (err error) {
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp-*")
 	if err != nil {
@@ -35,8 +47,8 @@ func WriteAs(path string, data []byte, mode fs.FileMode, uid, gid int) (err erro
 	}
 	defer func() {
 		if err != nil {
-			tmp.Close()
-			os.Remove(tmp.Name())
+			tmp.Close()           //nolint:errcheck // err says what is wrong
+			os.Remove(tmp.Name()) //nolint:errcheck // it is nobody's
 			err = fmt.Errorf("cannot write %s: %w", path, err)
 		}
 	}()
@@ -51,7 +63,7 @@ func WriteAs(path string, data []byte, mode fs.FileMode, uid, gid int) (err erro
 	if err = tmp.Chmod(mode); err != nil {
 		return err
 	}
-	if err = tmp.Sync(); err != nil {
+	if err = d.file(tmp); err != nil {
 		return err
 	}
 	if err = tmp.Close(); err != nil {
@@ -60,12 +72,14 @@ func WriteAs(path string, data []byte, mode fs.FileMode, uid, gid int) (err erro
 	if err = os.Rename(tmp.Name(), path); err != nil {
 		return err
 	}
-	return SyncDir(dir)
+	return d.folder(dir)
 }
 
 // Symlink makes path a symbolic link to target, durably, replacing a link that
 // is there already in one step.
-func Symlink(target, path string) error {
+func Symlink(target, path string) error { return realDisk().symlink(target, path) }
+
+func (d disk) symlink(target, path string) error {
 	tmp := path + ".tmp-link"
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot link %s: %w", path, err)
@@ -74,18 +88,20 @@ func Symlink(target, path string) error {
 		return fmt.Errorf("cannot link %s: %w", path, err)
 	}
 	if err := os.Rename(tmp, path); err != nil {
-		os.Remove(tmp)
+		os.Remove(tmp) //nolint:errcheck // it is taken away before the next one
 		return fmt.Errorf("cannot link %s: %w", path, err)
 	}
-	return SyncDir(filepath.Dir(path))
+	return d.folder(filepath.Dir(path))
 }
 
 // Remove removes a file, a link or an empty folder durably; a missing one is no error.
-func Remove(path string) error {
+func Remove(path string) error { return realDisk().remove(path) }
+
+func (d disk) remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return SyncDir(filepath.Dir(path))
+	return d.folder(filepath.Dir(path))
 }
 
 // SyncFile fsyncs a file that somebody else wrote.

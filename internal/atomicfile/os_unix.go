@@ -19,7 +19,7 @@ func SyncDir(dir string) error {
 	if err != nil {
 		return fmt.Errorf("cannot sync folder %s: %w", dir, err)
 	}
-	defer d.Close()
+	defer d.Close() //nolint:errcheck // a folder, opened to be synced
 	if err := d.Sync(); err != nil {
 		return fmt.Errorf("cannot sync folder %s: %w", dir, err)
 	}
@@ -37,7 +37,7 @@ func TryLock(path string) (*Lock, error) {
 		return nil, fmt.Errorf("cannot lock %s: %w", path, err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
+		f.Close() //nolint:errcheck // nothing was written
 		if err == unix.EWOULDBLOCK {
 			return nil, ErrLocked
 		}

@@ -296,6 +296,7 @@ func TestClaim(t *testing.T) {
 
 // TestOneOwner: of any number of callers with the right code one becomes the owner.
 func TestOneOwner(t *testing.T) {
+	t.Attr("shows", "attacks")
 	h := newHouse(t, nil)
 	right := h.offer()
 	var wg sync.WaitGroup
@@ -327,6 +328,7 @@ func TestOneOwner(t *testing.T) {
 }
 
 func TestGuessingIsPausedAlsoAcrossARestart(t *testing.T) {
+	t.Attr("shows", "attacks")
 	h := newHouse(t, nil)
 	ctx := t.Context()
 	right := h.offer()
@@ -360,6 +362,7 @@ func TestGuessingIsPausedAlsoAcrossARestart(t *testing.T) {
 }
 
 func TestPausesDouble(t *testing.T) {
+	t.Attr("shows", "attacks")
 	var g guesses
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, want := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 16 * time.Minute, 32 * time.Minute, time.Hour, time.Hour, time.Hour} {

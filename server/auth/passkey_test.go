@@ -171,6 +171,7 @@ func TestPasskeys(t *testing.T) {
 
 // What is not exactly the answer to our question signs nobody in.
 func TestPasskeysThatAreRefused(t *testing.T) {
+	t.Attr("shows", "attacks")
 	h := newHouse(t, nil)
 	d, thief := newDevice(t), newDevice(t)
 	key, err := h.offered(d, "jeannine")
@@ -274,6 +275,7 @@ func TestPasskeysThatAreRefused(t *testing.T) {
 
 // Sessions end by themselves, and the newest are kept.
 func TestSessionsEnd(t *testing.T) {
+	t.Attr("shows", "attacks")
 	h := newHouse(t, nil)
 	if err := h.claim(t.Context(), h.offer(), "jeannine", "correct horse"); err != nil {
 		t.Fatal(err)

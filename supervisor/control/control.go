@@ -134,6 +134,11 @@ func SocketPath(dir string) string { return filepath.Join(dir, "control.sock") }
 // Serve answers on l until ctx ends; it closes l. It answers root and the user
 // this process runs as, nobody else.
 func Serve(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger) error {
+	return serveFor(ctx, l, a, log, os.Geteuid())
+}
+
+// serveFor answers root and the user owner.
+func serveFor(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger, owner int) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, a.Status(r.Context()))
@@ -162,7 +167,7 @@ func Serve(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger) e
 		answer(w, a.Log(n))
 	})
 	srv := &http.Server{
-		Handler:           onlyFriends(mux, log),
+		Handler:           onlyFriends(owner, mux, log),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		MaxHeaderBytes:    8 << 10,
@@ -193,11 +198,11 @@ func Serve(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger) e
 
 type peerKey struct{}
 
-func onlyFriends(next http.Handler, log *slog.Logger) http.Handler {
+func onlyFriends(owner int, next http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _ := r.Context().Value(peerKey{}).(net.Conn)
 		uid, err := peerUID(conn)
-		if err != nil || (uid != 0 && uid != os.Geteuid()) {
+		if err != nil || (uid != 0 && uid != owner) {
 			log.Warn("control socket: stranger refused", "uid", uid, "err", err)
 			refuse(w, http.StatusForbidden, hint.New("need-root",
 				hint.T("Only the administrator of this machine may ask Foyer this.", "Seul l'administrateur de cette machine peut demander cela à Foyer."), hint.Text{},

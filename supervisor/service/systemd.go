@@ -101,7 +101,7 @@ func (s *Service) uninstallSystemd(ctx context.Context) error {
 		if err := atomicfile.Remove(path); err != nil {
 			return fmt.Errorf("cannot disable the service: %w", err)
 		}
-		os.Remove(filepath.Dir(path)) // as systemctl disable does with an empty folder
+		os.Remove(filepath.Dir(path)) //nolint:errcheck // as systemctl disable does with an empty folder
 	}
 	for _, f := range slices.Backward(units) {
 		if err := atomicfile.Remove(f.Path); err != nil {

@@ -67,7 +67,7 @@ func Sum(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
@@ -128,7 +128,7 @@ func stage(ctx context.Context, target, version string, src io.Reader, sum []byt
 		return err
 	}
 	if err := selfupdate.PrepareAndCheckBinary(reader{ctx, src}, selfupdate.Options{TargetPath: target, TargetMode: 0o755, Checksum: sum}); err != nil {
-		os.Remove(fresh)
+		os.Remove(fresh) //nolint:errcheck // err says why; what is left is taken away before the next one
 		return err
 	}
 	// What is on disk is what counts, not what was read.
@@ -140,7 +140,7 @@ func stage(ctx context.Context, target, version string, src io.Reader, sum []byt
 		err = finish(fresh, target)
 	}
 	if err != nil {
-		os.Remove(fresh)
+		os.Remove(fresh) //nolint:errcheck // as above
 	}
 	return err
 }

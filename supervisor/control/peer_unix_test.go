@@ -1,0 +1,299 @@
+//go:build linux || darwin
+
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestMain lets the test binary be another user of this machine, who asks: a real
+// process with credentials of its own, when the tests run as root.
+func TestMain(m *testing.M) {
+	if who := os.Getenv("FOYER_TEST_ASK"); who != "" {
+		os.Exit(askAs(who))
+	}
+	os.Exit(m.Run())
+}
+
+// verbs is everything the socket can be asked, and something it cannot: a stranger
+// does not learn which is which.
+var verbs = []string{"GET /status", "POST /claim", "POST /claim/reset", "POST /restart", "GET /log?lines=2", "GET /nothing"}
+
+// askAll asks everything and returns the answers: status, and code if there is one.
+func askAll(dir string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, verb := range verbs {
+		method, path, _ := strings.Cut(verb, " ")
+		req, err := http.NewRequest(method, "http://control"+path, nil)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := Dial(dir).http.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+		var p problem
+		json.Unmarshal(body, &p) //nolint:errcheck // not every answer is an object, nor JSON
+		out[verb] = strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", p.Code))
+	}
+	return out, nil
+}
+
+// How the other user's process ends when it has not asked.
+const (
+	exitFailed   = 1
+	exitMayNotBe = 2 // root may not become every user here: a container may have few
+)
+
+// askAs becomes "uid:gid", asks everything at the socket in the working directory and
+// prints the answers. As "uid:gid:serve" it asks a server of its own.
+func askAs(who string) int {
+	var uid, gid int
+	if _, err := fmt.Sscanf(who, "%d:%d", &uid, &gid); err != nil {
+		return exitFailed
+	}
+	var own net.Listener
+	if strings.HasSuffix(who, ":serve") {
+		var err error
+		if own, err = net.Listen("unix", SocketPath(".")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return exitFailed
+		}
+		if err := os.Chmod(SocketPath("."), 0o666); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return exitFailed
+		}
+	}
+	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(gid), syscall.Setuid(uid)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitMayNotBe
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var served sync.WaitGroup
+	if own != nil {
+		served.Go(func() {
+			if err := Serve(ctx, own, appliance{}, slog.New(slog.DiscardHandler)); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		})
+	}
+	got, err := askAll(".")
+	cancel()
+	served.Wait()
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(got)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitFailed
+	}
+	return 0
+}
+
+// anotherUser has a process of another user ask everything in dir.
+func anotherUser(t *testing.T, dir, who string) map[string]string {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Dir = dir                                                                     // the socket is found from there, whatever folders above are closed
+	cmd.Env = append(os.Environ(), "FOYER_TEST_ASK="+who, "GORACE=atexit_sleep_ms=0") // with the race detector each process would end a second late
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == exitMayNotBe {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("root cannot become %s here, and CI must: %s", who, &stderr)
+		}
+		t.Skipf("root cannot become %s here: %s", who, &stderr)
+	}
+	var got map[string]string
+	if err == nil {
+		err = json.Unmarshal(out, &got)
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, &stderr)
+	}
+	return got
+}
+
+// recorder notes what it was asked.
+type recorder struct {
+	appliance
+	mu    sync.Mutex
+	asked []string
+}
+
+func (r *recorder) note(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = append(r.asked, what)
+}
+
+func (r *recorder) Status(ctx context.Context) Status {
+	r.note("status")
+	return r.appliance.Status(ctx)
+}
+
+func (r *recorder) NewClaim(ctx context.Context) (string, time.Time, error) {
+	r.note("claim")
+	return r.appliance.NewClaim(ctx)
+}
+
+func (r *recorder) NewReset(ctx context.Context) (string, time.Time, error) {
+	r.note("reset")
+	return r.appliance.NewReset(ctx)
+}
+
+func (r *recorder) Restart(context.Context) { r.note("restart") }
+
+func (r *recorder) Log(n int) []string {
+	r.note("log")
+	return r.appliance.Log(n)
+}
+
+// door is a folder with a control socket that everybody on the machine can reach.
+func door(t *testing.T) (dir string, l net.Listener) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "foyer") // a unix socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if l, err = net.Listen("unix", SocketPath(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(SocketPath(dir), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	return dir, l
+}
+
+var (
+	allAnswered = map[string]string{
+		"GET /status": "200", "POST /claim": "200 K7QX-9M2P", "POST /claim/reset": "200 0R5T-4B7C", "POST /restart": "200", "GET /log?lines=2": "200", "GET /nothing": "404",
+	}
+	allRefused = map[string]string{
+		"GET /status": "403 need-root", "POST /claim": "403 need-root", "POST /claim/reset": "403 need-root", "POST /restart": "403 need-root",
+		"GET /log?lines=2": "403 need-root", "GET /nothing": "403 need-root",
+	}
+)
+
+// Whoever connects, the kernel says who it is: root and the user Foyer runs as are
+// answered, everybody else is refused whatever they ask, and nothing is done for them.
+// Without root the tests are the only user there is to ask as, so that Foyer runs as
+// somebody else instead.
+func TestOnlyRootAndFoyersUserAreAnswered(t *testing.T) {
+	t.Attr("shows", "mend")
+	me := os.Geteuid()
+	type asker struct{ uid, gid int }
+	self := asker{me, os.Getegid()}
+	const foyer, stranger = 61501, 61502 // nobody's, most likely; the kernel does not mind
+	type test struct {
+		name     string
+		runsAs   int
+		asks     asker
+		answered bool
+	}
+	tests := []test{
+		{"whom Foyer runs as", me, self, true},
+		{"Foyer runs as the next user", me + 1, self, me == 0},
+		{"Foyer runs as root", 0, self, me == 0},
+	}
+	if me == 0 {
+		tests = append(tests, []test{
+			{"the service's user", foyer, asker{foyer, foyer}, true},
+			{"root, while another user runs it", foyer, asker{0, 0}, true},
+			{"root, of another group", foyer, asker{0, stranger}, true},
+			{"a stranger", foyer, asker{stranger, stranger}, false},
+			{"a stranger, while root runs it", 0, asker{stranger, stranger}, false},
+			{"a stranger in the service's group", foyer, asker{stranger, foyer}, false},
+			{"a stranger in root's group", foyer, asker{stranger, 0}, false},
+			{"the user before", foyer, asker{foyer - 1, foyer - 1}, false},
+			{"the first user after root", foyer, asker{1, 1}, false},
+		}...)
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir, l := door(t)
+			var logged bytes.Buffer
+			a := &recorder{}
+			ctx, cancel := context.WithCancel(t.Context())
+			served := make(chan error, 1)
+			go func() { served <- serveFor(ctx, l, a, slog.New(slog.NewTextHandler(&logged, nil)), c.runsAs) }()
+			stop := sync.OnceFunc(func() {
+				cancel()
+				if err := <-served; err != nil {
+					t.Errorf("the server: %v", err)
+				}
+			})
+			defer stop()
+			var got map[string]string
+			if c.asks == self {
+				var err error
+				if got, err = askAll(dir); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				got = anotherUser(t, dir, fmt.Sprintf("%d:%d", c.asks.uid, c.asks.gid))
+			}
+			stop()
+			want, done, refusals := allAnswered, []string{"status", "claim", "reset", "restart", "log"}, 0
+			if !c.answered {
+				want, done, refusals = allRefused, nil, len(verbs)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("answers: %s", diff)
+			}
+			if diff := cmp.Diff(done, a.asked); diff != "" {
+				t.Errorf("done for who asked: %s", diff)
+			}
+			if n := strings.Count(logged.String(), fmt.Sprintf("stranger refused\" uid=%d ", c.asks.uid)); n != refusals {
+				t.Errorf("%d refusals are logged, of %d:\n%s", n, refusals, &logged)
+			}
+		})
+	}
+}
+
+// Serve knows by itself which user it runs as.
+func TestFoyersOwnUserIsAnswered(t *testing.T) {
+	got, err := askAll(serve(t, appliance{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(allAnswered, got); diff != "" {
+		t.Error(diff)
+	}
+	if os.Geteuid() != 0 {
+		return
+	}
+	// Root is answered anyway: another user, who runs one, asks it.
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(allAnswered, anotherUser(t, dir, "61501:61501:serve")); diff != "" {
+		t.Errorf("who runs it: %s", diff)
+	}
+}
