@@ -21,8 +21,8 @@ func explain(data string, err error) error {
 		if f, e := os.CreateTemp(data, ".foyer-*"); e != nil {
 			why = e
 		} else {
-			f.Close()
-			os.Remove(f.Name())
+			f.Close()           //nolint:errcheck // that it could be made is all there is to know
+			os.Remove(f.Name()) //nolint:errcheck // as above
 		}
 	}
 	started := hint.T("Foyer did not start; nothing was changed.", "Foyer n'a pas démarré ; rien n'a été changé.")

@@ -191,5 +191,5 @@ func runDirFor(data string) (dir string, remove func(), err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("cannot make the folder for sockets: %w", err)
 	}
-	return dir, func() { os.RemoveAll(dir) }, nil
+	return dir, func() { os.RemoveAll(dir) }, nil //nolint:errcheck // a temporary folder
 }

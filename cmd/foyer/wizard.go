@@ -382,8 +382,8 @@ func (w *worker) start(v installer.Values) (*exec.Cmd, error) {
 	}
 	out, err1 := os.OpenFile(w.path("result"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	events, err2 := os.OpenFile(w.path("events"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-	defer out.Close()
-	defer events.Close()
+	defer out.Close()    //nolint:errcheck // the process that is started writes to it
+	defer events.Close() //nolint:errcheck // as above
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, fmt.Errorf("cannot begin the install: %w", err)
 	}
@@ -408,7 +408,7 @@ func (w *worker) follow(ctx context.Context, ended <-chan struct{}, progress fun
 	if err != nil {
 		return fmt.Errorf("cannot follow the install: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	r := bufio.NewReader(f)
 	var part []byte
 	tick := time.NewTicker(50 * time.Millisecond)

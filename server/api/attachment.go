@@ -333,7 +333,7 @@ func (a *api) file(w http.ResponseWriter, r *http.Request, location string) {
 		a.fail(w, r, a.broken(r, f, err))
 		return
 	}
-	defer contents.Close()
+	defer contents.Close() //nolint:errcheck // it was only read
 	info, err := contents.Stat()
 	if err == nil && info.Size() != f.Size {
 		err = attachment.ErrDamaged

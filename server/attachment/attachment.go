@@ -101,8 +101,8 @@ func (f *Folder) Put(r io.Reader, limit int64) (hash string, size int64, err err
 		return "", 0, full(err)
 	}
 	defer func() {
-		tmp.Close()           // closed already where it went well
-		os.Remove(tmp.Name()) // moved away where it went well
+		tmp.Close()           //nolint:errcheck // closed already where it went well
+		os.Remove(tmp.Name()) //nolint:errcheck // moved away where it went well
 	}()
 	if limit > 0 {
 		r = io.LimitReader(r, limit+1)
@@ -167,7 +167,7 @@ func (f *Folder) Verify(ctx context.Context, hash string) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it was only read
 	sum := sha256.New()
 	for {
 		if err := ctx.Err(); err != nil {
@@ -208,7 +208,7 @@ func (f *Folder) Collect(ctx context.Context, before time.Time, used func(hash s
 		}
 		if filepath.Dir(path) == f.unfinished() {
 			if strings.HasPrefix(d.Name(), "upload-") && time.Since(info.ModTime()) > young {
-				os.Remove(path) // an upload that a power cut ended; the next run tries again
+				os.Remove(path) //nolint:errcheck // an upload that a power cut ended; the next run tries again
 			}
 			return nil
 		}

@@ -154,7 +154,7 @@ func (s *Server) listen(plain bool) ([]host.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.t.Cleanup(func() { os.RemoveAll(dir) })
+	s.t.Cleanup(func() { os.RemoveAll(dir) }) //nolint:errcheck // a temporary folder
 	s.sock = filepath.Join(dir, "s")
 	wants := []struct{ name, network, address string }{{host.Local, "unix", s.sock}, {host.HTTP, "tcp", "127.0.0.1:0"}}
 	if !plain {

@@ -55,7 +55,7 @@ func openConn(path string, flags int32, sql map[string]string) (*conn, error) {
 	c.db = c.pointer()
 	if rc != sqlite3.SQLITE_OK {
 		err := c.fail(rc)
-		c.close()
+		c.close() //nolint:errcheck // err says why it did not open
 		return nil, err
 	}
 	sqlite3.Xsqlite3_extended_result_codes(c.tls, c.db, 1)
