@@ -60,7 +60,7 @@ func TestStorage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			root := machine(t, map[string]string{
 				"proc/self/mountinfo": c.table, "sys/block/mmcblk0/device/type": "SD\n", "sys/block/mmcblk1/device/type": "MMC\n",
-				"mnt/usb disk/lost+found/x": "", "var/lib/x": "",
+				"mnt/usb disk/lost+found/x": "", "var/lib/x": "", "tmp/x": "",
 			})
 			sizeOf := func(path string) (size, bool) { s, ok := c.sizes[path]; return s, ok }
 			if got := storageAt(root, c.path, sizeOf); got != c.want {
