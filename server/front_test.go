@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	claims "github.com/foyer-server/foyer/internal/claim"
 	"github.com/foyer-server/foyer/internal/config"
@@ -71,7 +70,7 @@ func behindProxy(t *testing.T, change func(*config.Settings)) (url string, stop 
 func TestBehindAProxyAddressesAreTheVisitors(t *testing.T) {
 	t.Parallel()
 	url, stop := behindProxy(t, func(s *config.Settings) { s.Proxy.Trusted = []string{"127.0.0.1"} })
-	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: 30 * time.Second}
+	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: patience}
 	defer c.CloseIdleConnections()
 	said := []string{"X-Forwarded-For", "6.6.6.6, 203.0.113.9", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "cloud.example"}
 	owner := append(said, "Authorization", "Basic amVhbm5pbmU6Y29ycmVjdCBob3JzZSBiYXR0ZXJ5", "Content-Type", "application/json")
@@ -116,7 +115,7 @@ func TestBehindAProxyAddressesAreTheVisitors(t *testing.T) {
 func TestBehindAProxyNobodyIsBelievedUnasked(t *testing.T) {
 	t.Parallel()
 	url, stop := behindProxy(t, func(*config.Settings) {})
-	c := &http.Client{Timeout: 30 * time.Second}
+	c := &http.Client{Timeout: patience}
 	defer c.CloseIdleConnections()
 	_, body := get(t, c, http.MethodGet, url+"/v1/", "", "X-Forwarded-For", "6.6.6.6", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "evil.example",
 		"Forwarded", "for=6.6.6.6;host=evil.example;proto=https")

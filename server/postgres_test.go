@@ -72,7 +72,7 @@ func TestTwoServersOnOneDatabase(t *testing.T) {
 		t.Errorf("without a database: %d %+v, %v", status, h, err)
 	}
 	c.Restart(t)
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		if resp, _ := two.Do(http.MethodPut, "/v1/buckets/c", `{}`); resp.StatusCode == http.StatusCreated {
 			break
 		}

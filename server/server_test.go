@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -226,6 +227,10 @@ func TestClaimFromAnotherSiteIsRefused(t *testing.T) {
 	}
 }
 
+// patience bounds what a test waits for. Nothing takes a tenth of it on an idle
+// machine; it ends a wait that would never end, and judges no speed.
+const patience = time.Minute
+
 // dial opens a connection to a listener, and its TLS if it has any.
 func dial(t *testing.T, s *servertest.Server, name string, protos ...string) net.Conn {
 	t.Helper()
@@ -234,7 +239,7 @@ func dial(t *testing.T, s *servertest.Server, name string, protos ...string) net
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	if name == host.HTTPS {
@@ -270,11 +275,13 @@ func TestSlowClientsAreCut(t *testing.T) {
 					t.Fatal(err)
 				}
 				t.Cleanup(func() { raw.Close() })
+				if err := raw.SetDeadline(time.Now().Add(patience)); err != nil {
+					t.Fatal(err)
+				}
 				conn, c.head = raw, "\x16\x03\x01"
 			} else {
 				conn = dial(t, s, c.listener)
 			}
-			begin := time.Now()
 			if _, err := io.WriteString(conn, c.head); err != nil {
 				t.Fatal(err)
 			}
@@ -300,9 +307,6 @@ func TestSlowClientsAreCut(t *testing.T) {
 			if ne, ok := err.(net.Error); ok && ne.Timeout() {
 				t.Error("the connection was never cut")
 			}
-			if d := time.Since(begin); d > 6*time.Second {
-				t.Errorf("cut after %s", d)
-			}
 		})
 	}
 }
@@ -312,13 +316,14 @@ func TestSlowBodyOverHTTP2IsCut(t *testing.T) {
 	s := servertest.Start(t, servertest.Config{Settings: quick})
 	body, drip := io.Pipe()
 	defer drip.Close()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.URL+"/v1/buckets/b", body)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, s.URL+"/v1/buckets/b", body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.SetBasicAuth(servertest.Owner, servertest.Password)
 	req.Header.Set("Content-Type", "application/json")
-	begin := time.Now()
 	resp, err := s.Client().Do(req)
 	if err == nil {
 		resp.Body.Close()
@@ -326,8 +331,8 @@ func TestSlowBodyOverHTTP2IsCut(t *testing.T) {
 			t.Errorf("%s %s", resp.Proto, resp.Status)
 		}
 	}
-	if d := time.Since(begin); d > 6*time.Second {
-		t.Errorf("cut after %s", d)
+	if ctx.Err() != nil {
+		t.Error("the connection was never cut")
 	}
 }
 
@@ -348,7 +353,7 @@ func TestClientThatDoesNotReadIsCut(t *testing.T) {
 		io.WriteString(conn, "GET /v1/buckets/b/collections/c/records HTTP/1.1\r\nHost: x\r\nAuthorization: Basic amVhbm5pbmU6Y29ycmVjdCBob3JzZSBiYXR0ZXJ5\r\n\r\n")
 	}
 	// The access log tells when the server is done with the first request.
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !strings.Contains(s.Log(), "method=GET path=/v1/buckets") {
 		if time.Now().After(deadline) {
 			t.Fatal("the request is still being answered")
@@ -436,7 +441,7 @@ func TestNonsense(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(15 * time.Second))
+			conn.SetDeadline(time.Now().Add(patience))
 			io.WriteString(conn, c.send)
 			conn.(*net.TCPConn).CloseWrite()
 			got, err := io.ReadAll(conn)

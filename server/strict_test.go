@@ -139,7 +139,7 @@ func strictInside(t *testing.T, dir string) {
 			want = "max-age=31536000"
 		}
 		tick := time.NewTicker(20 * time.Millisecond)
-		for end := time.Now().Add(20 * time.Second); !everybodys(s.Addr(host.HTTPS), name, rootPEM); <-tick.C {
+		for end := time.Now().Add(patience); !everybodys(s.Addr(host.HTTPS), name, rootPEM); <-tick.C {
 			if time.Now().After(end) {
 				t.Fatal("the certificate everybody trusts is not served")
 			}

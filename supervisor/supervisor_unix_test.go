@@ -144,7 +144,7 @@ func start(t *testing.T, how string) *rig {
 func (r *rig) until(t *testing.T, want string, ok func(control.Status) bool) control.Status {
 	t.Helper()
 	var last control.Status
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); {
 		s, err := r.Status(t.Context())
 		if err == nil && ok(s) {
 			return s
@@ -160,7 +160,7 @@ func healthy(s control.Status) bool { return s.Server.State == "healthy" && s.Li
 
 func (r *rig) pid(t *testing.T) int {
 	t.Helper()
-	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get(r.web + "/pid")
 	if err != nil {
 		t.Fatal(err)

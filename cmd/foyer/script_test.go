@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 // folder and says that the server is healthy.
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 	c := control.Dial(filepath.Dir(ts.MkAbs(args[0])))
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
 		if s, err := c.Status(context.Background()); err == nil && s.Server.State == "healthy" {
 			return
 		}

@@ -25,7 +25,7 @@ type event struct{ id, name, data string }
 // listen opens a feed as user over a real connection.
 func listen(t *testing.T, url, user string, headers ...string) *events {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 	if err != nil {

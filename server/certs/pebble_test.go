@@ -260,7 +260,7 @@ func (l *lab) start(t *testing.T, dir string, change func(*Config), names ...str
 // until waits until ok, or fails.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(40 * time.Second)
+	deadline := time.NewTimer(2 * time.Minute) // what takes a second on an idle machine
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

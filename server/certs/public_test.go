@@ -46,7 +46,7 @@ func TestNoHandshakeWaitsForTheClock(t *testing.T) {
 		if right {
 			t.Error("a clock nobody has compared yet is believed")
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("it waits for the authority")
 	}
 }

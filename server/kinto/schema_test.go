@@ -95,7 +95,7 @@ func TestSchemasEnd(t *testing.T) {
 		if err == nil {
 			examine(root, []byte(c.value))
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%s: took %v", name, took)
 		} else {
 			t.Logf("%s: %v, %v", name, took, err)

@@ -320,7 +320,7 @@ func TestExamineIsOverInTime(t *testing.T) {
 		Peer: "https://" + at, CA: "https://" + at, Resolvers: []string{dead.LocalAddr().String()}, Built: built,
 		Expect: func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() },
 	})
-	if took := time.Since(begin); took > 10*time.Second {
+	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("took %v", took)
 	}
 	if d.Cause == "" || d.What.IsZero() {
