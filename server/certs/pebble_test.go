@@ -44,11 +44,12 @@ const (
 )
 
 type lab struct {
-	directory, roots string // of the authority
-	zone             string // HOST:PORT of the DNS server
-	http, https      int    // ports the authority asks at
-	handler          *swap  // what answers there
-	dead             *flag  // set: the authority refuses to speak
+	directory   string // of the authority
+	rootPEM     []byte // whom its own server is trusted by
+	zone        string // HOST:PORT of the DNS server
+	http, https int    // ports the authority asks at
+	handler     *swap  // what answers there
+	dead        *flag  // set: the authority refuses to speak
 }
 
 // swap is an HTTP handler and a TLS configuration that tests put in place.
@@ -225,12 +226,8 @@ func newAuthority(zone string) (*lab, error) {
 	srv.Config.ErrorLog = quiet
 	srv.StartTLS()
 	l.directory = srv.URL + wfe.DirectoryPath
-	dir, err := os.MkdirTemp("", "foyer-lab-")
-	if err != nil {
-		return nil, err
-	}
-	l.roots = filepath.Join(dir, "roots.pem")
-	return l, os.WriteFile(l.roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600)
+	l.rootPEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	return l, nil
 }
 
 // quick is a pace for people who wait.
@@ -239,9 +236,13 @@ var quick = pace{look: 100 * time.Millisecond, soon: 100 * time.Millisecond, wai
 // start starts certificates for names and answers at the lab's ports with them.
 func (l *lab) start(t *testing.T, dir string, change func(*Config), names ...string) *Certs {
 	t.Helper()
+	roots := filepath.Join(t.TempDir(), "roots.pem")
+	if err := os.WriteFile(roots, l.rootPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cfg := Config{
 		Dir: dir, Name: "lab", Addresses: names, Log: slog.New(slog.DiscardHandler),
-		Public: Public{CA: l.directory, Roots: l.roots, HTTP: l.http, HTTPS: l.https},
+		Public: Public{CA: l.directory, Roots: roots, HTTP: l.http, HTTPS: l.https},
 	}
 	if change != nil {
 		change(&cfg)
@@ -529,9 +530,8 @@ func TestRestartsStayWithinTheBudget(t *testing.T) {
 func TestClock(t *testing.T) {
 	l := openLab(t)
 	roots := x509.NewCertPool()
-	text, err := os.ReadFile(l.roots)
-	if err != nil || !roots.AppendCertsFromPEM(text) {
-		t.Fatal(err)
+	if !roots.AppendCertsFromPEM(l.rootPEM) {
+		t.Fatal("the authority's root is none")
 	}
 	for year, kind := range map[int]string{1970: "clock", 2069: "clock", 2400: "clock", 0: ""} {
 		k := &clock{directory: l.directory, roots: roots, now: func() time.Time {
