@@ -105,6 +105,10 @@ func start(t *testing.T, how string) *rig {
 	}
 	r := &rig{web: "http://" + web.Addr().String(), data: t.TempDir(), log: &syncBuffer{}, told: &syncBuffer{}}
 	r.journal = NewJournal(io.Discard)
+	grace := 2 * time.Minute // a process is slow to start on a busy machine
+	if how == "sick" {
+		grace = time.Second // it never answers
+	}
 	s := New(Config{
 		Serve: func() *exec.Cmd {
 			cmd := exec.Command(os.Args[0])
@@ -119,7 +123,7 @@ func start(t *testing.T, how string) *rig {
 			return err
 		},
 		Timing: Timing{
-			Probe: 30 * time.Millisecond, ProbeTimeout: 500 * time.Millisecond, Starting: 10 * time.Millisecond, Grace: 2 * time.Second,
+			Probe: 30 * time.Millisecond, ProbeTimeout: 2 * time.Second, Starting: 10 * time.Millisecond, Grace: grace,
 			Steady: time.Minute, Checks: 20 * time.Millisecond, Sample: 20 * time.Millisecond, Pauses: []time.Duration{5 * time.Millisecond},
 		},
 	})
@@ -228,7 +232,7 @@ func TestTheCourseOfThingsIsTold(t *testing.T) {
 	if want := "The server stopped (signal: killed); Foyer started it again."; s.Lately[0].What.EN != want {
 		t.Errorf("%+v", s.Lately)
 	}
-	for _, c := range r.until(t, "healthy again", func(s control.Status) bool { return healthy(s) && s.Server.Restarts == 1 }).Course {
+	for _, c := range r.until(t, "healthy again", func(s control.Status) bool { return healthy(s) && s.Server.Restarts >= 1 }).Course {
 		if c.Requests < 0 || c.Requests > 1e9 {
 			t.Errorf("a server that counts anew makes %v requests a minute", c.Requests)
 		}
@@ -242,7 +246,7 @@ func TestHungServerIsReplaced(t *testing.T) {
 	if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	s := r.until(t, "replaced", func(s control.Status) bool { return healthy(s) && s.Server.Restarts == 1 })
+	s := r.until(t, "replaced", func(s control.Status) bool { return healthy(s) && s.Server.Restarts >= 1 })
 	if second := r.pid(t); second == first {
 		t.Errorf("still pid %d", second)
 	}

@@ -518,7 +518,7 @@ func TestHungServer(t *testing.T) {
 	if now := m.hostPID(true); now == first {
 		t.Error("the hung server is still the one that serves")
 	}
-	if s := m.status(); s.Server.Restarts != 1 || !strings.Contains(s.Server.LastEnd, "did not answer") {
+	if s := m.status(); s.Server.Restarts < 1 || !strings.Contains(s.Server.LastEnd, "did not answer") {
 		t.Errorf("status %+v", s)
 	}
 	show("hung server (SIGSTOP)", "noticed and replaced; %d requests waited at most %.1f s, %d refused", askers, waited.Seconds(), refused)
