@@ -60,7 +60,7 @@ export async function browser(server, options = {}) {
     ],
   });
   const page = context.pages()[0] ?? (await context.newPage());
-  page.setDefaultTimeout(45000);
+  page.setDefaultTimeout(120_000); // patience, which judges no speed: a tenth is enough on an idle machine
   return {
     page,
     context,
