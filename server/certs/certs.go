@@ -280,9 +280,7 @@ func (c *Certs) tidy(ctx context.Context) error {
 	if c.public != nil && c.public.clock.check(ctx) != nil {
 		return nil // what seems to be over may not be
 	}
-	return certmagic.CleanStorage(ctx, c.storage, certmagic.CleanStorageOptions{
-		Logger: zapTo(c.log), Interval: day, ExpiredCerts: true, ExpiredCertGracePeriod: 14 * day,
-	})
+	return sweep(ctx, c.storage)
 }
 
 // TLSConfig is for a server that speaks HTTP/2 and HTTP/1.1. Every cipher suite

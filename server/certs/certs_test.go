@@ -563,7 +563,7 @@ func TestMadeWithAClockInThePast(t *testing.T) {
 			}
 		}
 		if n := strings.Count(f.log.String(), "certificate issued"); n > 3 {
-			t.Errorf("%d certificates were made for 3 names", n)
+			t.Errorf("%d certificates were made for 3 names:\n%s", n, f.log)
 		}
 		<-time.After(time.Until(epoch.AddDate(0, 5, 0))) // NTP answers
 		f.mustServe(t, "past.local", "10.0.0.1", "past.local")

@@ -28,6 +28,8 @@ type files struct {
 	certmagic.FileStorage
 	log *slog.Logger
 
+	folders sync.RWMutex // locked while empty ones are removed; else somebody may be about to write there
+
 	mu     sync.Mutex
 	memory map[string]kept          // what the disk did not take
 	gone   map[string]bool          // what it did not let go: keys and all below them
@@ -61,6 +63,8 @@ func (f *files) Store(_ context.Context, key string, value []byte) error {
 }
 
 func (f *files) write(path string, value []byte) error {
+	f.folders.RLock()
+	defer f.folders.RUnlock()
 	dir := filepath.Dir(path)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -117,6 +121,21 @@ func (f *files) Delete(ctx context.Context, key string) error {
 		f.gone[key] = true
 	}
 	return err
+}
+
+// removeEmpty removes a folder if nothing is in it; otherwise it stays.
+func (f *files) removeEmpty(key string) error {
+	f.folders.Lock()
+	defer f.folders.Unlock()
+	dir := f.Filename(key)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) > 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return atomicfile.Remove(dir)
 }
 
 // List implements certmagic.Storage for what is on disk. A folder that does not
