@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -33,6 +34,8 @@ type machine struct {
 	nspawn *exec.Cmd
 	exited chan struct{}
 	leader int // its process 1, as seen from outside
+
+	grouped bool // it has control groups of its own
 }
 
 var machines atomic.Int64 // numbers the machines of this run
@@ -100,8 +103,9 @@ func (m *machine) boot(options ...string) {
 		m.t.Fatal(err)
 	}
 	defer logFile.Close()
-	args := append([]string{"-q", "-D", m.root, "-M", m.name, "--boot", "--private-network", "--register=no", "--keep-unit", "--console=pipe", "--notify-ready=yes"}, options...)
-	m.nspawn = exec.Command("systemd-nspawn", append(args, "systemd.show_status=0", "quiet")...)
+	groups := m.controlGroups()
+	args := append([]string{"-c", `for g in $1; do echo $$ >"$g/cgroup.procs" || exit; done; shift; exec systemd-nspawn "$@"`, "sh", strings.Join(groups, " "), "-q", "-D", m.root, "-M", m.name, "--boot", "--private-network", "--register=no", "--keep-unit", "--console=pipe", "--notify-ready=yes"}, options...)
+	m.nspawn = exec.Command("sh", append(args, "systemd.show_status=0", "quiet")...)
 	m.nspawn.Stdout, m.nspawn.Stderr = logFile, logFile
 	m.nspawn.SysProcAttr = &unix.SysProcAttr{Setsid: true}
 	if err := m.nspawn.Start(); err != nil {
@@ -121,6 +125,55 @@ func (m *machine) boot(options ...string) {
 		state := strings.TrimSpace(string(out))
 		return state == "running" || state == "degraded"
 	})
+}
+
+// controlGroups makes a control group of the machine's own, in each hierarchy that
+// systemd uses. systemd-nspawn runs a machine in the group "payload" below the one it
+// is started in: without this all machines had one and the same, and now and then a
+// systemd met the processes of another one in the group of its foyer.service, could
+// not kill them ("Input/output error"), and neither started nor forgot the unit.
+func (m *machine) controlGroups() (groups []string) {
+	m.t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		f := strings.Fields(line)
+		if len(f) < 4 || f[2] != "cgroup2" && !(f[2] == "cgroup" && strings.Contains(f[3], "name=systemd")) {
+			continue
+		}
+		group := filepath.Join(f[1], m.name)
+		if err := os.Mkdir(group, 0o755); err != nil && !os.IsExist(err) { // it was booted before
+			m.t.Fatal(err)
+		}
+		groups = append(groups, group)
+		if m.grouped {
+			continue
+		}
+		m.t.Cleanup(func() {
+			m.powerCut() // a group goes only when nothing runs in it
+			var all []string
+			filepath.WalkDir(group, func(path string, d os.DirEntry, err error) error {
+				if err == nil && d.IsDir() {
+					all = append(all, path)
+				}
+				return nil
+			})
+			for _, path := range slices.Backward(all) {
+				for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) { // killed processes leave a little later
+					if err := os.Remove(path); err == nil || os.IsNotExist(err) {
+						break
+					} else if time.Now().After(end) {
+						m.t.Errorf("cannot remove a control group: %v", err)
+						break
+					}
+				}
+			}
+		})
+	}
+	m.grouped = true
+	return groups
 }
 
 // leaderOf finds the machine's process 1 among the children of systemd-nspawn:
