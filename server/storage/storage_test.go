@@ -641,6 +641,7 @@ func TestHealthTellsOfAWriterThatHangs(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+		synctest.Wait() // the writer answers first and notes that it is done right after
 		if err := db.Health(t.Context()); err != nil {
 			t.Error(err)
 		}
