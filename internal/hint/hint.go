@@ -6,12 +6,17 @@
 // (docs/codes.md), says what it means, what Foyer did, and the one thing to do;
 // the cause stays wrapped for the log and is not shown.
 //
+// Sentences hold words of others: names of devices and programs, what a router, a
+// certificate authority or the system answered. Whatever is put into one by T is
+// cleaned there (Printable), as is what comes from another process where it comes in
+// (Clean): nothing a person reads can command their terminal or pretend to be a line
+// of ours.
+//
 // The package knows nobody above it and everybody may use it.
 package hint
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -33,24 +38,13 @@ type Text struct {
 	FR string `json:"fr"`
 }
 
-// T makes a Text. When args are given, each language is a fmt.Sprintf format
-// over the same args; a Text among the args is put in that language.
+// T makes a Text. When args are given, each language is a format of Sprintf over
+// the same args: they may be of others.
 func T(en, fr string, args ...any) Text {
 	if len(args) == 0 {
 		return Text{en, fr}
 	}
-	return Text{fmt.Sprintf(en, inLang(args, EN)...), fmt.Sprintf(fr, inLang(args, FR)...)}
-}
-
-func inLang(args []any, l Lang) []any {
-	out := make([]any, len(args))
-	for i, a := range args {
-		if t, ok := a.(Text); ok {
-			a = t.In(l)
-		}
-		out[i] = a
-	}
-	return out
+	return Text{Sprintf(EN, en, args...), Sprintf(FR, fr, args...)}
 }
 
 // In returns the sentence in l, or in English when l is unknown.
@@ -117,7 +111,7 @@ func (e *Error) Lines(l Lang) []string {
 	var out []string
 	for _, t := range []Text{e.What, e.Did, e.Do} {
 		if !t.IsZero() {
-			out = append(out, t.In(l))
+			out = append(out, PrintableLines(t.In(l)))
 		}
 	}
 	return out
@@ -131,13 +125,23 @@ func Find(err error) *Error {
 	return nil
 }
 
-// Describe returns what a person reads about any error, in l.
-// An error without a hint is shown as it is.
+// Describe returns what a person reads about any error, in l, one sentence a line.
+// An error without a hint is shown as it is, on one line: it may quote anybody.
 func Describe(err error, l Lang) string {
 	if e := Find(err); e != nil {
 		return strings.Join(e.Lines(l), "\n")
 	}
-	return err.Error()
+	return Short(err.Error(), longestWhole)
+}
+
+// Says is Describe in every language.
+func Says(err error) Text { return Text{Describe(err, EN), Describe(err, FR)} }
+
+// Verbatim is the same words in every language: those of a program or a person. They
+// are Short.
+func Verbatim(words string) Text {
+	words = Short(words, longestWhole)
+	return Text{words, words}
 }
 
 // ExitCode is the exit code of a command that ended with err.
