@@ -29,7 +29,7 @@ func TestContentsOfNoRecordAreCollected(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{Config: Config{Settings: set, Log: log}, kinto: kinto.New(db, set.Kinto), files: files}
+	s := &server{Config: Config{Settings: set, Log: log}, kinto: kinto.New(db, set.Kinto, nil), files: files}
 	put := func(text string) string {
 		hash, _, err := files.Put(strings.NewReader(text), 0)
 		if err != nil {

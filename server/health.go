@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/certs"
+	"github.com/foyer-server/foyer/server/people"
 )
 
 // How long the storage has to answer, and the whole look: the supervisor waits
@@ -83,7 +83,7 @@ type count struct {
 }
 
 // look counts who has an account, if it is time.
-func (c *count) look(ctx context.Context, a *auth.Auth) {
+func (c *count) look(ctx context.Context, a *people.People) {
 	if !c.at.IsZero() && time.Since(c.at) < countEvery {
 		return
 	}

@@ -42,6 +42,7 @@ import (
 	"github.com/foyer-server/foyer/server/dial"
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/people"
 	"github.com/foyer-server/foyer/server/web"
 )
 
@@ -76,20 +77,20 @@ func Run(ctx context.Context, cfg Config) error {
 // server is the open rooms.
 type server struct {
 	Config
-	store store
-	front front.Front
-	apart bool // the storage is another machine's: no restart of ours mends it
-	owner web.Claimer
-	auth  *auth.Auth
-	certs *certs.Certs // nil with PlainHTTP, and where a proxy ends TLS
-	kinto *kinto.Service
-	files *attachment.Folder
-	api   http.Handler
-	site  *web.Site
-	probe *probe
-	count count
-	dial  *dial.Room
-	port  int // of HTTPS, as clients know it
+	store  store
+	front  front.Front
+	apart  bool // the storage is another machine's: no restart of ours mends it
+	owner  web.Claimer
+	people *people.People
+	certs  *certs.Certs // nil with PlainHTTP, and where a proxy ends TLS
+	kinto  *kinto.Service
+	files  *attachment.Folder
+	api    http.Handler
+	site   *web.Site
+	probe  *probe
+	count  count
+	dial   *dial.Room
+	port   int // of HTTPS, as clients know it
 
 	requests atomic.Uint64 // begun since the start
 }
@@ -113,11 +114,11 @@ func open(ctx context.Context, cfg Config) (_ *server, err error) {
 		return nil, err
 	}
 	db := s.store
-	a := auth.New(db, set.Kinto, set.Data, cfg.Log)
+	a := people.New(db, set.Kinto, set.Data, cfg.Log)
 	if err = takeOffer(ctx, a, cfg.Log); err != nil {
 		return nil, err
 	}
-	s.owner, s.auth = a, a
+	s.owner, s.people = a, a
 	s.probe = &probe{check: func(ctx context.Context) (bool, error) {
 		if err := s.store.Health(ctx); err != nil {
 			return false, err
@@ -129,15 +130,15 @@ func open(ctx context.Context, cfg Config) (_ *server, err error) {
 		return claimed, err
 	}}
 	s.dial = dial.New(dial.Config{Answer: set.Reach.Answer != "off", Private: set.Reach.Answer == "home"})
-	s.kinto = kinto.New(db, set.Kinto)
+	s.kinto = kinto.New(db, set.Kinto, a.Accounts())
 	if s.files, err = openFiles(set); err != nil {
 		return nil, err
 	}
-	s.api = api.New(api.Config{Kinto: s.kinto, Auth: a, Files: s.files, Settings: set, Version: cfg.Version, Log: cfg.Log, Done: ctx.Done()})
+	s.api = api.New(api.Config{Kinto: s.kinto, Auth: auth.New(db, set.Kinto, a, cfg.Log), Files: s.files, Settings: set, Version: cfg.Version, Log: cfg.Log, Done: ctx.Done()})
 	w := web.Config{
 		Name: set.Name, Claimer: a, Secure: s.secure, Log: cfg.Log,
-		Auth: a, Address: s.address, Addresses: s.addresses, Light: s.light, Version: cfg.Version,
-		Forget: func(ctx context.Context, by *auth.Person, name string) error {
+		People: a, Address: s.address, Addresses: s.addresses, Light: s.light, Version: cfg.Version,
+		Forget: func(ctx context.Context, by *people.Person, name string) error {
 			return s.kinto.Forget(ctx, kinto.Caller{ID: "account:" + by.Name, Owner: by.Owner}, "account:"+name)
 		},
 	}
@@ -153,7 +154,7 @@ func open(ctx context.Context, cfg Config) (_ *server, err error) {
 
 // takeOffer takes the claim offer that waits in the data folder. One that cannot
 // be taken keeps a server without an owner from starting, and nobody else's.
-func takeOffer(ctx context.Context, a *auth.Auth, log *slog.Logger) error {
+func takeOffer(ctx context.Context, a *people.People, log *slog.Logger) error {
 	err := a.TakeOffer(ctx)
 	if err == nil {
 		return nil

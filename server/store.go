@@ -85,7 +85,7 @@ func (s *server) openCerts(ctx context.Context, shared certmagic.Storage) (err e
 // isMember reports whether somebody has an account of this name. A storage that does
 // not answer knows nobody.
 func (s *server) isMember(ctx context.Context, name string) bool {
-	m, err := s.auth.Member(ctx, name)
+	m, err := s.people.Member(ctx, name)
 	return err == nil && m != nil
 }
 

@@ -34,7 +34,7 @@ func (a *api) password(r *http.Request, req *kinto.Request, bad *error) error {
 	if a.Kinto.Allowed(r.Context(), req) != nil {
 		return nil // and is told so by whoever does the request
 	}
-	hash, err := a.Auth.Hash(r.Context(), password)
+	hash, err := a.Kinto.HashPassword(r.Context(), password)
 	if invalid, ok := err.(*kinto.InvalidError); ok {
 		*bad = invalid
 		return nil
@@ -70,7 +70,7 @@ func (a *api) hashAhead(r *http.Request, body []byte) error {
 	if a.Kinto.Allowed(r.Context(), &req) != nil {
 		return nil
 	}
-	hash, err := a.Auth.Hash(r.Context(), password)
+	hash, err := a.Kinto.HashPassword(r.Context(), password)
 	if _, invalid := err.(*kinto.InvalidError); invalid {
 		return nil
 	}

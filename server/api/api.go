@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -59,6 +60,7 @@ type api struct {
 	backoff    []string // header value; nil: none
 	backoffPct int
 	cors       cors
+	callbacks  []string // origins that tokens may be taken to; patterns
 	eos        eos
 	redirects  redirects
 	scheme     string // of our URLs; empty: as the request came
@@ -83,6 +85,7 @@ func New(c Config) http.Handler {
 		retryAfter: []string{strconv.Itoa(k.Int("retry_after_seconds", 3))},
 		backoffPct: k.Int("backoff_percentage", 100),
 		cors:       newCORS(k),
+		callbacks:  slices.DeleteFunc(slices.Concat(k.List("openid.callbacks"), k.List("cors_origins")), func(o string) bool { return o == "*" }),
 		redirects:  newRedirects(k),
 		scheme:     k.String("http_scheme"),
 		host:       k.String("http_host"),
@@ -144,6 +147,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if !validQuery(r.URL.RawQuery) {
 		a.fail(w, r, errQuery)
+		return
+	}
+	if forged(r) {
+		a.fail(w, r, errForged)
 		return
 	}
 	version, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
@@ -302,6 +309,7 @@ func (a *api) url(r *http.Request, path string) string {
 
 // write sends a body that is whole.
 func (a *api) write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	body = a.addressed(r, body)
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {

@@ -21,6 +21,7 @@ import (
 	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/people"
 	"github.com/foyer-server/foyer/server/storage"
 )
 
@@ -38,9 +39,7 @@ func newServer(t testing.TB, settings map[string]string) http.Handler {
 // newHouse is newServer with its database.
 func newHouse(t testing.TB, settings map[string]string) (http.Handler, kinto.Store) {
 	t.Helper()
-	dir := t.TempDir()
-	log := slog.New(slog.DiscardHandler)
-	db, err := storage.Open(t.Context(), filepath.Join(dir, "foyer.db"), log)
+	db, err := storage.Open(t.Context(), filepath.Join(t.TempDir(), "foyer.db"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +48,13 @@ func newHouse(t testing.TB, settings map[string]string) (http.Handler, kinto.Sto
 			t.Error(err)
 		}
 	})
+	return houseOn(t, db, settings), db
+}
+
+// houseOn is a server over a store.
+func houseOn(t testing.TB, db kinto.Store, settings map[string]string) http.Handler {
+	t.Helper()
+	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
 	all := map[string]string{"multiauth.policies": "basicauth", "userid_hmac_secret": "secret"}
 	maps.Copy(all, settings)
 	s := config.Default()
@@ -58,7 +64,15 @@ func newHouse(t testing.TB, settings map[string]string) (http.Handler, kinto.Sto
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(Config{Files: files, Kinto: kinto.New(db, s.Kinto), Auth: auth.New(db, s.Kinto, dir, log), Settings: s, Version: "1.2.3", Log: log}), db
+	c := configured(db, s, dir, log)
+	c.Files, c.Version = files, "1.2.3"
+	return New(c)
+}
+
+// configured is what a door needs, over a store.
+func configured(db kinto.Store, s *config.Settings, dir string, log *slog.Logger) Config {
+	p := people.New(db, s.Kinto, dir, log)
+	return Config{Kinto: kinto.New(db, s.Kinto, p.Accounts()), Auth: auth.New(db, s.Kinto, p, log), Settings: s, Log: log}
 }
 
 func start(t *testing.T, settings map[string]string) *server {
@@ -99,7 +113,9 @@ func (s *server) do(user, line, body string, headers ...string) reply {
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Set(name, value)
+		if req.Header.Set(name, value); name == "Host" {
+			req.Host = value
+		}
 	}
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, req)
@@ -767,7 +783,7 @@ func TestAnswersThatPass(t *testing.T) {
 		s := config.Default()
 		s.Kinto = config.NewKinto(map[string]string{"multiauth.policies": "basicauth", "userid_hmac_secret": "x"})
 		db := broken{c.err}
-		h := &server{t, New(Config{Kinto: kinto.New(db, s.Kinto), Auth: auth.New(db, s.Kinto, t.TempDir(), log), Settings: s, Log: log})}
+		h := &server{t, New(configured(db, s, t.TempDir(), log))}
 		r := h.must(c.status, "alice", "PUT /v1/buckets/b", "{}")
 		if r.body["errno"] != float64(c.errno) || r.header.Get("Retry-After") != c.retry || strings.Contains(r.text, "SECRET") {
 			t.Errorf("%v: %s, Retry-After %q", c.err, r.text, r.header.Get("Retry-After"))

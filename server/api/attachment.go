@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -78,7 +79,7 @@ func (a *api) attachment(w http.ResponseWriter, r *http.Request, l kinto.List, i
 		Hash     string `json:"hash"`
 		Type     string `json:"mimetype"`
 		Size     int64  `json:"size"`
-	}{file.Name, a.filesURL(r) + (&url.URL{Path: file.Location}).EscapedPath(), file.Hash, file.Type, file.Size})
+	}{file.Name, kinto.FileScheme + strings.TrimPrefix((&url.URL{Path: "/" + file.Location}).EscapedPath(), "/"), file.Hash, file.Type, file.Size})
 	if err != nil {
 		panic("api: an attachment cannot be told of: " + err.Error())
 	}
@@ -111,6 +112,28 @@ func (a *api) filesURL(r *http.Request) string {
 		return strings.TrimSuffix(base, "/") + "/"
 	}
 	return a.url(r, "/v1/"+filesPath)
+}
+
+// keptLocation is how the address of an attachment begins in what is kept: bytes that an
+// encoded text cannot have in the middle.
+var keptLocation = []byte(`"location":"` + kinto.FileScheme)
+
+// addressed is an answer with the addresses of attachments as the client calls them: what
+// is kept knows nothing of the server's name, which may change.
+func (a *api) addressed(r *http.Request, body []byte) []byte {
+	if !a.files || !bytes.Contains(body, keptLocation) {
+		return body
+	}
+	return bytes.ReplaceAll(body, keptLocation, a.shownLocation(r))
+}
+
+// shownLocation is how such an address begins for a client.
+func (a *api) shownLocation(r *http.Request) []byte {
+	base, err := json.Marshal(a.filesURL(r))
+	if err != nil {
+		panic("api: an address cannot be encoded: " + err.Error())
+	}
+	return append([]byte(`"location":`), base[:len(base)-1]...)
 }
 
 // Refusals of the reference's plugin.
@@ -179,10 +202,7 @@ func (a *api) receive(r *http.Request, req *kinto.Request) (*kinto.File, error) 
 }
 
 // printable is a name from a form, as far as a message shows it.
-func printable(name string) string {
-	name = strings.ToValidUTF8(name, "")
-	return name[:min(len(name), 100)]
-}
+func printable(name string) string { return hint.Short(name, 100) }
 
 // cutOff is why a form could not be read.
 func cutOff(err error) error {
@@ -342,22 +362,57 @@ func (a *api) file(w http.ResponseWriter, r *http.Request, location string) {
 		a.fail(w, r, a.broken(r, f, err))
 		return
 	}
-	h["Content-Type"] = []string{f.Type}
+	kind, how := served(f.Type)
+	h["Content-Type"] = []string{kind}
 	// Whatever it is, it is nobody's page: it runs nothing and reads nothing here.
 	h["Content-Security-Policy"] = []string{"default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"}
-	h["Content-Disposition"] = []string{disposition(f.Name)}
+	h["Content-Disposition"] = []string{disposition(how, f.Name)}
 	h["Etag"] = []string{`"` + f.Hash + `"`}
 	h["Cache-Control"] = []string{"private, max-age=31536000, immutable"} // an address has one content for ever
 	h["Cross-Origin-Resource-Policy"] = []string{"cross-origin"}
 	http.ServeContent(w, r, "", info.ModTime(), contents)
 }
 
-// disposition tells a browser what to call a file (RFC 6266).
-func disposition(name string) string {
-	if text := mime.FormatMediaType("inline", map[string]string{"filename": name}); text != "" {
+// Types of files that a browser may show: pictures made of dots, sound, film, plain text.
+var shownTypes = []string{
+	"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp", "image/tiff", "image/heic", "image/heif", "text/plain",
+	"audio/mpeg", "audio/mp4", "audio/aac", "audio/ogg", "audio/wav", "audio/x-wav", "audio/flac", "audio/opus", "audio/webm",
+	"video/mp4", "video/webm", "video/ogg", "video/mpeg", "video/quicktime", "video/x-matroska",
+}
+
+// Types of files that are data to whatever opens them. Others, whoever called them so,
+// are bytes: a browser or a phone does something of its own with a page, a script, a
+// certificate or a profile.
+var (
+	dataTypes = []string{
+		"application/json", "application/pdf", "application/zip", "application/gzip", "application/x-tar", "application/x-7z-compressed", "application/x-xz", "application/x-bzip2", "application/zstd",
+		"application/rtf", "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint", "application/epub+zip", "application/xml", "application/yaml", "application/x-yaml",
+		"text/csv", "text/markdown", "text/calendar", "text/vcard", "text/xml", "text/yaml", "image/svg+xml",
+	}
+	dataFamilies = []string{"application/vnd.openxmlformats-officedocument.", "application/vnd.oasis.opendocument.", "image/x-", "audio/", "video/", "font/"}
+)
+
+// served is how the contents of a type are sent: as what, and whether they are shown or
+// stored.
+func served(kind string) (contentType, how string) {
+	media, _, err := mime.ParseMediaType(kind)
+	switch {
+	case err != nil:
+	case slices.Contains(shownTypes, media):
+		return kind, "inline"
+	case slices.Contains(dataTypes, media), slices.ContainsFunc(dataFamilies, func(f string) bool { return strings.HasPrefix(media, f) }),
+		strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
+		return kind, "attachment"
+	}
+	return "application/octet-stream", "attachment"
+}
+
+// disposition tells a browser what to do with a file, and what to call it (RFC 6266).
+func disposition(how, name string) string {
+	if text := mime.FormatMediaType(how, map[string]string{"filename": name}); text != "" {
 		return text
 	}
-	return "inline"
+	return how
 }
 
 // broken says that contents a record refers to are not there as they were put.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"mime/multipart"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"net/textproto"
 	"strings"
 	"testing"
+
+	"github.com/foyer-server/foyer/server/kinto"
 )
 
 // part is one part of a form; a file has a filename.
@@ -270,4 +273,126 @@ func FuzzForm(f *testing.F) {
 			t.Errorf("%d %s", r.status, r.text)
 		}
 	})
+}
+
+// What tells of an attachment has one name, however it is spelt: it cannot be forged, nor
+// the file lost.
+func TestAttachmentIsNotForgedByItsSpelling(t *testing.T) {
+	t.Attr("shows", "mend")
+	s := filled(t, nil)
+	r := s.form("alice", "POST "+attachmentPath, []part{{"attachment", "note.txt", "text/plain", "hello"}})
+	location := r.body["location"].(string)
+	const record = "/v1/buckets/b/collections/c/records/r"
+	for _, key := range []string{`att\u0061chment`, `\u0061\u0074\u0074\u0061\u0063\u0068\u006d\u0065\u006e\u0074`, `attachmen\u0074`} {
+		forged := `{"data":{"` + key + `":{"filename":"x","location":"https://evil.example/x"}}}`
+		for _, method := range []string{"PUT", "PATCH"} {
+			s.must(400, "alice", method+" "+record, forged)
+			s.must(400, "alice", method+" "+record, forged, "Idempotency-Key: "+method+key)
+		}
+		s.must(400, "alice", "PATCH "+record, forged, "Content-Type: application/merge-patch+json")
+		s.must(400, "alice", "PATCH "+record, `[{"op":"add","path":"/data/`+key+`","value":{"filename":"x"}}]`, "Content-Type: application/json-patch+json")
+		if r := s.form("alice", "POST "+attachmentPath, []part{{name: "data", text: `{"` + key + `":{"filename":"x"}}`}, {"attachment", "note.txt", "text/plain", "hello"}}); r.status != 200 {
+			t.Errorf("%d %s", r.status, r.text)
+		} else {
+			location = r.body["location"].(string)
+		}
+		if d, _ := s.must(200, "alice", "GET "+record, "").data()["attachment"].(map[string]any); d["filename"] != "note.txt" || s.get(location).Code != 200 {
+			t.Errorf("by %s: %v", key, d)
+		}
+	}
+	text := s.must(200, "alice", "PATCH "+record, `{"data":{"caf\u00e9":1,"a\u0026b":2,"q\"\\\u000a":3}}`).text
+	if !strings.Contains(text, `"café":1,"a&b":2,"q\"\\\n":3`) {
+		t.Errorf("names of attributes: %s", text)
+	}
+}
+
+// Nothing that a stranger uploaded is opened as a page, a profile or a certificate.
+func TestAttachmentsAreShownOnlyWhereThatIsSafe(t *testing.T) {
+	t.Attr("shows", "mend")
+	s := filled(t, map[string]string{"attachment.extensions": "any"})
+	n := 0
+	for _, ext := range []string{"txt", "html", "png", "bin"} {
+		for said, want := range map[string]string{
+			"image/png": "inline", "IMAGE/JPEG": "inline", "text/plain; charset=utf-8": "inline", "video/mp4": "inline", "audio/mpeg": "inline",
+			"image/svg+xml": "attachment", "application/pdf": "attachment", "application/json": "attachment", "text/csv": "attachment",
+			"text/html": "", "TEXT/HTML; charset=utf-7": "", "application/xhtml+xml": "", "text/javascript": "", "application/x-apple-aspen-config": "", "application/x-x509-ca-cert": "",
+			"application/x-x509-user-cert": "", "application/pkix-cert": "", "application/x-pkcs12": "", "application/x-pkcs7-certificates": "", "application/vnd.android.package-archive": "",
+			"application/x-shockwave-flash": "", "application/hta": "", "message/rfc822": "", "multipart/related": "", "model/vrml": "", "nonsense": "",
+		} {
+			r := s.form("alice", "POST "+attachmentPath, []part{{"attachment", "a." + ext, said, "<script>alert(1)</script>"}})
+			got := s.get(r.body["location"].(string)).Header()
+			kind, how := strings.ToLower(got.Get("Content-Type")), got.Get("Content-Disposition")
+			if want == "" && said == "nonsense" && strings.HasPrefix(how, "inline") && (ext == "txt" || ext == "png") {
+				want = "inline" // what the extension is known for
+			}
+			ok := strings.HasPrefix(how, want+";")
+			if want == "" {
+				ok = strings.HasPrefix(how, "attachment;") && kind == "application/octet-stream"
+			}
+			if n++; !ok || got.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("a.%s as %s: %s, %s", ext, said, kind, how)
+			}
+		}
+	}
+	t.Logf("SHOW types of attachments: %d combinations, none opened as a page, a profile or a certificate", n)
+}
+
+// A record keeps no name of the server: what tells of an attachment leads to the server
+// as it is called now, by every door, and goes back as it was shown.
+func TestAttachmentAddressesFollowTheServersName(t *testing.T) {
+	t.Attr("shows", "mend")
+	s := filled(t, map[string]string{"includes": "kinto_attachment kinto.plugins.history kinto.plugins.default_bucket", "attachment.folder": "a folder/{collection_id}"})
+	r := s.form("alice", "POST "+attachmentPath, []part{{"attachment", "note.txt", "text/plain", "hello"}}, "Idempotency-Key: attach")
+	old := r.body["location"].(string)
+	const record = "/v1/buckets/b/collections/c/records/r"
+	s.must(200, "alice", "PATCH "+record, `{"data":{"n":2}}`, "Idempotency-Key: k")
+	n := 0
+	for _, host := range []string{"example.com", "new.example", "new.example:8443"} {
+		for _, c := range []struct {
+			line, body string
+			headers    []string
+		}{
+			{"GET " + record, "", nil},
+			{"GET " + record + "?_fields=attachment", "", nil},
+			{"GET " + record + "?_fields=attachment.location", "", nil},
+			{"GET /v1/buckets/b/collections/c/records", "", nil},
+			{"GET /v1/buckets/b/history", "", nil},
+			{"PATCH " + record, `{"data":{"m":"` + host + `"}}`, nil},
+			{"PATCH " + record, `{"data":{"n":2}}`, []string{"Idempotency-Key: k"}},
+			{"PUT " + record, `{"data":{}}`, []string{"If-None-Match: *"}},
+			{"POST /v1/batch", `{"requests":[{"path":"` + record + `"}]}`, nil},
+			{"POST /v1/batch", `{"requests":[{"path":"` + record + `","method":"PATCH","body":{"data":{"k":1}}}]}`, nil},
+		} {
+			r := s.do("alice", c.line, c.body, append(c.headers, "Host: "+host)...)
+			n++
+			if !strings.Contains(r.text, `"location":"http://`+host+`/v1/attachments/`) || strings.Contains(r.text, kinto.FileScheme) || strings.Count(r.text, `"location":"http://`) != strings.Count(r.text, `"location":"http://`+host+"/") {
+				t.Errorf("%s: %s: %d %s", host, c.line, r.status, r.text)
+			}
+		}
+		d := s.must(200, "alice", "GET "+record, "", "Host: "+host).data()
+		shown := d["attachment"].(map[string]any)["location"].(string)
+		if s.get(shown).Code != 200 || s.get(old).Code != 200 {
+			t.Errorf("%s, or %s, leads nowhere", shown, old)
+		}
+		// A client that sends back what it read changes nothing, also when it read it by another name.
+		for _, send := range []string{shown, old} {
+			d["attachment"].(map[string]any)["location"] = send
+			text, err := json.Marshal(map[string]any{"data": d})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.must(200, "alice", "PUT "+record, string(text), "Host: "+host)
+			s.must(200, "alice", "PATCH "+record, string(text), "Host: "+host)
+			if got := s.must(200, "alice", "GET "+record, "", "Host: "+host).data()["attachment"].(map[string]any)["location"]; got != shown {
+				t.Errorf("sent back as %s, then %s", send, got)
+			}
+		}
+		d["attachment"].(map[string]any)["location"] = shown + "x"
+		text, err := json.Marshal(map[string]any{"data": d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.must(400, "alice", "PUT "+record, string(text), "Host: "+host)
+	}
+	t.Logf("SHOW addresses of attachments after a change of name: right in %d answers", n)
 }

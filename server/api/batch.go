@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -25,6 +26,9 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodPost || a.readonly:
 		w.Header()["Allow"] = []string{"POST, OPTIONS"}
 		a.fail(w, r, errMethod)
+		return
+	case untyped(r):
+		a.fail(w, r, errNoType)
 		return
 	case mediaType(r.Header["Content-Type"]) != "application/json":
 		a.fail(w, r, errType)
@@ -59,7 +63,7 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 		}
 		if header := all[i].Header.Get("Authorization"); header != "" {
 			if _, ok := in.within.known[header]; !ok {
-				if in.within.known[header], err = a.Auth.Identify(r.Context(), header); err != nil {
+				if in.within.known[header], err = a.Auth.Identify(r.Context(), header, front.Origin(r)); err != nil {
 					a.fail(w, r, err)
 					return
 				}
@@ -72,7 +76,7 @@ func (a *api) batch(w http.ResponseWriter, r *http.Request) {
 	}
 	var o *once
 	if a.isOnce(r) && writes {
-		if o, err = onceOf(r, in.within.known[r.Header.Get("Authorization")], text); err != nil {
+		if o, err = a.onceOf(r, in.within.known[r.Header.Get("Authorization")], text); err != nil {
 			a.fail(w, r, err)
 			return
 		}

@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/foyer-server/foyer/internal/config"
-	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/kinto"
 	"github.com/foyer-server/foyer/server/storage"
 )
@@ -170,7 +169,7 @@ func TestBatchRollsBack(t *testing.T) {
 		set := config.Default()
 		set.Kinto = config.NewKinto(map[string]string{"multiauth.policies": "basicauth"})
 		store := stumbling{db, c.err}
-		s := &server{t, New(Config{Kinto: kinto.New(store, set.Kinto), Auth: auth.New(store, set.Kinto, dir, log), Settings: set, Log: log})}
+		s := &server{t, New(configured(store, set, dir, log))}
 		s.must(201, "alice", "PUT /v1/buckets/b", "")
 		s.must(c.status, "alice", "POST /v1/batch", `{"defaults":{"method":"PUT"},"requests":[{"path":"/buckets/b/collections/c"},{"path":"/buckets/b/collections/c/records/r"},{"path":"/buckets/b/collections/c/records/boom"},{"path":"/buckets/b2"}]}`)
 		s.must(404, "alice", "GET /v1/buckets/b/collections/c", "")

@@ -36,6 +36,8 @@ var (
 	errSignIn    = &refusal{401, 104, "", "Please authenticate yourself to use this endpoint."}
 	errForbidden = &refusal{403, 121, "", "This user cannot access this resource."}
 	errAccounts  = &refusal{401, 999, "Cannot read accounts.", ""}
+	errForged    = &refusal{403, 121, "", "Another site made a browser send this. Nothing was changed."}
+	errNoType    = &refusal{415, 107, "", "Content-Type header is missing"}
 	errOver      = &refusal{410, 202, "", "The service you are trying to connect no longer exists at this location."}
 	errConflict  = &refusal{409, 122, "", "Integrity constraint violated, please retry."}
 )
@@ -47,10 +49,11 @@ var diskFull = hint.T(
 	"The disk of this server is full: nothing was written, what is there can still be read. Free some room on it, then try again.",
 	"Le disque de ce serveur est plein : rien n'a été écrit, ce qui s'y trouve reste lisible. Libérez de la place, puis réessayez.")
 
-// ownerStays is told to whoever would leave the server without an owner.
+// ownerStays is told to whoever would take the owner's account, or leave the server
+// without an owner.
 var ownerStays = hint.T(
-	"The account of this server's owner cannot be deleted: nobody could look after the server any more.",
-	"Le compte du propriétaire de ce serveur ne peut pas être supprimé : plus personne ne pourrait s'occuper du serveur.")
+	"The account of this server's owner is theirs alone, and cannot be deleted: nobody could look after the server any more.",
+	"Le compte du propriétaire de ce serveur n'est qu'à lui, et ne peut pas être supprimé : plus personne ne pourrait s'occuper du serveur.")
 
 // errorBody is the error body of §2.
 type errorBody struct {
@@ -129,7 +132,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 			h["Retry-After"] = a.retryAfter
 		}
 	case http.StatusUnauthorized:
-		h["Www-Authenticate"] = a.Auth.Realms()
+		h["Www-Authenticate"] = a.challenges(r)
 	}
 	body, err := json.Marshal(errorBody{own.status, own.errno, title, own.message, details})
 	if err != nil {

@@ -167,7 +167,7 @@ func (f *feed) tell(answer *kinto.Answer) {
 		f.since = o.Timestamp
 	}
 	f.buf = b
-	f.say(string(b))
+	f.say(string(f.addressed(f.r, b)))
 }
 
 // end tells why the feed ends, as an error body.

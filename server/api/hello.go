@@ -119,7 +119,7 @@ func (a *api) hello(w http.ResponseWriter, r *http.Request) {
 
 // user is what hello tells a caller of themselves.
 func (a *api) user(r *http.Request, who kinto.Caller) (map[string]any, error) {
-	user := map[string]any{"id": who.ID, "principals": who.Principals}
+	user := map[string]any{"id": who.ID, "principals": who.Plain()}
 	profile, err := a.Auth.Profile(r.Context(), r.Header.Get("Authorization"))
 	if err != nil {
 		return nil, err

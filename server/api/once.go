@@ -33,6 +33,7 @@ const (
 type once struct {
 	key   string // of the note that keeps its answer
 	print string // of the request
+	files []byte // how addresses of attachments begin now
 }
 
 // kept is an answer as it is kept.
@@ -42,6 +43,7 @@ type kept struct {
 	Path   string      `json:"path"`
 	Header http.Header `json:"header"`
 	Body   []byte      `json:"body"`
+	Files  []byte      `json:"files"` // how addresses of attachments begin in the body
 }
 
 var (
@@ -51,7 +53,7 @@ var (
 
 // onceOf is what a request with a key is to be done once as; nil: it has none, or
 // nobody knows who sends it.
-func onceOf(r *http.Request, who kinto.Caller, body []byte) (*once, error) {
+func (a *api) onceOf(r *http.Request, who kinto.Caller, body []byte) (*once, error) {
 	keys := r.Header[onceHeader]
 	if len(keys) == 0 || who.ID == "" {
 		return nil, nil
@@ -65,7 +67,7 @@ func onceOf(r *http.Request, who kinto.Caller, body []byte) (*once, error) {
 		fmt.Fprintf(print, "%d:%s", len(text), text)
 	}
 	print.Write(body)
-	return &once{"once:" + hex.EncodeToString(name[:]), hex.EncodeToString(print.Sum(nil))}, nil
+	return &once{"once:" + hex.EncodeToString(name[:]), hex.EncodeToString(print.Sum(nil)), a.shownLocation(r)}, nil
 }
 
 // recall returns the answer that was given; nil: none was.
@@ -82,12 +84,15 @@ func (o *once) recall(ctx context.Context, s *kinto.Service) (*recorder, error) 
 		return nil, errReused
 	}
 	k.Header["Idempotent-Replayed"] = []string{"true"}
+	if len(k.Files) > 0 && !bytes.Equal(k.Files, o.files) {
+		k.Body = bytes.ReplaceAll(k.Body, k.Files, o.files) // the server has another name now
+	}
 	return &recorder{status: k.Status, path: k.Path, header: k.Header, body: *bytes.NewBuffer(k.Body)}, nil
 }
 
 // remember keeps an answer.
 func (o *once) remember(ctx context.Context, s *kinto.Service, answer *recorder) error {
-	raw, err := json.Marshal(kept{o.print, answer.status, answer.path, answer.header, answer.body.Bytes()})
+	raw, err := json.Marshal(kept{o.print, answer.status, answer.path, answer.header, answer.body.Bytes(), o.files})
 	if err != nil {
 		panic("api: an answer cannot be kept: " + err.Error())
 	}
@@ -115,7 +120,7 @@ func (a *api) doOnce(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer release()
-	o, err := onceOf(r, who, text)
+	o, err := a.onceOf(r, who, text)
 	if err != nil {
 		a.fail(w, r, err)
 		return

@@ -1,11 +1,16 @@
 package api
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
+	"path"
+	"slices"
 	"strings"
+
+	"github.com/foyer-server/foyer/server/front"
 
 	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/kinto"
@@ -13,9 +18,13 @@ import (
 
 // Signing in at an identity provider (§8, openid): /openid/NAME/login leads there,
 // and /openid/NAME/token back to the page that asked, with the token. Pages may be
-// led back to that may use this server at all: the setting cors_origins.
+// led back to that are named: in the setting openid.callbacks, or in cors_origins, where
+// "*" names nobody. The browser that began is the one that may come back.
 
-const openidPath = "openid/"
+const (
+	openidPath   = "openid/"
+	openidCookie = "foyer-openid"
+)
 
 // openid serves a path below /v1/openid/.
 func (a *api) openid(w http.ResponseWriter, r *http.Request, rest string) {
@@ -61,7 +70,7 @@ func (a *api) openidLogin(w http.ResponseWriter, r *http.Request, p *auth.Provid
 		a.fail(w, r, err)
 		return
 	}
-	to, err := a.Auth.Begin(r.Context(), p, callback, a.openidReturn(r, p), strings.Fields(scope), prompt)
+	to, err := a.Auth.Begin(r.Context(), p, a.openidBrowser(w, r, p), callback, a.openidReturn(r, p), strings.Fields(scope), prompt)
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -82,7 +91,11 @@ func (a *api) openidToken(w http.ResponseWriter, r *http.Request, p *auth.Provid
 		a.fail(w, r, err)
 		return
 	}
-	callback, token, err := a.Auth.Finish(r.Context(), p, query.Get("code"), query.Get("state"), a.openidReturn(r, p))
+	browser := ""
+	if c, err := r.Cookie(openidCookieName(r)); err == nil {
+		browser = c.Value
+	}
+	callback, token, err := a.Auth.Finish(r.Context(), p, browser, query.Get("code"), query.Get("state"), a.openidReturn(r, p))
 	if errors.Is(err, auth.ErrState) {
 		a.fail(w, r, &refusal{400, 105, "Invalid parameters", "Invalid state"})
 		return
@@ -92,6 +105,26 @@ func (a *api) openidToken(w http.ResponseWriter, r *http.Request, p *auth.Provid
 		return
 	}
 	a.lead(w, r, callback+url.QueryEscape(base64.StdEncoding.EncodeToString(token)))
+}
+
+// openidCookieName is that of the cookie by which a browser is known that signs in. With
+// this beginning browsers take it by HTTPS and for this host alone.
+func openidCookieName(r *http.Request) string {
+	if front.Scheme(r) == "https" {
+		return "__Host-" + openidCookie
+	}
+	return openidCookie
+}
+
+// openidBrowser is the secret of the browser that begins to sign in; several pages of it
+// may do so at once.
+func (a *api) openidBrowser(w http.ResponseWriter, r *http.Request, p *auth.Provider) string {
+	c := &http.Cookie{Name: openidCookieName(r), Value: rand.Text(), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(p.StateFor().Seconds()), Secure: front.Scheme(r) == "https"}
+	if old, err := r.Cookie(c.Name); err == nil && len(old.Value) == len(c.Value) {
+		c.Value = old.Value
+	}
+	http.SetCookie(w, c)
+	return c.Value
 }
 
 // openidReturn is where the provider sends the browser back to.
@@ -105,7 +138,11 @@ func (a *api) mayReturn(r *http.Request, callback string) bool {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return false
 	}
-	return u.Host == r.Host || a.cors.allows(u.Scheme+"://"+u.Host)
+	origin := u.Scheme + "://" + u.Host
+	return u.Host == r.Host || slices.ContainsFunc(a.callbacks, func(pattern string) bool {
+		ok, err := path.Match(pattern, origin)
+		return pattern == origin || err == nil && ok
+	})
 }
 
 // lead sends a browser elsewhere; nothing on the way keeps or tells the address.
@@ -126,7 +163,7 @@ func openidTold(a *api, r *http.Request) capability {
 			"name": p.Name, "issuer": p.Issuer, "auth_path": "/openid/" + p.Name + "/login", "client_id": p.ClientID,
 			"header_type": p.HeaderType, "userinfo_endpoint": p.UserInfo(r.Context()),
 		}
-		if p.Audience != "" {
+		if p.Audience != "" && p.Audience != "*" {
 			one["audience"] = p.Audience
 		}
 		all = append(all, one)

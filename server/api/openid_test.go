@@ -97,6 +97,7 @@ func (p *identity) sign(key *rsa.PrivateKey, audience string, until time.Time) s
 func (p *identity) settings(more map[string]string) map[string]string {
 	out := map[string]string{
 		"multiauth.policies": "google account", "multiauth.policy.google.use": "kinto.plugins.openid.OpenIDConnectPolicy",
+		"openid.callbacks": "https://app.example", "multiauth.policy.google.audience": "*",
 		"multiauth.policy.google.issuer": p.url, "multiauth.policy.google.client_id": "foyer", "multiauth.policy.google.client_secret": "s3cret",
 	}
 	maps.Copy(out, more)
@@ -165,15 +166,55 @@ func TestOpenIDAudience(t *testing.T) {
 	}
 }
 
-// login begins a sign-in and returns where the provider was to send the browser.
-func login(t *testing.T, s *server, provider, callback string) url.Values {
+// A token is for this server, and not for another app that people sign in to at the same
+// provider.
+func TestOpenIDTokensOfOtherApps(t *testing.T) {
+	t.Attr("shows", "mend")
+	p := newIdentity(t)
+	settings := p.settings(map[string]string{
+		"multiauth.policies":                             "google github",
+		"multiauth.policy.github.authorization_endpoint": p.url + "/auth", "multiauth.policy.github.token_endpoint": p.url + "/token", "multiauth.policy.github.userinfo_endpoint": p.url + "/me",
+		"multiauth.policy.github.client_id": "foyer", "multiauth.policy.github.client_secret": "s3cret", "multiauth.policy.github.userid_field": "id",
+	})
+	delete(settings, "multiauth.policy.google.audience")
+	s := start(t, settings)
+	soon := time.Now().Add(time.Hour)
+	for name, c := range map[string]struct {
+		token string
+		want  int
+	}{
+		"for our client":          {p.sign(p.key, "foyer", soon), 200},
+		"for another app":         {p.sign(p.key, "another-app", soon), 401},
+		"that says not for whom":  {"good", 401},
+		"for our client, is over": {p.sign(p.key, "foyer", time.Now().Add(-time.Hour)), 401},
+	} {
+		if r := s.do("", "GET /v1/buckets", "", "Authorization: Bearer "+c.token); r.status != c.want {
+			t.Errorf("%s: %d %s", name, r.status, r.text)
+		}
+	}
+	// The same token, once this server got it itself; of that provider alone.
+	other := start(t, settings)
+	q, cookie := login(t, other, "github", "https://app.example/")
+	other.must(307, "", "GET /v1/openid/github/token?code=the-code&state="+q.Get("state"), "", cookie)
+	if user, _ := other.must(200, "", "GET /v1/", "", "Authorization: Bearer good").body["user"].(map[string]any); user["id"] != "github:4711" {
+		t.Errorf("%v", user)
+	}
+}
+
+// login begins a sign-in and returns where the provider was to send the browser, and the
+// cookie that it has from then on, as a header.
+func login(t *testing.T, s *server, provider, callback string) (to url.Values, cookie string) {
 	t.Helper()
 	r := s.must(307, "", "GET /v1/openid/"+provider+"/login?scope=openid+email&callback="+url.QueryEscape(callback), "")
-	to, err := url.Parse(r.header.Get("Location"))
-	if err != nil || to.Path != "/auth" {
+	at, err := url.Parse(r.header.Get("Location"))
+	if err != nil || at.Path != "/auth" {
 		t.Fatal(r.header)
 	}
-	return to.Query()
+	c, err := http.ParseSetCookie(r.header.Get("Set-Cookie"))
+	if err != nil || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Domain != "" || c.MaxAge != 3600 {
+		t.Fatalf("cookie %v, %v", c, err)
+	}
+	return at.Query(), "Cookie: " + c.Name + "=" + c.Value
 }
 
 func TestOpenIDSignIn(t *testing.T) {
@@ -185,12 +226,16 @@ func TestOpenIDSignIn(t *testing.T) {
 	}))
 	for provider, id := range map[string]string{"google": "google:u-1", "github": "github:4711"} {
 		const callback = "https://app.example/#/auth/https%3A%2F%2Fs/"
-		q := login(t, s, provider, callback)
+		q, cookie := login(t, s, provider, callback)
 		if q.Get("client_id") != "foyer" || q.Get("response_type") != "code" || q.Get("scope") != "openid email" || q.Get("redirect_uri") != "http://example.com/v1/openid/"+provider+"/token" {
 			t.Errorf("%v", q)
 		}
 		back := "GET /v1/openid/" + provider + "/token?code=the-code&state=" + q.Get("state")
-		r := s.must(307, "", back, "")
+		// Whoever was sent a link that somebody else began is not signed in by it.
+		s.must(400, "", back, "")
+		_, another := login(t, s, provider, callback)
+		s.must(400, "", back, "", another)
+		r := s.must(307, "", back, "", cookie)
 		text, ok := strings.CutPrefix(r.header.Get("Location"), callback)
 		text, err := url.QueryUnescape(text)
 		raw, err2 := base64.StdEncoding.DecodeString(text)
@@ -204,9 +249,9 @@ func TestOpenIDSignIn(t *testing.T) {
 		if want := map[string]string{"google": id, "github": "google:u-1"}[provider]; user["id"] != want { // the first policy that knows a token
 			t.Errorf("%s: %v", provider, user)
 		}
-		s.must(400, "", back, "") // once
+		s.must(400, "", back, "", cookie) // once
 	}
-	alone := start(t, map[string]string{"multiauth.policies": "github", "multiauth.policy.github.userinfo_endpoint": p.url + "/me", "multiauth.policy.github.userid_field": "id"})
+	alone := start(t, map[string]string{"multiauth.policies": "github", "multiauth.policy.github.audience": "*", "multiauth.policy.github.userinfo_endpoint": p.url + "/me", "multiauth.policy.github.userid_field": "id"})
 	if user, _ := alone.must(200, "", "GET /v1/", "", "Authorization: Bearer good").body["user"].(map[string]any); user["id"] != "github:4711" {
 		t.Errorf("%v", user)
 	}
@@ -214,7 +259,11 @@ func TestOpenIDSignIn(t *testing.T) {
 
 func TestOpenIDRefusals(t *testing.T) {
 	p := newIdentity(t)
-	s := start(t, p.settings(map[string]string{"cors_origins": "https://app.example https://*.family.example"}))
+	any := start(t, p.settings(map[string]string{"openid.callbacks": "", "cors_origins": "*"}))
+	for _, callback := range []string{"https://evil.example/", "https://app.example/", "http://localhost:8080/"} {
+		any.must(400, "", "GET /v1/openid/google/login?scope=openid&prompt=none&callback="+url.QueryEscape(callback), "")
+	}
+	s := start(t, p.settings(map[string]string{"openid.callbacks": "", "cors_origins": "https://app.example https://*.family.example *"}))
 	const ours = "https%3A%2F%2Fapp.example%2F"
 	for line, status := range map[string]int{
 		"GET /v1/openid/google/login?scope=openid&callback=" + ours:                                     307,
@@ -239,6 +288,13 @@ func TestOpenIDRefusals(t *testing.T) {
 	none.must(404, "", "GET /v1/openid/google/login?scope=openid&callback="+ours, "")
 	// A provider's state is not another's.
 	two := start(t, p.settings(map[string]string{"multiauth.policies": "google other", "multiauth.policy.other.issuer": p.url}))
-	q := login(t, two, "google", "https://app.example/")
-	two.must(400, "", "GET /v1/openid/other/token?code=the-code&state="+q.Get("state"), "")
+	q, cookie := login(t, two, "google", "https://app.example/")
+	two.must(400, "", "GET /v1/openid/other/token?code=the-code&state="+q.Get("state"), "", cookie)
+	// Two pages of one browser sign in at once.
+	one, cookie := login(t, two, "google", "https://app.example/")
+	r := two.must(307, "", "GET /v1/openid/google/login?scope=openid&callback="+ours, "", cookie)
+	if again := r.header.Get("Set-Cookie"); !strings.HasPrefix(again, strings.TrimPrefix(cookie, "Cookie: ")) {
+		t.Errorf("another cookie: %s", again)
+	}
+	two.must(307, "", "GET /v1/openid/google/token?code=the-code&state="+one.Get("state"), "", cookie)
 }

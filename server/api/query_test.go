@@ -140,7 +140,7 @@ func TestTokensAreOfTheStore(t *testing.T) {
 	h, db := newHouse(t, nil)
 	first := &server{t, h}
 	c := h.(*api).Config
-	c.Kinto = kinto.New(db, c.Settings.Kinto)
+	c.Kinto = kinto.New(db, c.Settings.Kinto, nil)
 	second := &server{t, New(c)}
 	first.must(201, "alice", "PUT /v1/buckets/b", "")
 	first.must(201, "alice", "PUT "+collections+"/c", "")

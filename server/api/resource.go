@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -58,6 +59,8 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 		form = errPatchType
 	case carries && parser == nil:
 		form = errType
+	case carries && untyped(r):
+		form = errNoType
 	}
 	if form != nil {
 		a.refuse(w, r, list, op, id, form)
@@ -125,7 +128,7 @@ func (a *api) who(r *http.Request) (kinto.Caller, error) {
 			}
 			return kinto.Anonymous(), nil
 		}
-		return a.Auth.Identify(r.Context(), header[0])
+		return a.Auth.Identify(r.Context(), header[0], front.Origin(r))
 	}
 	return kinto.Anonymous(), nil
 }

@@ -16,12 +16,12 @@ func (a *Auth) DefaultBucket(ctx context.Context, who kinto.Caller) (string, err
 	secret := a.bucketSecret
 	if len(secret) == 0 {
 		var err error
-		if secret, err = a.hmacSecret(ctx); err != nil {
+		if secret, err = a.people.HMACSecret(ctx); err != nil {
 			return "", err
 		}
 	}
 	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(who.ID))
+	mac.Write([]byte(who.Principal()))
 	h := hex.EncodeToString(mac.Sum(nil))
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:32], nil
 }

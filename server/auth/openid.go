@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,7 +33,7 @@ type Provider struct {
 	Name       string // of the policy; callers are NAME:ID
 	Issuer     string // empty: plain OAuth 2
 	ClientID   string
-	Audience   string // tokens must be JWTs for it; empty: any token of the provider's
+	Audience   string // tokens must be JWTs for it; empty: tokens for ClientID; "*": any of the provider's
 	HeaderType string // of Authorization, "Bearer"
 
 	secret  string
@@ -137,7 +138,9 @@ func (p *Provider) token(authorization string) (string, bool) {
 // identify says whose a token is; false when the provider does not say. What it
 // said of a token is asked again after a day, as with the reference, or when the
 // token of OpenID Connect ends.
-func (p *Provider) identify(ctx context.Context, token string) (knownToken, bool, error) {
+//
+// issued reports whether the token was issued to a sign-in that this server finished.
+func (p *Provider) identify(ctx context.Context, token string, issued func(context.Context) (bool, error)) (knownToken, bool, error) {
 	mac := hmac.New(sha256.New, p.key)
 	mac.Write([]byte(token))
 	key := [sha256.Size]byte(mac.Sum(nil))
@@ -153,7 +156,7 @@ func (p *Provider) identify(ctx context.Context, token string) (knownToken, bool
 	default:
 		return k, false, fmt.Errorf("%w: too many tokens are being asked about", kinto.ErrUnavailable)
 	}
-	k, err := p.ask(ctx, token)
+	k, err := p.ask(ctx, token, issued)
 	if err != nil {
 		return k, false, fmt.Errorf("%w: cannot ask the identity provider %s: %w", kinto.ErrUnavailable, p.Name, err)
 	}
@@ -170,21 +173,11 @@ func (p *Provider) identify(ctx context.Context, token string) (knownToken, bool
 var errProvider = errors.New("the identity provider gave no usable answer")
 
 // ask asks the provider about a token. An error says that it could not be asked.
-func (p *Provider) ask(ctx context.Context, token string) (knownToken, error) {
+func (p *Provider) ask(ctx context.Context, token string, issued func(context.Context) (bool, error)) (knownToken, error) {
 	none := knownToken{until: time.Now().Add(unknownFor)}
-	until := time.Now().Add(p.keepFor)
-	if p.Audience != "" {
-		verifier, err := p.verify(ctx)
-		if err != nil {
-			return none, err
-		}
-		jwt, err := verifier.Verify(oidc.ClientContext(ctx, p.client), token)
-		if err != nil {
-			return none, nil // forged, for somebody else, or over
-		}
-		if jwt.Expiry.Before(until) {
-			until = jwt.Expiry
-		}
+	until, ok, err := p.forUs(ctx, token, issued)
+	if err != nil || !ok {
+		return none, err
 	}
 	_, info, err := p.endpoints(ctx)
 	if err != nil {
@@ -220,6 +213,45 @@ func (p *Provider) ask(ctx context.Context, token string) (knownToken, error) {
 		return none, nil
 	}
 	return knownToken{id, body, until}, nil
+}
+
+// forUs reports whether a token was made for this server, and not for another app that
+// people sign in to at the same provider: whoever keeps that could be any of them here.
+// A token is for us that names our audience, or where none is set our client (aud or
+// azp), in a signed JWT (RFC 9068); and one that we got ourselves.
+func (p *Provider) forUs(ctx context.Context, token string, issued func(context.Context) (bool, error)) (until time.Time, ok bool, err error) {
+	until = time.Now().Add(p.keepFor)
+	if p.Audience == "*" {
+		return until, true, nil
+	}
+	if p.Audience == "" {
+		if ok, err := issued(ctx); ok || err != nil {
+			return until, ok, err
+		}
+		if p.Issuer == "" || p.ClientID == "" || strings.Count(token, ".") != 2 {
+			return until, false, nil
+		}
+	}
+	verifier, err := p.verify(ctx)
+	if err != nil {
+		return until, false, err
+	}
+	jwt, err := verifier.Verify(oidc.ClientContext(ctx, p.client), token)
+	if err != nil {
+		return until, false, nil // forged, for somebody else, or over
+	}
+	if p.Audience == "" {
+		var claims struct {
+			Client string `json:"azp"`
+		}
+		if err := jwt.Claims(&claims); err != nil || claims.Client != p.ClientID && !slices.Contains(jwt.Audience, p.ClientID) {
+			return until, false, nil
+		}
+	}
+	if jwt.Expiry.Before(until) {
+		until = jwt.Expiry
+	}
+	return until, true, nil
 }
 
 // idOf is an id as text: a string, or the digits of a number.
@@ -269,7 +301,7 @@ func (p *Provider) verify(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.verifier == nil {
-		p.verifier = found.Verifier(&oidc.Config{ClientID: p.Audience})
+		p.verifier = found.Verifier(&oidc.Config{ClientID: p.Audience, SkipClientIDCheck: p.Audience == ""})
 	}
 	return p.verifier, nil
 }
@@ -313,7 +345,16 @@ var ErrState = errors.New("the sign-in was not begun here")
 type state struct {
 	Provider string `json:"provider"`
 	Callback string `json:"callback"`
+	Browser  []byte `json:"browser"` // digest of what its cookie holds
 }
+
+func browserDigest(cookie string) []byte {
+	sum := sha256.Sum256([]byte(cookie))
+	return sum[:]
+}
+
+// StateFor is how long somebody may take to sign in.
+func (p *Provider) StateFor() time.Duration { return p.stateIn }
 
 func stateKey(text string) string {
 	sum := sha256.Sum256([]byte(text))
@@ -321,13 +362,14 @@ func stateKey(text string) string {
 }
 
 // Begin starts a sign-in: it returns where to send the browser, which comes back
-// to redirect, and in the end to callback.
-func (a *Auth) Begin(ctx context.Context, p *Provider, callback, redirect string, scopes []string, prompt string) (string, error) {
+// to redirect, and in the end to callback. browser is a secret that only this browser
+// has: Finish wants it again, so that nobody is signed in by a link somebody else began.
+func (a *Auth) Begin(ctx context.Context, p *Provider, browser, callback, redirect string, scopes []string, prompt string) (string, error) {
 	conf, err := p.oauth(ctx, redirect, scopes)
 	if err != nil {
 		return "", err
 	}
-	text, value := rand.Text(), state{p.Name, callback}
+	text, value := rand.Text(), state{p.Name, callback, browserDigest(browser)}
 	raw, err := json.Marshal(value)
 	if err != nil {
 		return "", err
@@ -347,8 +389,9 @@ func (a *Auth) Begin(ctx context.Context, p *Provider, callback, redirect string
 
 // Finish ends a sign-in: the code that the provider sent becomes a token, as the
 // provider answered it, for the callback that Begin was given. The state is good
-// once. Errors are ErrState, and kinto.ErrUnavailable when the provider refuses.
-func (a *Auth) Finish(ctx context.Context, p *Provider, code, stateText, redirect string) (callback string, token []byte, err error) {
+// once, and for the browser that began. Errors are ErrState, and kinto.ErrUnavailable
+// when the provider refuses.
+func (a *Auth) Finish(ctx context.Context, p *Provider, browser, code, stateText, redirect string) (callback string, token []byte, err error) {
 	var s state
 	err = a.store.Write(ctx, nil, func(tx kinto.Tx) error {
 		s = state{}
@@ -358,6 +401,10 @@ func (a *Auth) Finish(ctx context.Context, p *Provider, code, stateText, redirec
 		}
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return err
+		}
+		if !hmac.Equal(s.Browser, browserDigest(browser)) {
+			s = state{}
+			return nil // the browser that began may still come
 		}
 		return tx.SetNote(stateKey(stateText), nil, time.Time{})
 	})
@@ -390,5 +437,44 @@ func (a *Auth) Finish(ctx context.Context, p *Provider, code, stateText, redirec
 	if !json.Valid(token) {
 		return "", nil, fmt.Errorf("%w: %s: %w", kinto.ErrUnavailable, p.Name, errProvider)
 	}
-	return s.Callback, token, nil
+	return s.Callback, token, a.noteIssued(ctx, p, token)
+}
+
+// issuedFor is how long a token that we got ourselves is known as ours, where the
+// provider does not say how long it lasts.
+const issuedFor = 90 * 24 * time.Hour
+
+func issuedKey(p *Provider, token string) string {
+	sum := sha256.Sum256([]byte(p.Name + "\x00" + token))
+	return "openid:issued:" + fmt.Sprintf("%x", sum)
+}
+
+// noteIssued keeps that a token was made for this server.
+func (a *Auth) noteIssued(ctx context.Context, p *Provider, answer []byte) error {
+	var got struct {
+		Access  string `json:"access_token"`
+		Seconds int64  `json:"expires_in"`
+	}
+	if err := json.Unmarshal(answer, &got); err != nil || got.Access == "" {
+		return nil // the provider refused; the page that asked is told what it said
+	}
+	last := issuedFor
+	if got.Seconds > 0 {
+		last = min(last, time.Duration(got.Seconds)*time.Second)
+	}
+	return a.store.Write(ctx, nil, func(tx kinto.Tx) error {
+		return tx.SetNote(issuedKey(p, got.Access), []byte("1"), time.Now().Add(last))
+	})
+}
+
+// issued reports whether a token was made for this server.
+func (a *Auth) issued(p *Provider, token string) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (ok bool, err error) {
+		err = a.store.Read(ctx, func(tx kinto.Reader) error {
+			note, err := tx.Note(issuedKey(p, token))
+			ok = note != nil
+			return err
+		})
+		return ok, err
+	}
 }

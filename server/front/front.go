@@ -108,3 +108,20 @@ func address(text string) (netip.Addr, bool) {
 	ip, err := netip.ParseAddr(text)
 	return ip.Unmap().WithZone(""), err == nil
 }
+
+// Visitor is the address a request came from; false when it cannot be told.
+func Visitor(r *http.Request) (netip.Addr, bool) { return address(r.RemoteAddr) }
+
+// Origin is where a request came from, as far as what is tried there is counted: an
+// address, or with IPv6 the network of /64 that a home gets. Empty when it cannot be
+// told.
+func Origin(r *http.Request) string {
+	ip, ok := Visitor(r)
+	switch {
+	case !ok:
+		return ""
+	case ip.Is6():
+		return netip.PrefixFrom(ip, 64).Masked().String()
+	}
+	return ip.String()
+}

@@ -1,7 +1,6 @@
 package kinto
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/foyer-server/foyer/internal/config"
@@ -115,7 +114,7 @@ func (s *Service) holds(who Caller, sc *scope, self *Object, n need) bool {
 		return true
 	}
 	for _, p := range s.granted[sc.list.Kind][n.permission] {
-		if slices.Contains(who.Principals, p) {
+		if who.is(p) {
 			return true
 		}
 	}

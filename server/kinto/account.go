@@ -1,6 +1,7 @@
 package kinto
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -9,6 +10,26 @@ import (
 // Accounts are objects in lists of one each, below their own names (protocol §8,
 // accounts). What a request sees as the list of accounts is made of those: of all
 // for those who may see all, else of the caller's own.
+
+// Accounts are the rules of accounts beyond the protocol's, and what goes with a
+// change of one; package people has them. The functions with a Tx are called in the
+// transaction of the change, before it and after everything else that could refuse
+// it; an error refuses it.
+type Accounts interface {
+	// MakeAccount: somebody is about to make an account. manager says that they may
+	// make any.
+	MakeAccount(tx Tx, by Caller, name string, manager bool) error
+	// ChangeAccount: somebody is about to change one, or its password, too.
+	ChangeAccount(tx Tx, by Caller, name string, password bool) error
+	// RemoveAccount: somebody is about to remove one.
+	RemoveAccount(tx Tx, by Caller, name string) error
+	// ForgetAccount: one goes with everything that was ever stored.
+	ForgetAccount(tx Tx, name string) error
+	// HashPassword is the hash of a new password, as an account keeps it. The error is
+	// an *InvalidError for what cannot be one, and ErrUnavailable when too many are
+	// being checked. It takes tens of milliseconds.
+	HashPassword(ctx context.Context, password string) (string, error)
+}
 
 // MetaOwner is the fact that names the account of the server's owner. Package auth
 // keeps it.
@@ -27,8 +48,8 @@ const MetaReserved = "auth.reserved."
 var (
 	// ErrAccounts: nobody is told which accounts there are.
 	ErrAccounts = errors.New("the caller is nobody, and cannot read accounts")
-	// ErrOwner: the account of the owner stays as long as the server has one.
-	ErrOwner = errors.New("the account of the owner cannot be deleted")
+	// ErrOwner: the account of the first owner stays, and is theirs alone.
+	ErrOwner = errors.New("the account of the owner is theirs alone")
 )
 
 const accountPrefix = "account:"
@@ -36,7 +57,7 @@ const accountPrefix = "account:"
 // manages reports whether a caller holds a permission on every account: by
 // settings, or as the owner of the server.
 func (s *Service) manages(who Caller, permission string) bool {
-	return who.Owner || slices.ContainsFunc(s.granted[Account][permission], func(p string) bool { return slices.Contains(who.Principals, p) })
+	return who.Owner || slices.ContainsFunc(s.granted[Account][permission], who.is)
 }
 
 // accountLists are the lists that a request on the list of accounts is for.
@@ -147,7 +168,7 @@ func (s *Service) deleteAccounts(tx Tx, r *Request) (*Answer, error) {
 			continue
 		}
 		l := List{Parent: old.ID, Kind: Account}
-		switch err := s.keepOwner(tx, l, old.ID); {
+		switch err := s.accounts.RemoveAccount(tx, r.Who, old.ID); {
 		case errors.Is(err, ErrOwner) && s.manages(r.Who, "write") && len(a.Objects) > 1:
 			continue
 		case err != nil:
@@ -162,18 +183,6 @@ func (s *Service) deleteAccounts(tx Tx, r *Request) (*Answer, error) {
 	}
 	a.Objects = gone
 	return a, nil
-}
-
-// keepOwner refuses the deletion of the owner's account.
-func (s *Service) keepOwner(tx Reader, l List, id string) error {
-	if l.Kind != Account {
-		return nil
-	}
-	owner, err := tx.Meta(MetaOwner)
-	if err == nil && owner != nil && string(owner) == id {
-		return ErrOwner
-	}
-	return err
 }
 
 // checkAccount refuses what an account is not to become. Passwords come as hashes,
@@ -191,22 +200,74 @@ func (s *Service) checkAccount(r *Request, o, old *Object) error {
 		return Invalid("body", name, python(now)+" is not a string: {'': ''}")
 	case old != nil && r.Op == Patch && string(now) == string(attribute(old.Data, "password")):
 	case r.Hash == "" || string(key(now)) != r.Hash:
-		return Invalid("body", name, "A password cannot be set in this way; use a plain PATCH or PUT")
+		return Invalid("body", name, noPassword)
 	}
 	return nil
 }
 
-// checkName refuses a new account whose name is kept for somebody else.
-func (s *Service) checkName(tx Reader, r *Request, id string) error {
-	if s.manages(r.Who, "write") {
-		return nil
+// agree asks the rules of accounts about what an account is about to become.
+func (s *Service) agree(tx Tx, r *Request, o, old *Object) error {
+	if old == nil {
+		return s.accounts.MakeAccount(tx, r.Who, o.ID, s.manages(r.Who, "write"))
 	}
-	kept, err := tx.Meta(MetaReserved + id)
-	if err == nil && kept != nil {
-		return ErrForbidden
-	}
-	return err
+	return s.accounts.ChangeAccount(tx, r.Who, o.ID, string(attribute(o.Data, "password")) != string(attribute(old.Data, "password")))
 }
+
+// discreet makes an answer, or an error, about accounts one that tells nobody the hash
+// of a password: whoever has it can try passwords as fast as their machines can.
+func discreet(a *Answer, err error) (*Answer, error) {
+	if modified, ok := err.(*ModifiedError); ok && modified.Existing != nil {
+		return nil, &ModifiedError{withoutHash(modified.Existing), modified.Timestamp}
+	}
+	if a == nil {
+		return nil, err
+	}
+	out := *a
+	if a.Object != nil {
+		out.Object = withoutHash(a.Object)
+	}
+	out.Objects = make([]Object, len(a.Objects))
+	for i := range a.Objects {
+		out.Objects[i] = *withoutHash(&a.Objects[i])
+	}
+	if a.Part != nil {
+		out.Part = without(a.Part, "password")
+	}
+	return &out, err
+}
+
+func withoutHash(o *Object) *Object {
+	if o.Deleted {
+		return o
+	}
+	out := *o
+	out.Data = without(o.Data, "password")
+	return &out
+}
+
+// without is a checked object without one of its attributes.
+func without(object []byte, name string) []byte {
+	return join(slices.DeleteFunc(fields(object), func(f field) bool { return string(f.key) == name }))
+}
+
+// patchAccount is Body.patch for accounts: the hash of the password is neither seen by
+// the operations nor made by them.
+func (b Body) patchAccount(old *Object) (Body, error) {
+	bare := withoutHash(old)
+	out, err := b.patch(Account, bare)
+	if err != nil {
+		return out, err
+	}
+	if attribute(out.Data, "password") != nil {
+		return out, Invalid("body", "data.password", noPassword)
+	}
+	if hash := attribute(old.Data, "password"); hash != nil {
+		out.Data = merge(out.Data, append(append([]byte(`{"password":`), hash...), '}'))
+	}
+	return out, nil
+}
+
+const noPassword = "A password cannot be set in this way; use a plain PATCH or PUT"
 
 // Password is the password that a body gives an account; false when it gives none
 // that could be one.
@@ -223,4 +284,20 @@ func (b *Body) Password() (string, bool) {
 func (r *Request) SetPassword(hash string) {
 	r.Hash = hash
 	r.Body.Data = merge(r.Body.Data, append(append([]byte(`{"password":`), quote(hash)...), '}'))
+}
+
+// AccountPermissions are those of an account that is made: its person's alone.
+func AccountPermissions(tx Reader, name string) ([]byte, error) {
+	self, err := refer(tx, accountPrefix+name)
+	if err != nil {
+		return nil, err
+	}
+	held := Permissions{"write": {self}}
+	err = born(tx, List{Parent: name, Kind: Account}, &Object{ID: name}, held)
+	return held.Encode(), err
+}
+
+// HashPassword is the hash of a new password of an account; as Accounts has it.
+func (s *Service) HashPassword(ctx context.Context, password string) (string, error) {
+	return s.accounts.HashPassword(ctx, password)
 }

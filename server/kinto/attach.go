@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strconv"
+	"strings"
 )
 
 // attaching is what a request does to the attachment of a record.
@@ -13,6 +14,11 @@ type attaching struct {
 }
 
 const attachmentName = "attachment"
+
+// FileScheme begins the address of an attachment as a record keeps it: what follows is
+// its location, as in a URL. Clients are shown it below the base URL of the server by
+// the name they call that now.
+const FileScheme = "foyer-attachment:"
 
 // Attach makes f, whose contents are kept already, the attachment of the record
 // that r names, and shown the attribute that tells of it; with a nil f the record
@@ -55,10 +61,27 @@ func (s *Service) mayAttach(tx Tx, r *Request, o, old *Object) error {
 		}
 		return s.charge(tx, r.List, Usage{FileBytes: a.file.Size - sizeOf(before)})
 	}
-	if after := attachmentOf(o); before != nil && after != nil && compare(before, after) != 0 {
+	after := attachmentOf(o)
+	if before == nil || after == nil || compare(before, after) == 0 {
+		return nil
+	}
+	// A client that sends back what it was shown sends the whole address.
+	if compare(before, keptAs(after, before)) != 0 {
 		return ErrAttached
 	}
+	o.Data = (&attaching{shown: before}).show(o.Data)
 	return nil
+}
+
+// keptAs is what tells of an attachment with its address as another says it, if that is
+// the end of it.
+func keptAs(after, before []byte) []byte {
+	kept, shown := stringOr(attribute(before, "location")), stringOr(attribute(after, "location"))
+	location, ok := strings.CutPrefix(string(key(kept)), FileScheme)
+	if !ok || !strings.HasSuffix(string(key(shown)), "/"+location) {
+		return after
+	}
+	return merge(after, append(append([]byte(`{"location":`), kept...), '}'))
 }
 
 // attach keeps the attachment of a record in step with its attribute.
@@ -81,7 +104,7 @@ func attachmentBefore(old *Object) []byte {
 
 // attachmentOf is the attribute of a record that has an attachment; nil: it has none.
 func attachmentOf(o *Object) []byte {
-	if o.Deleted || !bytes.Contains(o.Data, []byte(`"`+attachmentName+`"`)) {
+	if o.Deleted || !bytes.Contains(o.Data, []byte(`"`+attachmentName+`"`)) && bytes.IndexByte(o.Data, '\\') < 0 {
 		return nil
 	}
 	if raw := attribute(o.Data, attachmentName); typeOf(raw) != isNull && raw != nil {

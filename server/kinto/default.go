@@ -48,7 +48,12 @@ func (s *Service) Ensure(ctx context.Context, who Caller, bucket, collection str
 			if o != nil {
 				continue
 			}
-			o = &Object{ID: p.id, Data: []byte("{}"), Permissions: Permissions{"write": {who.ID}}.Encode()}
+			held := Permissions{"write": {who.Principal()}}
+			o = &Object{ID: p.id, Data: []byte("{}")}
+			if err := born(tx, p.list, o, held); err != nil {
+				return err
+			}
+			o.Permissions = held.Encode()
 			if o.Timestamp, err = tx.Tick(p.list, -1); err != nil {
 				return err
 			}
@@ -63,7 +68,7 @@ func (s *Service) Ensure(ctx context.Context, who Caller, bucket, collection str
 				return err
 			}
 			if p.list.Kind == Bucket {
-				if err := tx.SetOwner(p.list.URI(p.id), who.ID); err != nil {
+				if err := tx.SetOwner(p.list.URI(p.id), who.Principal()); err != nil {
 					return err
 				}
 			}

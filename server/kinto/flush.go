@@ -2,6 +2,7 @@ package kinto
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 )
@@ -13,7 +14,7 @@ func (s *Service) Flush(ctx context.Context) error {
 		return ErrReadOnly
 	}
 	return s.store.Write(ctx, nil, func(tx Tx) error {
-		if err := tx.Purge(""); err != nil {
+		if err := errors.Join(tx.Purge(""), GiveUp(tx, "")); err != nil {
 			return err
 		}
 		lists, err := tx.Lists(Account)
@@ -25,8 +26,14 @@ func (s *Service) Flush(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if o == nil || s.keepOwner(tx, l, o.ID) != nil {
+			if o == nil {
 				continue
+			}
+			switch err := s.accounts.ForgetAccount(tx, o.ID); {
+			case errors.Is(err, ErrOwner):
+				continue
+			case err != nil:
+				return err
 			}
 			if _, err := bury(tx, l, o, -1); err != nil {
 				return err
@@ -53,7 +60,7 @@ const userData = 1000
 // those whom the setting user-data_delete_principals names. It is done in steps, so
 // that others can write meanwhile; when it fails, it can be done again.
 func (s *Service) ForgetUser(ctx context.Context, who Caller, principal string) error {
-	if !slices.ContainsFunc(s.settings.List("user-data_delete_principals"), func(p string) bool { return slices.Contains(who.Principals, p) }) {
+	if !slices.ContainsFunc(s.settings.List("user-data_delete_principals"), who.is) {
 		return ErrForbidden
 	}
 	return s.Forget(ctx, who, principal)
@@ -64,8 +71,13 @@ func (s *Service) Forget(ctx context.Context, who Caller, principal string) erro
 	if s.readonly {
 		return ErrReadOnly
 	}
+	name := principal
 	for more := true; more; {
 		err := s.store.Write(ctx, nil, func(tx Tx) error {
+			principal, err := refer(tx, name)
+			if err != nil {
+				return err
+			}
 			grants, err := tx.Grants([]string{principal})
 			if err != nil {
 				return err
@@ -102,9 +114,6 @@ func (s *Service) forget(tx Tx, who Caller, g Granted, principal string) (delete
 	if err != nil || old == nil {
 		return false, err
 	}
-	if s.keepOwner(tx, g.List, g.ID) != nil {
-		return false, nil
-	}
 	story, err := s.chronicle(tx, who, g.List)
 	if err != nil {
 		return false, err
@@ -114,6 +123,14 @@ func (s *Service) forget(tx Tx, who Caller, g Granted, principal string) (delete
 		return false, err
 	}
 	if slices.Equal(held["write"], []string{principal}) {
+		if g.List.Kind == Account {
+			switch err := s.accounts.RemoveAccount(tx, who, g.ID); {
+			case errors.Is(err, ErrOwner):
+				return false, nil
+			case err != nil:
+				return false, err
+			}
+		}
 		o, err := bury(tx, g.List, old, -1)
 		if err == nil {
 			err = story.add(o, old)
@@ -124,6 +141,6 @@ func (s *Service) forget(tx Tx, who Caller, g Granted, principal string) (delete
 		held[name] = slices.DeleteFunc(held[name], func(p string) bool { return p == principal })
 	}
 	// The object is as it was, for those who are left: its timestamp stays.
-	o := &Object{ID: old.ID, Timestamp: old.Timestamp, Data: old.Data, Permissions: held.Encode()}
+	o := &Object{ID: old.ID, Timestamp: old.Timestamp, Data: old.Data, Permissions: held.encodeFor(old)}
 	return false, tx.Put(g.List, o, old)
 }

@@ -147,12 +147,22 @@ func (c *chronicle) add(o, old *Object) error {
 			return nil
 		}
 	}
-	action, permissions, readers := "update", o.Permissions, o.Permissions
+	action, readers := "update", o.Permissions
 	switch {
 	case o.Deleted:
-		action, permissions, readers = "delete", nil, old.Permissions
+		action, readers = "delete", old.Permissions
 	case old == nil:
 		action = "create"
+	}
+	permissions, err := shown(c.tx, c.who, o.Permissions)
+	if err != nil {
+		return err
+	}
+	was := o
+	if c.list.Kind == Group {
+		if was, err = shownGroup(c.tx, c.who, o); err != nil {
+			return err
+		}
 	}
 	if permissions == nil {
 		permissions = []byte("{}")
@@ -170,12 +180,11 @@ func (c *chronicle) add(o, old *Object) error {
 		data = append(data, `,"collection_id":"`+t.collection+`"`...)
 	}
 	data = append(data, `,"`+string(c.list.Kind)+`_id":"`+o.ID+`","target":{"data":`...)
-	data = append(o.AppendJSON(data), `,"permissions":`...)
+	data = append(was.AppendJSON(data), `,"permissions":`...)
 	data = append(append(data, permissions...), "}}"...)
 
 	t.list, _ = c.history.list(c.list, o.ID)
 	e := &Object{ID: uuid.NewString(), Data: data, Permissions: Permissions{"read": append(readersOf(readers), c.readers...)}.Encode()}
-	var err error
 	if e.Timestamp, err = c.tx.Tick(t.list, -1); err != nil {
 		return err
 	}
@@ -282,6 +291,12 @@ func (s *Service) Snapshot(ctx context.Context, who Caller, l List, at int64, in
 		}
 		_, collection, _ := Locate(l.Parent)
 		past := Everything()
+		if mark := hidden(sc.at(Collection), markedKey); mark != "" {
+			// What was there before it was made again is not its own.
+			if past.Since, err = strconv.ParseInt(mark, 10, 64); err != nil {
+				return err
+			}
+		}
 		past.Filters = []Filter{
 			{Op: Equal, Field: Field{"resource_name"}, Values: [][]byte{quote(string(Record))}},
 			{Op: Equal, Field: Field{"collection_id"}, Values: [][]byte{quote(collection)}},

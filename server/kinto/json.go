@@ -118,6 +118,10 @@ func (p *parser) object(depth int) error {
 			return err
 		}
 		m.key = key(p.out[m.at:len(p.out)])
+		if bytes.IndexByte(p.out[m.at:], '\\') >= 0 && !bytes.ContainsRune(m.key, utf8.RuneError) {
+			// A name has one spelling: whoever looks for it finds it.
+			p.out = append(p.out[:m.at], spelt(m.key)...)
+		}
 		p.space()
 		if !p.take(':') {
 			return p.fail("a colon")
@@ -181,6 +185,17 @@ func lastOfEach(out []byte, members []member) []byte {
 		}
 	}
 	return append(fresh, '}')
+}
+
+// spelt is a key in quotes, with no more escapes than it needs.
+func spelt(key []byte) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(string(key)); err != nil {
+		panic("kinto: a key cannot be encoded: " + err.Error())
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // key is a quoted key without quotes and escapes.

@@ -38,6 +38,7 @@ type kind struct {
 	// nil: anything goes.
 	shape  func(ss *schemas, data []byte) ([]byte, error)
 	fields []string // the only ones to filter and sort by; nil: any
+	secret string   // one that nobody is told, and that nothing is filtered or sorted by
 	lookup bool     // a missing parent is told before anything else (protocol §1, 2)
 }
 
@@ -52,7 +53,7 @@ var kinds = []kind{
 	{name: Permission, id: plainID, newID: longID, fields: []string{
 		"uri", "resource_name", "permissions", "id", "bucket_id", "collection_id", "group_id", "record_id", "last_modified",
 	}},
-	{name: Account, id: accountID, newID: shortID, permissions: []string{"read", "write"}},
+	{name: Account, id: accountID, newID: shortID, secret: "password", permissions: []string{"read", "write"}},
 }
 
 func (k Kind) row() *kind {
@@ -67,8 +68,8 @@ func (k Kind) row() *kind {
 // Knows reports whether objects of a kind can have a field, as far as its first
 // name tells.
 func (k Kind) Knows(f Field) bool {
-	known := k.row().fields
-	return known == nil || slices.Contains(known, f[0])
+	row := k.row()
+	return (row.fields == nil || slices.Contains(row.fields, f[0])) && (row.secret == "" || f[0] != row.secret)
 }
 
 // Permissions lists what objects of a kind can grant, sorted.

@@ -26,7 +26,8 @@ import (
 // Service is the rules over a store. It is safe for concurrent use.
 type Service struct {
 	store    Store
-	explicit bool // whoever writes an object is added to its writers
+	accounts Accounts // nil: there are none
+	explicit bool     // whoever writes an object is added to its writers
 	readonly bool
 	quotas   Quotas
 	settings config.Kinto
@@ -37,10 +38,12 @@ type Service struct {
 	granted  map[Kind]map[string][]string // principals that settings grant, by kind asked for and permission needed
 }
 
-// New returns the rules over store with the given settings.
-func New(store Store, settings config.Kinto) *Service {
+// New returns the rules over store with the given settings; accounts are nil where
+// there are no accounts to ask for.
+func New(store Store, settings config.Kinto, accounts Accounts) *Service {
 	return &Service{
 		store:    store,
+		accounts: accounts,
 		explicit: settings.Bool("explicit_permissions"),
 		readonly: settings.Bool("readonly"),
 		quotas:   quotasOf(settings),
@@ -164,7 +167,14 @@ type Answer struct {
 
 // Do checks and does one request. Errors are those of this package; others are
 // internal ones of the store.
-func (s *Service) Do(ctx context.Context, r *Request) (a *Answer, err error) {
+func (s *Service) Do(ctx context.Context, r *Request) (*Answer, error) {
+	if r.List.Kind == Account {
+		return discreet(s.do(ctx, r))
+	}
+	return s.do(ctx, r)
+}
+
+func (s *Service) do(ctx context.Context, r *Request) (a *Answer, err error) {
 	if !r.Op.writes() {
 		return s.read(ctx, r)
 	}
@@ -181,8 +191,10 @@ func (s *Service) Do(ctx context.Context, r *Request) (a *Answer, err error) {
 		return nil, err
 	}
 	err = s.store.Write(ctx, s.About(r.List, r.target()), func(tx Tx) error {
-		a, err = s.write(tx, r)
-		return err
+		if a, err = s.write(tx, r); err != nil {
+			return err
+		}
+		return present(tx, r, a)
 	})
 	if err != nil {
 		return nil, err

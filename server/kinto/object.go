@@ -2,7 +2,6 @@ package kinto
 
 import (
 	"encoding/json"
-	"maps"
 	"slices"
 	"strconv"
 
@@ -60,13 +59,26 @@ func (p Permissions) Encode() []byte {
 	return out
 }
 
-// DecodePermissions reads what Encode wrote.
+// DecodePermissions reads what Encode wrote, without what an object hides there.
 func DecodePermissions(raw []byte) (Permissions, error) {
 	p := Permissions{}
 	if len(raw) == 0 {
 		return p, nil
 	}
-	return p, json.Unmarshal(raw, &p)
+	err := json.Unmarshal(raw, &p)
+	delete(p, birthKey)
+	delete(p, markedKey)
+	return p, err
+}
+
+// encodeFor is p as an object keeps it that may hide something there.
+func (p Permissions) encodeFor(o *Object) []byte {
+	for _, name := range []string{birthKey, markedKey} {
+		if text := hidden(o, name); text != "" {
+			p[name] = []string{text}
+		}
+	}
+	return p.Encode()
 }
 
 // grants reports whether raw, as Permissions.Encode writes it, gives permission
@@ -90,11 +102,20 @@ func grants(raw []byte, permission string, who []string) bool {
 }
 
 // permissions is what an object's permissions become by a request that gives some.
-func (s *Service) permissions(r *Request, id string, given Permissions, old *Object) ([]byte, error) {
+func (s *Service) permissions(tx Reader, r *Request, id string, given Permissions, old *Object) ([]byte, error) {
 	now := Permissions{}
 	writer := r.Who.name()
-	if r.List.Kind == Account {
-		writer = accountPrefix + id // whoever makes it
+	if r.List.Kind == Account { // whoever makes it
+		birth := birthOf(old)
+		if old == nil {
+			var err error
+			if birth, err = NextBirth(tx, r.List, id); err != nil {
+				return nil, err
+			}
+		}
+		if writer = accountPrefix + id; birth != "" {
+			writer += "#" + birth
+		}
 	}
 	if old != nil && (r.Op == Patch || len(given) == 0) {
 		known := !s.explicit && r.List.Kind != Account || grants(old.Permissions, "write", []string{writer})
@@ -106,11 +127,22 @@ func (s *Service) permissions(r *Request, id string, given Permissions, old *Obj
 			return nil, err
 		}
 	}
-	maps.Copy(now, given)
+	for name, principals := range given {
+		refs, err := referAll(tx, principals)
+		if err != nil {
+			return nil, err
+		}
+		now[name] = refs
+	}
 	if s.explicit || r.List.Kind == Account {
 		now["write"] = append(slices.Clip(now["write"]), writer)
 	}
-	return now.Encode(), nil
+	if old == nil {
+		if err := born(tx, r.List, &Object{ID: id}, now); err != nil {
+			return nil, err
+		}
+	}
+	return now.encodeFor(old), nil
 }
 
 // name is the principal a caller writes as.
@@ -118,5 +150,5 @@ func (c Caller) name() string {
 	if c.ID == "" {
 		return Everyone
 	}
-	return c.ID
+	return c.Principal()
 }

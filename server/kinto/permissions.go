@@ -46,7 +46,7 @@ func PermissionSort(keys []Key) []Key {
 // PermissionsOf does a Get or Count of what a caller holds, as far as objects or
 // settings say so. The request's Sort comes from PermissionSort. The objects of the answer have everything in their Data.
 func (s *Service) PermissionsOf(ctx context.Context, r *Request) (a *Answer, err error) {
-	if !slices.ContainsFunc(s.settings.List("permissions_read_principals"), func(p string) bool { return slices.Contains(r.Who.Principals, p) }) {
+	if !slices.ContainsFunc(s.settings.List("permissions_read_principals"), r.Who.is) {
 		return nil, ErrForbidden
 	}
 	if r.Invalid != nil {
@@ -182,7 +182,7 @@ func (s *Service) permissionsBySettings(k Kind, who Caller) []string {
 	}
 	var out []string
 	for permission, name := range names {
-		if slices.ContainsFunc(s.settings.List(name+"_principals"), func(p string) bool { return slices.Contains(who.Principals, p) }) {
+		if slices.ContainsFunc(s.settings.List(name+"_principals"), who.is) {
 			out = append(out, permission)
 		}
 	}

@@ -12,6 +12,9 @@ func (s *Service) read(ctx context.Context, r *Request) (a *Answer, err error) {
 		if a, err = s.look(tx, r); err == nil {
 			a.Expires, err = s.expires(tx, r)
 		}
+		if err == nil {
+			err = present(tx, r, a)
+		}
 		return err
 	}
 	err = s.store.Read(ctx, look)
@@ -126,7 +129,7 @@ func (s *Service) getObject(tx Reader, r *Request) (*Answer, error) {
 		return nil, &NotModifiedError{o.Timestamp}
 	}
 	if err := r.Cond.object(o); err != nil {
-		return nil, err
+		return nil, s.modified(tx, r, &sc, o, err)
 	}
 	return s.answer(r, o), nil
 }

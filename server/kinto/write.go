@@ -2,6 +2,7 @@ package kinto
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -66,6 +67,12 @@ func (s *Service) modified(tx Reader, r *Request, sc *scope, old *Object, err er
 	case !s.holds(r.Who, sc, old, need{r.List.Kind, "read"}):
 		// If-None-Match: * is answered to those who may only create, too.
 		e.Existing = nil
+	case r.List.Kind == Group:
+		shown, err := shownGroup(tx, r.Who, old)
+		if err != nil {
+			return err
+		}
+		e.Existing = shown
 	}
 	return err
 }
@@ -75,7 +82,7 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 	body := r.Body
 	var err error
 	if body.ops != nil {
-		if body, err = body.patch(r.List.Kind, old); err != nil {
+		if body, err = s.patched(tx, r, old); err != nil {
 			return nil, err
 		}
 		if body.HasID && body.ID != id {
@@ -99,14 +106,18 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 			return nil, err
 		}
 	}
-	if r.List.Kind == Account {
+	switch {
+	case r.List.Kind == Account:
 		if err := s.checkAccount(r, o, old); err != nil {
 			return nil, err
 		}
-		if old == nil {
-			if err := s.checkName(tx, r, id); err != nil {
-				return nil, err
-			}
+	case r.List.Kind == Group && attribute(body.Data, "members") != nil:
+		refs, err := referAll(tx, Members(o))
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Equal(refs, Members(o)) {
+			o.Data = withMembers(o.Data, refs)
 		}
 	}
 	if r.attach != nil {
@@ -115,7 +126,12 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 	if err := s.conform(sc, o); err != nil {
 		return nil, err
 	}
-	if o.Permissions, err = s.permissions(r, id, body.Permissions, old); err != nil {
+	if r.List.Kind == Account { // nothing after this refuses an account
+		if err := s.agree(tx, r, o, old); err != nil {
+			return nil, err
+		}
+	}
+	if o.Permissions, err = s.permissions(tx, r, id, body.Permissions, old); err != nil {
 		return nil, err
 	}
 	if r.List.Kind == Record {
@@ -143,7 +159,7 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 		return nil, err
 	}
 	if r.List.Kind == Bucket && old == nil {
-		if err := tx.SetOwner(r.List.URI(id), r.Who.ID); err != nil {
+		if err := tx.SetOwner(r.List.URI(id), r.Who.Principal()); err != nil {
 			return nil, err
 		}
 	}
@@ -155,8 +171,7 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 		return nil, err
 	}
 	a := s.answer(r, o)
-	a.Created = old == nil
-	if r.List.Kind == Account && a.Created {
+	if a.Created = old == nil; a.Created && r.List.Kind == Account {
 		a.Permissions = o.Permissions // to nobody in particular, who is that account from now on
 	}
 	if r.Behavior != Full {
@@ -169,13 +184,35 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 	return a, nil
 }
 
+// patched is what a JSON Patch makes of an object, which it sees as clients do.
+func (s *Service) patched(tx Reader, r *Request, old *Object) (Body, error) {
+	seen := *old
+	var err error
+	if seen.Permissions, err = shown(tx, r.Who, old.Permissions); err != nil {
+		return r.Body, err
+	}
+	switch r.List.Kind {
+	case Account:
+		return r.Body.patchAccount(&seen)
+	case Group:
+		group, err := shownGroup(tx, r.Who, &seen)
+		if err != nil {
+			return r.Body, err
+		}
+		return r.Body.patch(Group, group)
+	}
+	return r.Body.patch(r.List.Kind, &seen)
+}
+
 func otherID() *InvalidError {
 	return Invalid("body", "id", "Object id does not match existing object")
 }
 
 func (s *Service) delete(tx Tx, r *Request, old *Object) (*Answer, error) {
-	if err := s.keepOwner(tx, r.List, old.ID); err != nil {
-		return nil, err
+	if r.List.Kind == Account {
+		if err := s.accounts.RemoveAccount(tx, r.Who, old.ID); err != nil {
+			return nil, err
+		}
 	}
 	want := r.Modified
 	if want <= old.Timestamp {
@@ -205,10 +242,14 @@ func bury(tx Tx, l List, old *Object, want int64) (*Object, error) {
 	if err := tx.Put(l, o, old); err != nil {
 		return nil, err
 	}
-	if l.Kind == Account {
-		if err := tx.SetMeta(MetaPerson+old.ID, nil); err != nil {
-			return nil, err
-		}
+	switch {
+	case l.Kind == Account: // its name is its person's still
+		err = tx.SetMeta(MetaPerson+old.ID, nil)
+	case l.Kind.bears():
+		err = GiveUp(tx, l.URI(old.ID))
+	}
+	if err != nil {
+		return nil, err
 	}
 	if l.Kind == Record && attachmentOf(old) != nil {
 		if err := tx.Attach(l, old.ID, nil); err != nil {

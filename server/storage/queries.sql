@@ -134,6 +134,9 @@ INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET 
 -- name: meta_forget
 DELETE FROM meta WHERE name = ?1
 
+-- name: births_forget
+DELETE FROM meta WHERE name > 'birth.' || ?1 || '/' AND name < 'birth.' || ?1 || '0'
+
 -- name: owner
 SELECT owner FROM owners WHERE bucket = ?1
 -- name: owner_set

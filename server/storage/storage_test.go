@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -646,4 +647,36 @@ func TestHealthTellsOfAWriterThatHangs(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// What is known of the time before: names that were given up stay so, accounts are found
+// whatever the case of a name, and the addresses of attachments lose the server's name.
+func TestOlderNamesAndAddresses(t *testing.T) {
+	t.Attr("shows", "mend")
+	path := file(t)
+	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE|sqlite3.SQLITE_OPEN_CREATE, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		names, err := fs.Glob(migrations, fmt.Sprintf("sql/%04d_*.sql", i+1))
+		if err != nil || len(names) != 1 {
+			t.Fatalf("%v, %v", names, err)
+		}
+		text, err := migrations.ReadFile(names[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.exec(string(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script := "PRAGMA user_version = 5;"
+	for _, statement := range storagetest.Older {
+		script += strings.NewReplacer("false", "0", "true", "1").Replace(statement) + ";"
+	}
+	if err := errors.Join(c.exec(script), c.close()); err != nil {
+		t.Fatal(err)
+	}
+	storagetest.CheckOlder(t, open(t, path))
 }

@@ -257,6 +257,9 @@ func (t *tx) Purge(uri string) error {
 		return err
 	}
 	t.ledger.purge(uri)
+	if err := t.c.do("births_forget").text(1, uri).run(); err != nil {
+		return err
+	}
 	if uri == "" {
 		return t.c.do("owners_forget").run()
 	}

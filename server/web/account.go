@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/people"
 )
 
 type accountTexts struct {
@@ -42,16 +42,16 @@ type accountPage struct {
 	frame
 	Say      accountTexts
 	Choose   chooseTexts
-	Account  *auth.Account
+	Account  *people.Account
 	Passkeys bool
 }
 
 // account is /account: one's own password, passkeys and sessions.
 func (s *Site) account() {
-	page := func(w http.ResponseWriter, r *http.Request, who *auth.Person, status int, problem *hint.Error) {
+	page := func(w http.ResponseWriter, r *http.Request, who *people.Person, status int, problem *hint.Error) {
 		p := accountPage{frame: s.frame(r, who, "/account", accountSays.Title, "form.js", "passkey.js"), Say: accountSays, Choose: chooseSays}
 		var err error
-		if p.Account, err = s.Auth.Account(r.Context(), who.Name); err != nil || p.Account == nil {
+		if p.Account, err = s.People.Account(r.Context(), who.Name); err != nil || p.Account == nil {
 			s.failed(w, r, who, err)
 			return
 		}
@@ -60,8 +60,8 @@ func (s *Site) account() {
 		s.render(w, r, status, "account.html", p)
 	}
 	// do is a form of the page that does something, and leads back to it.
-	do := func(path string, act func(w http.ResponseWriter, r *http.Request, who *auth.Person) error) {
-		s.member(http.MethodPost, path, func(w http.ResponseWriter, r *http.Request, who *auth.Person) {
+	do := func(path string, act func(w http.ResponseWriter, r *http.Request, who *people.Person) error) {
+		s.member(http.MethodPost, path, func(w http.ResponseWriter, r *http.Request, who *people.Person) {
 			err := form(w, r)
 			if err == nil {
 				err = act(w, r, who)
@@ -74,38 +74,38 @@ func (s *Site) account() {
 			see(w, r, "/account")
 		})
 	}
-	s.member(http.MethodGet, "/account", func(w http.ResponseWriter, r *http.Request, who *auth.Person) {
+	s.member(http.MethodGet, "/account", func(w http.ResponseWriter, r *http.Request, who *people.Person) {
 		page(w, r, who, http.StatusOK, nil)
 	})
-	do("/account/password", func(w http.ResponseWriter, r *http.Request, who *auth.Person) error {
+	do("/account/password", func(w http.ResponseWriter, r *http.Request, who *people.Person) error {
 		secret, err := s.secret(r)
 		if err != nil {
 			return err
 		}
-		value, err := s.Auth.ChangePassword(r.Context(), who, r.PostForm.Get("old"), secret.Password, origin(r), device(r))
+		value, err := s.People.ChangePassword(r.Context(), who, r.PostForm.Get("old"), secret.Password, from(r), device(r))
 		if err == nil {
-			s.remember(w, value)
+			s.welcome(w, r, value)
 		}
 		return err
 	})
-	do("/account/passkey", func(_ http.ResponseWriter, r *http.Request, who *auth.Person) error {
+	do("/account/passkey", func(_ http.ResponseWriter, r *http.Request, who *people.Person) error {
 		place, err := s.mustPlace(r)
 		if err != nil {
 			return err
 		}
-		key, err := s.Auth.TakePasskey(r.Context(), place, r.PostForm.Get("state"), []byte(r.PostForm.Get("answer")), device(r))
+		key, err := s.People.TakePasskey(r.Context(), place, r.PostForm.Get("state"), []byte(r.PostForm.Get("answer")), device(r))
 		if err != nil {
 			return err
 		}
-		return s.Auth.AddPasskey(r.Context(), who.Name, key)
+		return s.People.AddPasskey(r.Context(), who.Name, key)
 	})
-	do("/account/passkey/remove", func(_ http.ResponseWriter, r *http.Request, who *auth.Person) error {
-		return s.Auth.RemovePasskey(r.Context(), who.Name, r.PostForm.Get("id"))
+	do("/account/passkey/remove", func(_ http.ResponseWriter, r *http.Request, who *people.Person) error {
+		return s.People.RemovePasskey(r.Context(), who.Name, r.PostForm.Get("id"))
 	})
-	do("/account/session", func(_ http.ResponseWriter, r *http.Request, who *auth.Person) error {
+	do("/account/session", func(_ http.ResponseWriter, r *http.Request, who *people.Person) error {
 		if r.PostForm.Get("others") == "yes" {
-			return s.Auth.EndSession(r.Context(), who.Name, who.Session, true)
+			return s.People.EndSession(r.Context(), who.Name, who.Session, true)
 		}
-		return s.Auth.EndSession(r.Context(), who.Name, r.PostForm.Get("id"), false)
+		return s.People.EndSession(r.Context(), who.Name, r.PostForm.Get("id"), false)
 	})
 }

@@ -4,8 +4,8 @@ import (
 	"net/http"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/front"
+	"github.com/foyer-server/foyer/server/people"
 )
 
 type appsTexts struct {
@@ -42,16 +42,16 @@ type appsPage struct {
 	frame
 	Say             appsTexts
 	URL             string
-	Apps            []auth.Thing
+	Apps            []people.Thing
 	Password, Label string // just made
 	Trusts          bool
 }
 
 // apps is /apps: what an app needs, and the passwords of apps.
 func (s *Site) apps() {
-	page := func(w http.ResponseWriter, r *http.Request, who *auth.Person, status int, p appsPage, problem *hint.Error) {
+	page := func(w http.ResponseWriter, r *http.Request, who *people.Person, status int, p appsPage, problem *hint.Error) {
 		p.frame, p.Say, p.URL, p.Trusts = s.frame(r, who, "/apps", appsSays.Title, "form.js"), appsSays, s.apiURL(r), s.Trust != nil
-		acc, err := s.Auth.Account(r.Context(), who.Name)
+		acc, err := s.People.Account(r.Context(), who.Name)
 		if err != nil || acc == nil {
 			s.failed(w, r, who, err)
 			return
@@ -60,13 +60,13 @@ func (s *Site) apps() {
 		p.wrong(problem)
 		s.render(w, r, status, "apps.html", p)
 	}
-	s.member(http.MethodGet, "/apps", func(w http.ResponseWriter, r *http.Request, who *auth.Person) {
+	s.member(http.MethodGet, "/apps", func(w http.ResponseWriter, r *http.Request, who *people.Person) {
 		page(w, r, who, http.StatusOK, appsPage{}, nil)
 	})
-	s.member(http.MethodPost, "/apps", func(w http.ResponseWriter, r *http.Request, who *auth.Person) {
+	s.member(http.MethodPost, "/apps", func(w http.ResponseWriter, r *http.Request, who *people.Person) {
 		password, err := "", form(w, r)
 		if err == nil {
-			password, err = s.Auth.NewApp(r.Context(), who.Name, r.PostForm.Get("label"))
+			password, err = s.People.NewApp(r.Context(), who.Name, r.PostForm.Get("label"))
 		}
 		if err != nil {
 			problem, status := s.problem(w, err)
@@ -75,10 +75,10 @@ func (s *Site) apps() {
 		}
 		page(w, r, who, http.StatusCreated, appsPage{Password: password, Label: r.PostForm.Get("label")}, nil)
 	})
-	s.member(http.MethodPost, "/apps/revoke", func(w http.ResponseWriter, r *http.Request, who *auth.Person) {
+	s.member(http.MethodPost, "/apps/revoke", func(w http.ResponseWriter, r *http.Request, who *people.Person) {
 		err := form(w, r)
 		if err == nil {
-			err = s.Auth.RevokeApp(r.Context(), who.Name, r.PostForm.Get("id"))
+			err = s.People.RevokeApp(r.Context(), who.Name, r.PostForm.Get("id"))
 		}
 		if err != nil {
 			problem, status := s.problem(w, err)

@@ -8,7 +8,8 @@ import (
 	"net/http"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/front"
+	"github.com/foyer-server/foyer/server/people"
 )
 
 // claimBytes bounds a claim: code, name and password, as a form or as JSON.
@@ -52,7 +53,7 @@ func (s *Site) claim() {
 		secret, err := s.readClaim(w, r, &c, kind)
 		var value string
 		if err == nil {
-			value, err = s.Claimer.Claim(r.Context(), c.Code, c.Name, secret, device(r))
+			value, err = s.Claimer.Claim(r.Context(), c.Code, c.Name, secret, front.Origin(r), device(r))
 		}
 		s.claimAnswer(w, r, c, value, err)
 	})
@@ -74,7 +75,7 @@ type claimRequest struct {
 }
 
 // readClaim reads a form, or JSON, as kind says.
-func (s *Site) readClaim(w http.ResponseWriter, r *http.Request, c *claimRequest, kind string) (auth.Secret, error) {
+func (s *Site) readClaim(w http.ResponseWriter, r *http.Request, c *claimRequest, kind string) (people.Secret, error) {
 	r.Body = http.MaxBytesReader(w, r.Body, claimBytes)
 	malformed := hint.New("request-malformed", hint.T("This claim cannot be read.", "Cette demande est illisible."), hint.T("Nothing was changed.", "Rien n'a été changé."),
 		hint.T(`Send a form, or JSON such as {"code": "K7QX-9M2P", "name": "jeannine", "password": "…"}.`, `Envoyez un formulaire, ou du JSON comme {"code": "K7QX-9M2P", "name": "jeannine", "password": "…"}.`))
@@ -82,20 +83,20 @@ func (s *Site) readClaim(w http.ResponseWriter, r *http.Request, c *claimRequest
 	case "application/json":
 		dec := json.NewDecoder(r.Body)
 		if err := dec.Decode(c); err != nil {
-			return auth.Secret{}, malformed.Because(errors.New("not JSON")) // the decoder's own words may quote a password
+			return people.Secret{}, malformed.Because(errors.New("not JSON")) // the decoder's own words may quote a password
 		}
 		if _, err := dec.Token(); err != io.EOF {
-			return auth.Secret{}, malformed
+			return people.Secret{}, malformed
 		}
-		return auth.Secret{Password: c.Password}, nil
+		return people.Secret{Password: c.Password}, nil
 	case "application/x-www-form-urlencoded":
 		if err := r.ParseForm(); err != nil {
-			return auth.Secret{}, malformed
+			return people.Secret{}, malformed
 		}
 		c.Code, c.Name = r.PostForm.Get("code"), r.PostForm.Get("name")
 		return s.secret(r)
 	}
-	return auth.Secret{}, malformed
+	return people.Secret{}, malformed
 }
 
 // claimAnswer says how it went.
@@ -105,7 +106,7 @@ func (s *Site) claimAnswer(w http.ResponseWriter, r *http.Request, c claimReques
 		s.json(w, http.StatusCreated, map[string]string{"owner": c.Name})
 		return
 	case err == nil:
-		s.remember(w, value)
+		s.welcome(w, r, value)
 		see(w, r, "/")
 		return
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/people"
 )
 
 type frameTexts struct {
@@ -32,7 +32,7 @@ type frame struct {
 	Title     hint.Text
 	Scripts   []string // files in static
 	Frame     frameTexts
-	Who       *auth.Person // who is signed in, or nobody
+	Who       *people.Person // who is signed in, or nobody
 	Nav       []navLink
 	Languages []langLink
 	Problem   *hint.Error // what went wrong with what was sent
@@ -68,7 +68,7 @@ var (
 
 // frame is that of a page for who is signed in, or for anybody. path is where the
 // page is got, with its query.
-func (s *Site) frame(r *http.Request, who *auth.Person, path string, title hint.Text, scripts ...string) frame {
+func (s *Site) frame(r *http.Request, who *people.Person, path string, title hint.Text, scripts ...string) frame {
 	f := frame{Lang: s.lang(r), Name: s.Name, Version: s.css, Title: title, Scripts: scripts, Frame: frameSays, Who: who}
 	if who != nil {
 		for _, n := range navSays {

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/people"
 )
 
 type homeTexts struct {
@@ -57,7 +57,7 @@ const latelyMost = 8
 func (s *Site) home() {
 	s.handle(0, http.MethodGet, "/", func(w http.ResponseWriter, r *http.Request) {
 		claimed, err := s.Claimer.Claimed(r.Context())
-		var who *auth.Person
+		var who *people.Person
 		if err == nil {
 			who, err = s.who(w, r)
 		}
@@ -68,7 +68,7 @@ func (s *Site) home() {
 		p := homePage{frame: s.frame(r, who, "/", homeSays.Title), Say: homeSays, Claimed: claimed, Trusts: s.Trust != nil, URL: s.apiURL(r)}
 		if who != nil {
 			p.Light, p.Addresses = s.Light(r.Context()), s.Addresses(r)
-			happened, err := s.Auth.Lately(r.Context(), who)
+			happened, err := s.People.Lately(r.Context(), who)
 			if err != nil {
 				s.failed(w, r, who, err)
 				return
@@ -83,35 +83,35 @@ func (s *Site) home() {
 }
 
 // eventText is what happened, as a sentence.
-func eventText(e auth.Event) hint.Text {
+func eventText(e people.Event) hint.Text {
 	on := e.Note
 	if on == "" {
 		on = "?"
 	}
 	switch e.What {
-	case auth.Claimed:
+	case people.Claimed:
 		return hint.T("%s became the owner.", "%s est maintenant propriétaire.", e.Who)
-	case auth.Invited:
+	case people.Invited:
 		return hint.T("%s made an invitation.", "%s a créé une invitation.", e.Who)
-	case auth.Joined:
+	case people.Joined:
 		return hint.T("%s came in, invited by %s.", "%s est là, sur invitation de %s.", e.Who, e.By)
-	case auth.Removed:
+	case people.Removed:
 		return hint.T("%s removed %s.", "%s a retiré %s.", e.By, e.Who)
-	case auth.SignedIn:
+	case people.SignedIn:
 		return hint.T("%s signed in (%s).", "Connexion de %s (%s).", e.Who, on)
-	case auth.PasswordChanged:
+	case people.PasswordChanged:
 		return hint.T("%s changed their password.", "%s a changé de mot de passe.", e.Who)
-	case auth.PasswordReset:
+	case people.PasswordReset:
 		return hint.T("%s chose a new way to sign in.", "%s a choisi une nouvelle façon de se connecter.", e.Who)
-	case auth.ResetOffered:
+	case people.ResetOffered:
 		return hint.T("%[2]s made a reset link for %[1]s.", "%[2]s a créé un lien de mot de passe pour %[1]s.", e.Who, e.By)
-	case auth.AppAdded:
+	case people.AppAdded:
 		return hint.T("%s made a password for the app “%s”.", "%s a créé un mot de passe pour l'application « %s ».", e.Who, on)
-	case auth.AppRevoked:
+	case people.AppRevoked:
 		return hint.T("%s took back the password of the app “%s”.", "%s a retiré le mot de passe de l'application « %s ».", e.Who, on)
-	case auth.PasskeyAdded:
+	case people.PasskeyAdded:
 		return hint.T("%s made a passkey (%s).", "%s a créé une clé d'accès (%s).", e.Who, on)
-	case auth.PasskeyRemoved:
+	case people.PasskeyRemoved:
 		return hint.T("%s removed a passkey (%s).", "%s a retiré une clé d'accès (%s).", e.Who, on)
 	}
 	return hint.T("Something happened to %s.", "Quelque chose est arrivé à %s.", e.Who)

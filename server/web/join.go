@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/front"
 )
 
 type joinTexts struct {
@@ -45,14 +46,14 @@ func (s *Site) join() {
 		if err != nil {
 			return "", err
 		}
-		return s.Auth.Join(r.Context(), r.PostForm.Get("code"), r.PostForm.Get("name"), secret, device(r), carried(r))
+		return s.People.Join(r.Context(), r.PostForm.Get("code"), r.PostForm.Get("name"), secret, device(r), carried(r))
 	})
 	s.taking("/reset", resetSays, false, func(r *http.Request) (string, error) {
 		secret, err := s.secret(r)
 		if err != nil {
 			return "", err
 		}
-		_, value, err := s.Auth.Reset(r.Context(), r.PostForm.Get("code"), secret, device(r), carried(r))
+		_, value, err := s.People.Reset(r.Context(), r.PostForm.Get("code"), secret, front.Origin(r), device(r), carried(r))
 		return value, err
 	})
 }
@@ -79,7 +80,7 @@ func (s *Site) taking(path string, say joinTexts, joins bool, take func(*http.Re
 			page(w, r, status, joinPage{Code: r.PostForm.Get("code"), User: r.PostForm.Get("name")}, problem)
 			return
 		}
-		s.remember(w, value)
+		s.welcome(w, r, value)
 		see(w, r, "/")
 	})
 }

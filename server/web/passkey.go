@@ -7,7 +7,7 @@ import (
 	"net/url"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/people"
 )
 
 // chooseTexts are for whoever chooses how to sign in.
@@ -30,18 +30,18 @@ var chooseSays = chooseTexts{
 
 // place is where passkeys are made and used by who sent r: a name of ours that they
 // called us by. false: they came by an address, or by a name we do not know.
-func (s *Site) place(r *http.Request) (auth.Place, bool) {
+func (s *Site) place(r *http.Request) (people.Place, bool) {
 	u, err := url.Parse(s.address(r))
 	if err != nil || u.Scheme != "https" || u.Host != r.Host {
-		return auth.Place{}, false
+		return people.Place{}, false
 	}
 	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
-		return auth.Place{}, false
+		return people.Place{}, false
 	}
-	return auth.Place{Host: u.Hostname(), Origin: "https://" + u.Host, Server: "Foyer " + s.Name}, true
+	return people.Place{Host: u.Hostname(), Origin: "https://" + u.Host, Server: "Foyer " + s.Name}, true
 }
 
-func (s *Site) mustPlace(r *http.Request) (auth.Place, error) {
+func (s *Site) mustPlace(r *http.Request) (people.Place, error) {
 	place, ok := s.place(r)
 	if !ok {
 		return place, hint.New("passkeys-nowhere",
@@ -52,21 +52,21 @@ func (s *Site) mustPlace(r *http.Request) (auth.Place, error) {
 }
 
 // secret is how a form says that somebody is going to sign in.
-func (s *Site) secret(r *http.Request) (auth.Secret, error) {
+func (s *Site) secret(r *http.Request) (people.Secret, error) {
 	if answer := r.PostForm.Get("answer"); answer != "" {
 		place, err := s.mustPlace(r)
 		if err != nil {
-			return auth.Secret{}, err
+			return people.Secret{}, err
 		}
-		key, err := s.Auth.TakePasskey(r.Context(), place, r.PostForm.Get("state"), []byte(answer), device(r))
-		return auth.Secret{Passkey: key}, err
+		key, err := s.People.TakePasskey(r.Context(), place, r.PostForm.Get("state"), []byte(answer), device(r))
+		return people.Secret{Passkey: key}, err
 	}
 	password := r.PostForm.Get("password")
 	if again, ok := r.PostForm["again"]; ok && again[0] != password {
-		return auth.Secret{}, hint.New("password-differs", hint.T("The two passwords are not the same.", "Les deux mots de passe ne sont pas les mêmes."), hint.Text{},
+		return people.Secret{}, hint.New("password-differs", hint.T("The two passwords are not the same.", "Les deux mots de passe ne sont pas les mêmes."), hint.Text{},
 			hint.T("Type the same password twice.", "Tapez deux fois le même mot de passe."))
 	}
-	return auth.Secret{Password: password}, nil
+	return people.Secret{Password: password}, nil
 }
 
 // passkeys is what scripts ask before they ask a device: /passkey/make for a new
@@ -87,14 +87,14 @@ func (s *Site) passkeys() {
 		if asked.Name == "" { // who resets their password has not said their name
 			asked.Name = s.Name
 		}
-		var place auth.Place
+		var place people.Place
 		if err == nil {
 			place, err = s.mustPlace(r)
 		}
 		var options []byte
 		var state string
 		if err == nil {
-			options, state, err = s.Auth.OfferPasskey(r.Context(), place, asked.Name, who != nil)
+			options, state, err = s.People.OfferPasskey(r.Context(), place, asked.Name, who != nil)
 		}
 		s.question(w, r, options, state, err)
 	})
@@ -103,7 +103,7 @@ func (s *Site) passkeys() {
 		var options []byte
 		var state string
 		if err == nil {
-			options, state, err = s.Auth.AskPasskey(r.Context(), place)
+			options, state, err = s.People.AskPasskey(r.Context(), place)
 		}
 		s.question(w, r, options, state, err)
 	})

@@ -5,7 +5,7 @@ import (
 	"net/url"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/people"
 )
 
 // peopleMost is how many people one page lists.
@@ -44,20 +44,20 @@ type peoplePage struct {
 	frame
 	passOn
 	Say     peopleTexts
-	People  []auth.Member
+	People  []people.Member
 	More    string // the name to go on after
-	Waiting []auth.Invitation
+	Waiting []people.Invitation
 }
 
 // people is /people: who has an account, and invitations.
 func (s *Site) people() {
-	page := func(w http.ResponseWriter, r *http.Request, who *auth.Person, status int, link passOn, problem *hint.Error) {
+	page := func(w http.ResponseWriter, r *http.Request, who *people.Person, status int, link passOn, problem *hint.Error) {
 		p := peoplePage{frame: s.frame(r, who, "/people", peopleSays.Title, "form.js"), passOn: link, Say: peopleSays}
 		p.wrong(problem)
 		var err error
 		var more bool
-		if p.People, more, err = s.Auth.People(r.Context(), r.URL.Query().Get("after"), peopleMost); err == nil {
-			p.Waiting, err = s.Auth.Invitations(r.Context())
+		if p.People, more, err = s.People.People(r.Context(), r.URL.Query().Get("after"), peopleMost); err == nil {
+			p.Waiting, err = s.People.Invitations(r.Context())
 		}
 		if err != nil {
 			s.failed(w, r, who, err)
@@ -68,17 +68,17 @@ func (s *Site) people() {
 		}
 		s.render(w, r, status, "people.html", p)
 	}
-	s.owner(http.MethodGet, "/people", func(w http.ResponseWriter, r *http.Request, who *auth.Person) {
+	s.owner(http.MethodGet, "/people", func(w http.ResponseWriter, r *http.Request, who *people.Person) {
 		page(w, r, who, http.StatusOK, passOn{}, nil)
 	})
-	s.owner(http.MethodPost, "/people", func(w http.ResponseWriter, r *http.Request, who *auth.Person) {
+	s.owner(http.MethodPost, "/people", func(w http.ResponseWriter, r *http.Request, who *people.Person) {
 		link, err := passOn{}, form(w, r)
 		if err == nil {
 			_, err = s.passOn(r, "/join", "") // before a code is made that nobody gets
 		}
 		if err == nil {
 			var code string
-			if code, err = s.Auth.Invite(r.Context(), who, r.PostForm.Get("for"), r.PostForm.Get("role") == "owner"); err == nil {
+			if code, err = s.People.Invite(r.Context(), who, r.PostForm.Get("for"), r.PostForm.Get("role") == "owner"); err == nil {
 				link, err = s.passOn(r, "/join", code)
 			}
 		}
@@ -89,10 +89,10 @@ func (s *Site) people() {
 		}
 		page(w, r, who, http.StatusCreated, link, nil)
 	})
-	s.owner(http.MethodPost, "/people/withdraw", func(w http.ResponseWriter, r *http.Request, who *auth.Person) {
+	s.owner(http.MethodPost, "/people/withdraw", func(w http.ResponseWriter, r *http.Request, who *people.Person) {
 		err := form(w, r)
 		if err == nil {
-			err = s.Auth.Withdraw(r.Context(), r.PostForm.Get("id"))
+			err = s.People.Withdraw(r.Context(), r.PostForm.Get("id"))
 		}
 		if err != nil {
 			s.failed(w, r, who, err)
@@ -132,15 +132,15 @@ type personPage struct {
 	frame
 	passOn
 	Say    personTexts
-	Member *auth.Member
+	Member *people.Member
 }
 
 // person is /person?name=: one of them.
 func (s *Site) person() {
-	page := func(w http.ResponseWriter, r *http.Request, who *auth.Person, name string, status int, link passOn, problem *hint.Error) {
+	page := func(w http.ResponseWriter, r *http.Request, who *people.Person, name string, status int, link passOn, problem *hint.Error) {
 		p := personPage{frame: s.frame(r, who, "/person?name="+url.QueryEscape(name), personSays.Title, "form.js"), passOn: link, Say: personSays}
 		var err error
-		if p.Member, err = s.Auth.Member(r.Context(), name); err != nil {
+		if p.Member, err = s.People.Member(r.Context(), name); err != nil {
 			s.failed(w, r, who, err)
 			return
 		}
@@ -151,10 +151,10 @@ func (s *Site) person() {
 		p.wrong(problem)
 		s.render(w, r, status, "person.html", p)
 	}
-	s.owner(http.MethodGet, "/person", func(w http.ResponseWriter, r *http.Request, who *auth.Person) {
+	s.owner(http.MethodGet, "/person", func(w http.ResponseWriter, r *http.Request, who *people.Person) {
 		page(w, r, who, r.URL.Query().Get("name"), http.StatusOK, passOn{}, nil)
 	})
-	s.owner(http.MethodPost, "/person/reset", func(w http.ResponseWriter, r *http.Request, who *auth.Person) {
+	s.owner(http.MethodPost, "/person/reset", func(w http.ResponseWriter, r *http.Request, who *people.Person) {
 		link, err := passOn{}, form(w, r)
 		name := r.PostForm.Get("name")
 		if err == nil {
@@ -162,7 +162,7 @@ func (s *Site) person() {
 		}
 		if err == nil {
 			var code string
-			if code, err = s.Auth.OfferReset(r.Context(), who, name); err == nil {
+			if code, err = s.People.OfferReset(r.Context(), who, name); err == nil {
 				link, err = s.passOn(r, "/reset", code)
 			}
 		}
@@ -173,7 +173,7 @@ func (s *Site) person() {
 		}
 		page(w, r, who, name, http.StatusCreated, link, nil)
 	})
-	s.owner(http.MethodPost, "/person/remove", func(w http.ResponseWriter, r *http.Request, who *auth.Person) {
+	s.owner(http.MethodPost, "/person/remove", func(w http.ResponseWriter, r *http.Request, who *people.Person) {
 		if err := form(w, r); err != nil {
 			s.failed(w, r, who, err)
 			return
@@ -187,10 +187,10 @@ func (s *Site) person() {
 		// First the account: what is forgotten is not to grow meanwhile. When
 		// forgetting fails the name stays theirs, and inviting and removing them
 		// again goes on with it.
-		err := s.Auth.Remove(r.Context(), who, name)
+		err := s.People.Remove(r.Context(), who, name)
 		if err == nil && forgets {
 			if err = s.Forget(r.Context(), who, name); err == nil {
-				err = s.Auth.Release(r.Context(), name)
+				err = s.People.Release(r.Context(), name)
 			}
 		}
 		if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/people"
 	"github.com/foyer-server/foyer/server/storage"
 )
 
@@ -29,6 +30,7 @@ type family struct {
 	*testing.T
 	dir     string
 	db      *storage.SQLite
+	people  *people.People
 	auth    *auth.Auth
 	site    *Site
 	forgot  []string
@@ -56,7 +58,7 @@ func newFamily(t *testing.T) *family {
 	if err := claim.Leave(f.dir, claim.Offer{ID: "1", Owner: jeannine, PasswordHash: string(hash)}, -1, -1); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.auth.TakeOffer(t.Context()); err != nil {
+	if err := f.people.TakeOffer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return f
@@ -69,15 +71,16 @@ func (f *family) open() {
 	if f.db, err = storage.Open(f.Context(), filepath.Join(f.dir, "data.db"), log); err != nil {
 		f.Fatal(err)
 	}
-	f.auth = auth.New(f.db, config.NewKinto(nil), f.dir, log)
-	if err := f.auth.SetCost(bcrypt.MinCost); err != nil {
+	f.people = people.New(f.db, config.NewKinto(nil), f.dir, log)
+	if err := f.people.SetCost(bcrypt.MinCost); err != nil {
 		f.Fatal(err)
 	}
+	f.auth = auth.New(f.db, config.NewKinto(nil), f.people, log)
 	f.site = site(f.T, &house{claimed: true}, func(c *Config) {
-		c.Auth, c.Claimer = f.auth, f.auth
+		c.People, c.Claimer = f.people, f.people
 		c.Addresses = func(*http.Request) []string { return []string{"https://foyer.local/"} }
 		c.Light = func(context.Context) Light { return Light{OK: true, What: hint.T("All is well.", "Tout va bien.")} }
-		c.Forget = func(_ context.Context, by *auth.Person, name string) error {
+		c.Forget = func(_ context.Context, by *people.Person, name string) error {
 			f.forgot = append(f.forgot, by.Name+" "+name)
 			return f.refuses
 		}
@@ -88,6 +91,7 @@ func (f *family) open() {
 type browser struct {
 	*family
 	cookie string
+	device string // cookie
 	from   string
 }
 
@@ -113,11 +117,20 @@ func (b *browser) send(path string, form url.Values, headers ...string) *http.Re
 	if b.cookie != "" {
 		r.AddCookie(&http.Cookie{Name: cookie, Value: b.cookie, Quoted: true})
 	}
+	if b.device != "" {
+		r.AddCookie(&http.Cookie{Name: deviceCookie, Value: b.device})
+	}
 	w := httptest.NewRecorder()
 	b.site.ServeHTTP(w, r)
 	for _, c := range w.Result().Cookies() {
-		if c.Name == cookie {
+		switch c.Name {
+		case cookie:
 			b.cookie = c.Value
+		case deviceCookie:
+			b.device = c.Value
+			if !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+				b.Errorf("the device cookie is for others, too: %+v", c)
+			}
 		}
 	}
 	return w.Result()
@@ -176,7 +189,7 @@ func (f *family) api(name, password string) string {
 	f.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.SetBasicAuth(name, password)
-	who, err := f.auth.Identify(f.Context(), r.Header.Get("Authorization"))
+	who, err := f.auth.Identify(f.Context(), r.Header.Get("Authorization"), "192.0.2.77")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -446,7 +459,7 @@ func TestMembersOwnNothingButTheirs(t *testing.T) {
 	}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.SetBasicAuth("anna", "her own words")
-	if who, err := f.auth.Identify(t.Context(), r.Header.Get("Authorization")); err != nil || !who.Owner {
+	if who, err := f.auth.Identify(t.Context(), r.Header.Get("Authorization"), "192.0.2.77"); err != nil || !who.Owner {
 		t.Errorf("%v %v", who, err)
 	}
 	for path, form := range map[string]url.Values{"/person/reset": fields("name", jeannine), "/person/remove": fields("name", jeannine, "sure", "yes", "data", "keep")} {
@@ -524,7 +537,7 @@ func TestAppPasswords(t *testing.T) {
 	}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.SetBasicAuth(jeannine, m)
-	if who, err := f.auth.Identify(t.Context(), r.Header.Get("Authorization")); err != nil || who.Owner || !who.App {
+	if who, err := f.auth.Identify(t.Context(), r.Header.Get("Authorization"), "192.0.2.77"); err != nil || who.Owner || !who.App {
 		t.Errorf("%+v %v", who, err)
 	}
 	// It lives on when the password changes, and ends when it is taken back.
@@ -653,6 +666,13 @@ func TestGuessingPasswordsIsPaused(t *testing.T) {
 	if f.api(jeannine, app) == "" {
 		t.Error("an app is kept out")
 	}
+	// Somebody who signed out signs in again, on the device they had.
+	known.from = "203.0.113.10:1"
+	known.leads(known.send("/signout", fields()), "/signin")
+	known.signIn(jeannine, words)
+	if resp := f.browser().send("/signin", fields("name", jeannine, "password", words)); resp.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("another device: %s", resp.Status)
+	}
 }
 
 // An app that was not told of a new password tries the old one for ever, and
@@ -695,7 +715,7 @@ func TestNamesAreNotTold(t *testing.T) {
 	t.Attr("shows", "attacks")
 	t.Parallel()
 	f := newFamily(t)
-	if err := f.auth.SetCost(bcrypt.DefaultCost); err != nil { // what is slow is what is compared
+	if err := f.people.SetCost(bcrypt.DefaultCost); err != nil { // what is slow is what is compared
 		t.Fatal(err)
 	}
 	owner := f.browser().signIn(jeannine, words)

@@ -3,11 +3,12 @@ package web
 import (
 	"mime"
 	"net/http"
-	"net/netip"
 	"strings"
 
+	"github.com/foyer-server/foyer/server/front"
+
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/people"
 )
 
 // cookie is the name of the one that says who is signed in. With this beginning a
@@ -17,7 +18,40 @@ import (
 const cookie = "__Host-foyer"
 
 func (s *Site) remember(w http.ResponseWriter, value string) {
-	http.SetCookie(w, &http.Cookie{Name: cookie, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(auth.SessionIdle.Seconds())})
+	http.SetCookie(w, &http.Cookie{Name: cookie, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(people.SessionIdle.Seconds())})
+}
+
+// deviceCookie is the name of the one that says on which names' devices a browser is: it
+// opens nothing, and stays when somebody signs out. Who has it types passwords by tries
+// of their own, which strangers cannot use up.
+const deviceCookie = "__Host-foyer-device"
+
+// welcome gives a browser the cookies of a session that began.
+func (s *Site) welcome(w http.ResponseWriter, r *http.Request, value string) {
+	s.remember(w, value)
+	if s.People == nil {
+		return
+	}
+	name, _, _ := strings.Cut(value, ":")
+	known, err := s.People.DeviceCookie(r.Context(), carriedDevice(r), name)
+	if err != nil {
+		s.Log.Warn("a browser cannot be made known", "err", err) // they are signed in all the same
+		return
+	}
+	http.SetCookie(w, &http.Cookie{Name: deviceCookie, Value: known, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(people.DeviceFor.Seconds())})
+}
+
+// from is where a password was typed.
+func from(r *http.Request) people.From {
+	return people.From{Address: front.Origin(r), Device: carriedDevice(r)}
+}
+
+func carriedDevice(r *http.Request) string {
+	c, err := r.Cookie(deviceCookie)
+	if err != nil {
+		return ""
+	}
+	return c.Value
 }
 
 func forget(w http.ResponseWriter) {
@@ -34,12 +68,12 @@ func carried(r *http.Request) string {
 }
 
 // who says who is signed in; nil: nobody.
-func (s *Site) who(w http.ResponseWriter, r *http.Request) (*auth.Person, error) {
+func (s *Site) who(w http.ResponseWriter, r *http.Request) (*people.Person, error) {
 	value := carried(r)
-	if value == "" || s.Auth == nil {
+	if value == "" || s.People == nil {
 		return nil, nil
 	}
-	who, renew, err := s.Auth.Session(r.Context(), value)
+	who, renew, err := s.People.Session(r.Context(), value)
 	switch {
 	case err != nil:
 	case who == nil:
@@ -51,7 +85,7 @@ func (s *Site) who(w http.ResponseWriter, r *http.Request) (*auth.Person, error)
 }
 
 // signedIn is a handler that knows who is signed in.
-type signedIn func(w http.ResponseWriter, r *http.Request, who *auth.Person)
+type signedIn func(w http.ResponseWriter, r *http.Request, who *people.Person)
 
 // member makes a page known that is for people who are signed in. Others are led
 // to where they can do so.
@@ -74,7 +108,7 @@ func (s *Site) member(method, path string, h signedIn) {
 
 // owner is member for pages that are for owners.
 func (s *Site) owner(method, path string, h signedIn) {
-	s.member(method, path, func(w http.ResponseWriter, r *http.Request, who *auth.Person) {
+	s.member(method, path, func(w http.ResponseWriter, r *http.Request, who *people.Person) {
 		if !who.Owner {
 			s.failed(w, r, who, hint.New("owners-only",
 				hint.T("This page is for owners of this server.", "Cette page est pour les propriétaires de ce serveur."), hint.Text{}, hint.Text{}))
@@ -123,7 +157,7 @@ func (s *Site) problem(w http.ResponseWriter, err error) (*hint.Error, int) {
 var problemTitle = hint.T("That did not work", "Cela n'a pas marché")
 
 // failed answers with an error and nothing else, as JSON to who sent JSON.
-func (s *Site) failed(w http.ResponseWriter, r *http.Request, who *auth.Person, err error) {
+func (s *Site) failed(w http.ResponseWriter, r *http.Request, who *people.Person, err error) {
 	p, status := s.problem(w, err)
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "application/json" {
 		s.jsonProblem(w, r, p, status)
@@ -179,22 +213,4 @@ func device(r *http.Request) string {
 	browser := first([][2]string{{"Firefox/", "Firefox"}, {"FxiOS", "Firefox"}, {"Edg", "Edge"}, {"OPR/", "Opera"}, {"SamsungBrowser", "Samsung Internet"}, {"Chrome/", "Chrome"}, {"CriOS", "Chrome"}, {"Safari/", "Safari"}})
 	system := first([][2]string{{"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Android", "Android"}, {"Windows", "Windows"}, {"Macintosh", "Mac"}, {"CrOS", "ChromeOS"}, {"Linux", "Linux"}})
 	return strings.TrimSpace(browser + " " + system)
-}
-
-// origin is the address a request came from, as far as guesses are counted by it:
-// of IPv6, the network a home gets.
-func origin(r *http.Request) string {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	ip := ap.Addr().Unmap().WithZone("")
-	if ip.Is6() {
-		p, err := ip.Prefix(64)
-		if err != nil {
-			return ip.String()
-		}
-		return p.String()
-	}
-	return ip.String()
 }

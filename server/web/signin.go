@@ -5,7 +5,7 @@ import (
 	"net/url"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/people"
 )
 
 type signinTexts struct {
@@ -64,24 +64,24 @@ func (s *Site) signin() {
 		var value string
 		var err error
 		if answer := r.PostForm.Get("answer"); answer != "" {
-			var place auth.Place
+			var place people.Place
 			if place, err = s.mustPlace(r); err == nil {
-				value, err = s.Auth.SignInByPasskey(r.Context(), place, r.PostForm.Get("state"), []byte(answer), device(r), carried(r))
+				value, err = s.People.SignInByPasskey(r.Context(), place, r.PostForm.Get("state"), []byte(answer), device(r), carried(r))
 			}
 		} else {
-			value, err = s.Auth.SignIn(r.Context(), name, r.PostForm.Get("password"), origin(r), device(r), carried(r))
+			value, err = s.People.SignIn(r.Context(), name, r.PostForm.Get("password"), from(r), device(r), carried(r))
 		}
 		if err != nil {
 			problem, status := s.problem(w, err)
 			page(w, r, next, name, problem, status)
 			return
 		}
-		s.remember(w, value)
+		s.welcome(w, r, value)
 		see(w, r, next)
 	})
 	s.handle(0, http.MethodPost, "/signout", func(w http.ResponseWriter, r *http.Request) {
 		if value := carried(r); value != "" {
-			if err := s.Auth.SignOut(r.Context(), value); err != nil {
+			if err := s.People.SignOut(r.Context(), value); err != nil {
 				s.failed(w, r, nil, err)
 				return
 			}

@@ -6,7 +6,7 @@
 // page needs JavaScript, but for passkeys; none loads anything from elsewhere. Each
 // page is one file: its paths, its sentences in every language, its handler. A
 // sentence is a field of a struct, so that a template which asks for a missing one
-// does not execute. Who is signed in is package auth's to say; cookies, languages
+// does not execute. Who is signed in is package people's to say; cookies, languages
 // and what goes around every page are here (session.go, frame.go). What a page needs
 // of the server is declared here, small.
 //
@@ -44,7 +44,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/people"
 )
 
 //go:embed templates static
@@ -55,8 +55,9 @@ type Claimer interface {
 	// Claimed reports whether there is an owner.
 	Claimed(ctx context.Context) (bool, error)
 	// Claim makes name the owner and signs them in, on a device called so; cookie is
-	// that of their session. Errors a person can act on are *hint.Error.
-	Claim(ctx context.Context, code, name string, secret auth.Secret, device string) (cookie string, err error)
+	// that of their session, from the address they come from (front.Origin). Errors a
+	// person can act on are *hint.Error.
+	Claim(ctx context.Context, code, name string, secret people.Secret, from, device string) (cookie string, err error)
 }
 
 // Trust is what there is to trust.
@@ -77,8 +78,8 @@ type Config struct {
 	Secure func(r *http.Request) string
 	Log    *slog.Logger
 
-	// Auth knows people. Without it there are the pages for strangers alone.
-	Auth *auth.Auth
+	// People knows who has an account. Without it there are the pages for strangers alone.
+	People *people.People
 	// Address returns the address of this server as the sender of r can reach it,
 	// "https://HOST[:PORT]/", made of names the server was given; empty: none is known.
 	Address func(r *http.Request) string
@@ -87,7 +88,7 @@ type Config struct {
 	// Light tells how the server is.
 	Light func(ctx context.Context) Light
 	// Forget deletes what only somebody could change, in the name of an owner.
-	Forget  func(ctx context.Context, by *auth.Person, name string) error
+	Forget  func(ctx context.Context, by *people.Person, name string) error
 	Version string // of Foyer
 }
 
@@ -132,7 +133,7 @@ func New(cfg Config) (*Site, error) {
 	}
 	s.home()
 	s.claim()
-	if cfg.Auth != nil {
+	if cfg.People != nil {
 		s.signin()
 		s.passkeys()
 		s.join()

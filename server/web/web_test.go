@@ -26,7 +26,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/people"
 )
 
 // house is a server as the pages see it.
@@ -40,7 +40,7 @@ type house struct {
 
 func (h *house) Claimed(context.Context) (bool, error) { return h.claimed, h.broken }
 
-func (h *house) Claim(_ context.Context, code, name string, secret auth.Secret, _ string) (string, error) {
+func (h *house) Claim(_ context.Context, code, name string, secret people.Secret, _, _ string) (string, error) {
 	h.got = []string{code, name, secret.Password}
 	return name + ":cookie", h.refuse
 }

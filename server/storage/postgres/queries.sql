@@ -136,6 +136,9 @@ INSERT INTO meta (name, value) SELECT * FROM unnest($1::text[], $2::bytea[]) ON 
 -- name: meta_forget
 DELETE FROM meta WHERE name = ANY($1::text[])
 
+-- name: births_forget
+DELETE FROM meta WHERE name > 'birth.' || $1 || '/' AND name < 'birth.' || $1 || '0'
+
 -- name: owner
 SELECT owner FROM owners WHERE bucket = $1
 -- name: owner_set

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -501,12 +502,13 @@ func (t *tx) Purge(uri string) error {
 	if !text(uri) {
 		return errors.New("cannot purge what is not text")
 	}
-	for _, name := range []string{"floors_keep", "purge"} { // the floors are those of now
+	for _, name := range []string{"floors_keep", "purge", "births_forget"} { // the floors are those of now
 		if err := t.b.write(name, uri); err != nil {
 			return err
 		}
 	}
 	t.b.forget()
+	maps.DeleteFunc(t.b.meta.all, func(name string, _ []byte) bool { return strings.HasPrefix(name, "birth."+uri+"/") })
 	t.b.structure = true
 	t.b.purged = append(t.b.purged, uri)
 	if uri == "" {

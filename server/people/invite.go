@@ -1,4 +1,4 @@
-package auth
+package people
 
 import (
 	"context"
@@ -18,6 +18,11 @@ import (
 // An invitation lets one more person in, once; a reset lets one choose another way
 // to sign in, once. Both are a code of 130 random bits, which is in the link that
 // the owner passes on.
+
+type links struct {
+	*core
+	claims *claims
+}
 
 // InviteFor is how long an invitation or a reset can be used.
 const InviteFor = 7 * 24 * time.Hour
@@ -59,8 +64,8 @@ func keepInvitations(tx kinto.Tx, all []Invitation) error {
 }
 
 // Invitations lists those that wait, resets as well.
-func (a *Auth) Invitations(ctx context.Context) (all []Invitation, err error) {
-	err = a.store.Read(ctx, func(tx kinto.Reader) error {
+func (l links) Invitations(ctx context.Context) (all []Invitation, err error) {
+	err = l.store.Read(ctx, func(tx kinto.Reader) error {
 		all, err = invitations(tx)
 		return err
 	})
@@ -69,21 +74,21 @@ func (a *Auth) Invitations(ctx context.Context) (all []Invitation, err error) {
 
 // Invite makes an invitation in the name of an owner: for one more owner, or for a
 // member. label is what they call who is to come. The code is told once.
-func (a *Auth) Invite(ctx context.Context, by *Person, label string, owner bool) (code string, err error) {
+func (l links) Invite(ctx context.Context, by *Person, label string, owner bool) (code string, err error) {
 	label = short(label, labelMost)
-	return a.offerLink(ctx, Invitation{Owner: owner, For: label, By: by.Name}, Event{Who: by.Name, What: Invited, Note: label})
+	return l.offerLink(ctx, Invitation{Owner: owner, For: label, By: by.Name}, Event{Who: by.Name, What: Invited, Note: label})
 }
 
 // OfferReset makes a code with which somebody can choose another way to sign in,
 // in the name of an owner.
-func (a *Auth) OfferReset(ctx context.Context, by *Person, name string) (code string, err error) {
-	return a.offerLink(ctx, Invitation{Reset: true, For: name, By: by.Name}, Event{Who: name, What: ResetOffered, By: by.Name})
+func (l links) OfferReset(ctx context.Context, by *Person, name string) (code string, err error) {
+	return l.offerLink(ctx, Invitation{Reset: true, For: name, By: by.Name}, Event{Who: name, What: ResetOffered, By: by.Name})
 }
 
-func (a *Auth) offerLink(ctx context.Context, i Invitation, e Event) (code string, err error) {
+func (l links) offerLink(ctx context.Context, i Invitation, e Event) (code string, err error) {
 	code = rand.Text()
 	i.ID, i.Hash, i.Until = newID(), digest(code), time.Now().Add(InviteFor).UTC().Truncate(time.Second)
-	err = a.store.Write(ctx, nil, func(tx kinto.Tx) error {
+	err = l.store.Write(ctx, nil, func(tx kinto.Tx) error {
 		all, err := invitations(tx)
 		if err != nil {
 			return err
@@ -96,8 +101,8 @@ func (a *Auth) offerLink(ctx context.Context, i Invitation, e Event) (code strin
 			if p == nil {
 				return personGone()
 			}
-			if first, err := tx.Meta(metaOwner); err != nil || string(first) == i.For && i.By != i.For {
-				return errors.Join(err, firstStays())
+			if err := ownerAlone(tx, i.For, i.By); err != nil {
+				return err
 			}
 			// The newest counts alone.
 			all = slices.DeleteFunc(all, func(o Invitation) bool { return o.Reset && o.For == i.For })
@@ -114,8 +119,8 @@ func (a *Auth) offerLink(ctx context.Context, i Invitation, e Event) (code strin
 }
 
 // Withdraw ends an invitation before somebody uses it.
-func (a *Auth) Withdraw(ctx context.Context, id string) error {
-	return a.store.Write(ctx, nil, func(tx kinto.Tx) error {
+func (l links) Withdraw(ctx context.Context, id string) error {
+	return l.store.Write(ctx, nil, func(tx kinto.Tx) error {
 		all, err := invitations(tx)
 		if err != nil {
 			return err
@@ -148,43 +153,35 @@ func codeOf(text string) string {
 // use one invitation, one gets in. Errors a person can act on have code
 // invite-gone, name-taken, name-malformed or password-weak; after all but the first
 // the invitation is still good.
-func (a *Auth) Join(ctx context.Context, code, name string, secret Secret, device, old string) (cookie string, err error) {
-	if !validName(name) {
-		return "", nameMalformed()
+func (l links) Join(ctx context.Context, code, name string, secret Secret, device, old string) (cookie string, err error) {
+	if err := nameFits(name); err != nil {
+		return "", err
 	}
-	if err := a.waits(ctx, code, false); err != nil {
+	if err := l.waits(ctx, code, false); err != nil {
 		return "", err // before anything slow is done for a stranger
 	}
-	hash, err := a.hash(ctx, secret)
+	hash, err := l.hash(ctx, secret, l.verifier.strange)
 	if err != nil {
 		return "", err
 	}
-	err = a.store.Write(ctx, nil, func(tx kinto.Tx) error {
+	err = l.store.Write(ctx, nil, func(tx kinto.Tx) error {
 		i, err := spend(tx, code, false)
 		if err != nil {
 			return err
 		}
-		p, _, err := find(tx, name)
-		if err != nil {
+		if err := nameFree(tx, name, i.For == name); err != nil {
 			return err
-		}
-		reserved, err := tx.Meta(kinto.MetaReserved + name)
-		if err != nil {
-			return err
-		}
-		if p != nil || reserved != nil && i.For != name {
-			return nameTaken()
 		}
 		if err := putAccount(tx, name, hash); err != nil {
 			return err
 		}
-		p = &person{Joined: time.Now().UTC().Truncate(time.Second), Owner: i.Owner}
+		p := &person{Joined: time.Now().UTC().Truncate(time.Second), Owner: i.Owner}
 		if i.Owner {
 			if err := tx.SetMeta(metaOwners, []byte("1")); err != nil {
 				return err
 			}
 		}
-		if err := tx.SetMeta(kinto.MetaReserved+name, nil); err != nil {
+		if err := takeName(tx, name); err != nil {
 			return err
 		}
 		cookie = p.open(name, hash, device)
@@ -194,14 +191,14 @@ func (a *Auth) Join(ctx context.Context, code, name string, secret Secret, devic
 		return install(tx, name, hash, p, secret.Passkey)
 	})
 	if err == nil {
-		a.owner.Store(nil)
+		l.owner.Store(nil)
 	}
-	return cookie, a.leave(ctx, old, err)
+	return cookie, l.leave(ctx, old, err)
 }
 
 // waits is nil when there is an invitation or a reset with this code.
-func (a *Auth) waits(ctx context.Context, code string, reset bool) error {
-	all, err := a.Invitations(ctx)
+func (l links) waits(ctx context.Context, code string, reset bool) error {
+	all, err := l.Invitations(ctx)
 	if err != nil {
 		return err
 	}
@@ -216,22 +213,23 @@ func (a *Auth) waits(ctx context.Context, code string, reset bool) error {
 
 // Reset gives who has a reset code another password or one more passkey, and signs
 // them in: the code of a link an owner made, or the short one that foyer claim
-// --reset shows, which is the first owner's. Their sessions end; apps stay, and so
+// --reset shows, which is the first owner's, and whose tries are counted by from, the
+// address they come from. Their sessions end; apps stay, and so
 // does everything they stored. Errors a person can act on have code invite-gone,
 // password-weak, or, for the short one, those of Claim.
-func (a *Auth) Reset(ctx context.Context, code string, secret Secret, device, old string) (name, cookie string, err error) {
-	if secret.Passkey == nil && !strong(secret.Password) {
-		return "", "", passwordWeak()
+func (l links) Reset(ctx context.Context, code string, secret Secret, from, device, old string) (name, cookie string, err error) {
+	if err := l.rules.fits(secret); err != nil {
+		return "", "", err
 	}
-	take, err := a.resetter(ctx, code)
+	take, err := l.resetter(ctx, code, from)
 	if err != nil {
 		return "", "", err
 	}
-	hash, err := a.hash(ctx, secret)
+	hash, err := l.hash(ctx, secret, l.verifier.familiar)
 	if err != nil {
 		return "", "", err
 	}
-	err = a.store.Write(ctx, nil, func(tx kinto.Tx) error {
+	err = l.store.Write(ctx, nil, func(tx kinto.Tx) error {
 		var by string
 		if name, by, err = take(tx); err != nil {
 			return err
@@ -243,7 +241,7 @@ func (a *Auth) Reset(ctx context.Context, code string, secret Secret, device, ol
 		if p == nil {
 			return personGone()
 		}
-		if err := putAccount(tx, name, hash); err != nil {
+		if err := errors.Join(putAccount(tx, name, hash), repassword(tx, name)); err != nil {
 			return err
 		}
 		p.Sessions = nil
@@ -253,11 +251,11 @@ func (a *Auth) Reset(ctx context.Context, code string, secret Secret, device, ol
 		}
 		return install(tx, name, hash, p, secret.Passkey)
 	})
-	return name, cookie, a.leave(ctx, old, err)
+	return name, cookie, l.leave(ctx, old, err)
 }
 
 // resetter checks a reset code, and returns what takes it and tells whose it is.
-func (a *Auth) resetter(ctx context.Context, code string) (take func(kinto.Tx) (name, by string, err error), err error) {
+func (l links) resetter(ctx context.Context, code, from string) (take func(kinto.Tx) (name, by string, err error), err error) {
 	if len(codeOf(code)) > 12 {
 		return func(tx kinto.Tx) (name, by string, err error) {
 			i, err := spend(tx, code, true)
@@ -265,12 +263,12 @@ func (a *Auth) resetter(ctx context.Context, code string) (take func(kinto.Tx) (
 				return "", "", err
 			}
 			return i.For, i.By, nil
-		}, a.waits(ctx, code, true)
+		}, l.waits(ctx, code, true)
 	}
-	if err := a.TakeOffer(ctx); err != nil {
+	if err := l.claims.TakeOffer(ctx); err != nil {
 		return nil, err
 	}
-	offer, err := a.guess(ctx, code, true)
+	offer, err := l.claims.guess(ctx, code, true, from)
 	if err != nil {
 		return nil, err
 	}
@@ -286,10 +284,7 @@ func (a *Auth) resetter(ctx context.Context, code string) (take func(kinto.Tx) (
 		if !ok || owner == nil {
 			return "", "", claimWrong(command(true))
 		}
-		if err := tx.SetMeta(metaGuesses, nil); err != nil {
-			return "", "", err
-		}
-		return string(owner), "", tx.SetMeta(metaOffer, nil)
+		return string(owner), "", errors.Join(tx.SetMeta(metaGuesses, nil), tx.SetMeta(metaOffer, nil))
 	}, nil
 }
 
@@ -297,10 +292,4 @@ func inviteGone() *hint.Error {
 	return hint.New("invite-gone",
 		hint.T("This link was used already, or its time is over.", "Ce lien a déjà servi, ou son temps est passé."), hint.Text{},
 		hint.T("Ask who sent it for a new one.", "Demandez-en un nouveau à qui l'a envoyé."))
-}
-
-func nameTaken() *hint.Error {
-	return hint.New("name-taken",
-		hint.T("Somebody has this name already.", "Quelqu'un porte déjà ce nom."), hint.Text{},
-		hint.T("Choose another one.", "Choisissez-en un autre."))
 }

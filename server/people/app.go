@@ -1,4 +1,4 @@
-package auth
+package people
 
 import (
 	"context"
@@ -16,6 +16,8 @@ import (
 // An app signs in to the Kinto API with the name of its person and a password of
 // its own, which can be taken back without touching anything else. It opens no
 // page, and no account: a stolen one cannot make itself more.
+
+type apps struct{ *core }
 
 // appPrefix tells the passwords of apps from those people choose, so that they are
 // looked for only where they can be.
@@ -46,7 +48,7 @@ func (p *person) app(password string) *app {
 }
 
 // NewApp makes a password for an app of somebody. It is told once.
-func (a *Auth) NewApp(ctx context.Context, name, label string) (password string, err error) {
+func (a apps) NewApp(ctx context.Context, name, label string) (password string, err error) {
 	if label = short(label, labelMost); label == "" {
 		return "", labelMissing()
 	}
@@ -63,7 +65,7 @@ func (a *Auth) NewApp(ctx context.Context, name, label string) (password string,
 }
 
 // RevokeApp ends the password of an app, at once.
-func (a *Auth) RevokeApp(ctx context.Context, name, id string) error {
+func (a apps) RevokeApp(ctx context.Context, name, id string) error {
 	return a.change(ctx, name, func(tx kinto.Tx, p *person, _ string) error {
 		i := byID(p.Apps, id, func(x *app) string { return x.ID })
 		if i < 0 {
@@ -75,10 +77,10 @@ func (a *Auth) RevokeApp(ctx context.Context, name, id string) error {
 	})
 }
 
-// byApp is the caller of an app with a password of its own; false when it is none.
-func (a *Auth) byApp(ctx context.Context, name, password string) (who kinto.Caller, ok bool, err error) {
+// ByApp reports whether password is that of an app of somebody.
+func (a apps) ByApp(ctx context.Context, name, password string) (ok bool, err error) {
 	if !strings.HasPrefix(password, appPrefix) {
-		return who, false, nil
+		return false, nil
 	}
 	stale := false
 	err = a.store.Read(ctx, func(tx kinto.Reader) error {
@@ -92,24 +94,20 @@ func (a *Auth) byApp(ctx context.Context, name, password string) (who kinto.Call
 		}
 		return nil
 	})
-	if err != nil || !ok {
-		return who, false, err
+	if err != nil || !ok || !stale {
+		return ok, err
 	}
-	if stale {
-		err = a.change(ctx, name, func(_ kinto.Tx, p *person, _ string) error {
-			if x := p.app(password); x != nil {
-				x.Used = time.Now().UTC().Truncate(time.Second)
-			}
-			return nil
-		})
-		// When it was used is a courtesy: a full disk does not keep apps from reading.
-		if err != nil && !errors.Is(err, kinto.ErrFull) && !errors.Is(err, kinto.ErrUnavailable) {
-			return who, false, err
+	err = a.change(ctx, name, func(_ kinto.Tx, p *person, _ string) error {
+		if x := p.app(password); x != nil {
+			x.Used = time.Now().UTC().Truncate(time.Second)
 		}
+		return nil
+	})
+	// When it was used is a courtesy: a full disk does not keep apps from reading.
+	if errors.Is(err, kinto.ErrFull) || errors.Is(err, kinto.ErrUnavailable) {
+		err = nil
 	}
-	who, err = a.known(ctx, "account:"+name)
-	who.Owner, who.App = false, true
-	return who, err == nil, err
+	return err == nil, err
 }
 
 func labelMissing() *hint.Error {

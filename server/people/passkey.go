@@ -1,4 +1,4 @@
-package auth
+package people
 
 import (
 	"bytes"
@@ -25,6 +25,8 @@ import (
 // one name of this server, cannot be guessed or handed to another site, and asks
 // for a finger, a face or a PIN. It signs in without a name: the device says whose
 // it is.
+
+type passkeys struct{ *core }
 
 // Place is where passkeys are made and used: a name of this server, and the origin
 // of its pages by that name.
@@ -91,7 +93,7 @@ func (p Place) open() (*webauthn.WebAuthn, error) {
 // OfferPasskey is what to ask a device that is to make a passkey for name, and a
 // state to give back with its answer. Those that name has already are told, so that
 // no device makes a second one.
-func (a *Auth) OfferPasskey(ctx context.Context, place Place, name string, has bool) (options []byte, state string, err error) {
+func (k passkeys) OfferPasskey(ctx context.Context, place Place, name string, has bool) (options []byte, state string, err error) {
 	wa, err := place.open()
 	if err != nil {
 		return nil, "", err
@@ -99,7 +101,7 @@ func (a *Auth) OfferPasskey(ctx context.Context, place Place, name string, has b
 	u := user{name: name, handle: make([]byte, 32)}
 	rand.Read(u.handle)
 	if has {
-		err = a.store.Read(ctx, func(tx kinto.Reader) error {
+		err = k.store.Read(ctx, func(tx kinto.Reader) error {
 			p, _, err := find(tx, name)
 			u.keys = nil
 			if err == nil && p != nil {
@@ -122,13 +124,13 @@ func (a *Auth) OfferPasskey(ctx context.Context, place Place, name string, has b
 	if options, err = json.Marshal(creation); err != nil {
 		return nil, "", err
 	}
-	state, err = a.ask(ctx, asked{Session: *session, Name: name, Handle: u.handle})
+	state, err = k.ask(ctx, asked{Session: *session, Name: name, Handle: u.handle})
 	return options, state, err
 }
 
 // TakePasskey is the passkey that a device made, by its answer.
-func (a *Auth) TakePasskey(ctx context.Context, place Place, state string, answer []byte, label string) (*Passkey, error) {
-	q, err := a.answered(ctx, state)
+func (k passkeys) TakePasskey(ctx context.Context, place Place, state string, answer []byte, label string) (*Passkey, error) {
+	q, err := k.answered(ctx, state)
 	if err != nil {
 		return nil, err
 	}
@@ -173,8 +175,8 @@ func addKey(tx kinto.Tx, name string, p *person, key *Passkey) error {
 }
 
 // AddPasskey gives somebody one more.
-func (a *Auth) AddPasskey(ctx context.Context, name string, key *Passkey) error {
-	return a.change(ctx, name, func(tx kinto.Tx, p *person, _ string) error {
+func (k passkeys) AddPasskey(ctx context.Context, name string, key *Passkey) error {
+	return k.change(ctx, name, func(tx kinto.Tx, p *person, _ string) error {
 		if err := tell(tx, Event{Who: name, What: PasskeyAdded, Note: key.passkey.Label}); err != nil {
 			return err
 		}
@@ -183,8 +185,8 @@ func (a *Auth) AddPasskey(ctx context.Context, name string, key *Passkey) error 
 }
 
 // RemovePasskey takes one away.
-func (a *Auth) RemovePasskey(ctx context.Context, name, id string) error {
-	return a.change(ctx, name, func(tx kinto.Tx, p *person, _ string) error {
+func (k passkeys) RemovePasskey(ctx context.Context, name, id string) error {
+	return k.change(ctx, name, func(tx kinto.Tx, p *person, _ string) error {
 		i := byID(p.Passkeys, id, func(k *passkey) string { return k.ID })
 		if i < 0 {
 			return thingGone()
@@ -200,7 +202,7 @@ func (a *Auth) RemovePasskey(ctx context.Context, name, id string) error {
 
 // AskPasskey is what to ask a device that is to sign somebody in, and a state to
 // give back with its answer.
-func (a *Auth) AskPasskey(ctx context.Context, place Place) (options []byte, state string, err error) {
+func (k passkeys) AskPasskey(ctx context.Context, place Place) (options []byte, state string, err error) {
 	wa, err := place.open()
 	if err != nil {
 		return nil, "", err
@@ -212,14 +214,14 @@ func (a *Auth) AskPasskey(ctx context.Context, place Place) (options []byte, sta
 	if options, err = json.Marshal(assertion); err != nil {
 		return nil, "", err
 	}
-	state, err = a.ask(ctx, asked{Session: *session})
+	state, err = k.ask(ctx, asked{Session: *session})
 	return options, state, err
 }
 
 // SignInByPasskey begins a session for whose device answered; old is as with SignIn.
 // An answer is good once.
-func (a *Auth) SignInByPasskey(ctx context.Context, place Place, state string, answer []byte, device, old string) (cookie string, err error) {
-	q, err := a.answered(ctx, state)
+func (k passkeys) SignInByPasskey(ctx context.Context, place Place, state string, answer []byte, device, old string) (cookie string, err error) {
+	q, err := k.answered(ctx, state)
 	if err != nil {
 		return "", err
 	}
@@ -234,7 +236,7 @@ func (a *Auth) SignInByPasskey(ctx context.Context, place Place, state string, a
 	var name string
 	c, err := wa.ValidateDiscoverableLogin(func(_, handle []byte) (webauthn.User, error) {
 		u := user{handle: handle}
-		err := a.store.Read(ctx, func(tx kinto.Reader) error {
+		err := k.store.Read(ctx, func(tx kinto.Reader) error {
 			whose, err := tx.Meta(metaHandle + hex.EncodeToString(handle))
 			if err != nil {
 				return err
@@ -259,7 +261,7 @@ func (a *Auth) SignInByPasskey(ctx context.Context, place Place, state string, a
 	if err != nil {
 		return "", passkeyRefused().Because(err)
 	}
-	err = a.change(ctx, name, func(tx kinto.Tx, p *person, hash string) error {
+	err = k.change(ctx, name, func(tx kinto.Tx, p *person, hash string) error {
 		if err := q.once(tx); err != nil {
 			return err
 		}
@@ -271,7 +273,7 @@ func (a *Auth) SignInByPasskey(ctx context.Context, place Place, state string, a
 		cookie = p.open(name, hash, device)
 		return tell(tx, Event{Who: name, What: SignedIn, Note: short(device, deviceBytes)})
 	})
-	return cookie, a.leave(ctx, old, err)
+	return cookie, k.leave(ctx, old, err)
 }
 
 func (p *person) credentials(host string) (out []webauthn.Credential) {
@@ -285,35 +287,23 @@ func (p *person) credentials(host string) (out []webauthn.Credential) {
 
 // ask makes the state of a question: what was asked, signed. Strangers may ask as
 // often as they like, so nothing of it is kept here.
-func (a *Auth) ask(ctx context.Context, q asked) (state string, err error) {
+func (k passkeys) ask(ctx context.Context, q asked) (state string, err error) {
 	q.Until = time.Now().Add(passkeyTime)
 	text, err := json.Marshal(q)
 	if err != nil {
 		return "", err
 	}
-	mac, err := a.sign(ctx, text)
+	mac, err := k.sign(ctx, "passkey", text)
 	return base64.RawURLEncoding.EncodeToString(append(mac, text...)), err
 }
 
-// sign is a MAC that only this server, on whatever node, can make.
-func (a *Auth) sign(ctx context.Context, text []byte) ([]byte, error) {
-	secret, err := a.hmacSecret(ctx)
-	if err != nil {
-		return nil, err
-	}
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte("passkey\x00"))
-	mac.Write(text)
-	return mac.Sum(nil), nil
-}
-
 // answered is what a device was asked, by the state that came back.
-func (a *Auth) answered(ctx context.Context, state string) (q asked, err error) {
+func (k passkeys) answered(ctx context.Context, state string) (q asked, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(state)
 	if err != nil || len(raw) < sha256.Size {
 		return q, passkeyRefused().Because(errors.New("the state is none"))
 	}
-	want, err := a.sign(ctx, raw[sha256.Size:])
+	want, err := k.sign(ctx, "passkey", raw[sha256.Size:])
 	if err != nil {
 		return q, err
 	}

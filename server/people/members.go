@@ -1,14 +1,14 @@
-package auth
+package people
 
 import (
 	"bytes"
 	"context"
-	"slices"
 	"time"
 
-	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/kinto"
 )
+
+type members struct{ *core }
 
 // Member is somebody who has an account, as the list of people shows them.
 type Member struct {
@@ -20,8 +20,8 @@ type Member struct {
 
 // People lists who has an account, by name, after one and at most so many; more
 // says that there are more.
-func (a *Auth) People(ctx context.Context, after string, most int) (all []Member, more bool, err error) {
-	err = a.store.Read(ctx, func(tx kinto.Reader) error {
+func (ms members) People(ctx context.Context, after string, most int) (all []Member, more bool, err error) {
+	err = ms.store.Read(ctx, func(tx kinto.Reader) error {
 		all, more = nil, false
 		lists, err := tx.Lists(kinto.Account)
 		if err != nil {
@@ -67,8 +67,8 @@ func member(tx kinto.Reader, name string) (*Member, error) {
 }
 
 // Member is somebody who has an account; nil: nobody has this name.
-func (a *Auth) Member(ctx context.Context, name string) (m *Member, err error) {
-	err = a.store.Read(ctx, func(tx kinto.Reader) error {
+func (ms members) Member(ctx context.Context, name string) (m *Member, err error) {
+	err = ms.store.Read(ctx, func(tx kinto.Reader) error {
 		m, err = member(tx, name)
 		return err
 	})
@@ -78,8 +78,8 @@ func (a *Auth) Member(ctx context.Context, name string) (m *Member, err error) {
 // Remove takes somebody's account away, and with it their sessions, passkeys and
 // apps. What they stored stays where it is; their name is kept for them, since
 // whoever had it would find it. The one who claimed the server cannot be removed.
-func (a *Auth) Remove(ctx context.Context, by *Person, name string) error {
-	return a.store.Write(ctx, []kinto.List{accounts(name)}, func(tx kinto.Tx) error {
+func (ms members) Remove(ctx context.Context, by *Person, name string) error {
+	return ms.store.Write(ctx, []kinto.List{accounts(name)}, func(tx kinto.Tx) error {
 		m, err := member(tx, name)
 		if err != nil {
 			return err
@@ -93,23 +93,13 @@ func (a *Auth) Remove(ctx context.Context, by *Person, name string) error {
 		if err := kinto.Bury(tx, accounts(name), name); err != nil {
 			return err
 		}
-		all, err := invitations(tx)
-		if err != nil {
-			return err
-		}
-		if err := keepInvitations(tx, slices.DeleteFunc(all, func(i Invitation) bool { return i.Reset && i.For == name })); err != nil {
-			return err
-		}
-		if err := tx.SetMeta(kinto.MetaReserved+name, []byte("1")); err != nil {
-			return err
-		}
-		return tell(tx, Event{Who: name, What: Removed, By: by.Name})
+		return removed(tx, name, by.Name)
 	})
 }
 
 // Release frees the name of somebody who was removed, once what they stored is gone.
-func (a *Auth) Release(ctx context.Context, name string) error {
-	return a.store.Write(ctx, nil, func(tx kinto.Tx) error { return tx.SetMeta(kinto.MetaReserved+name, nil) })
+func (ms members) Release(ctx context.Context, name string) error {
+	return ms.store.Write(ctx, nil, func(tx kinto.Tx) error { return freeName(tx, name) })
 }
 
 // Account is what somebody's own pages show.
@@ -128,8 +118,8 @@ type Thing struct {
 }
 
 // Account is that of a name; nil: there is none.
-func (a *Auth) Account(ctx context.Context, name string) (acc *Account, err error) {
-	err = a.store.Read(ctx, func(tx kinto.Reader) error {
+func (ms members) Account(ctx context.Context, name string) (acc *Account, err error) {
+	err = ms.store.Read(ctx, func(tx kinto.Reader) error {
 		acc = nil
 		p, hash, err := find(tx, name)
 		if err != nil || p == nil {
@@ -155,9 +145,4 @@ func (a *Auth) Account(ctx context.Context, name string) (acc *Account, err erro
 		return nil
 	})
 	return acc, err
-}
-
-func firstStays() *hint.Error {
-	return hint.New("owner-stays",
-		hint.T("This is whom the server belongs to: their account stays.", "C'est à cette personne que le serveur appartient : son compte reste."), hint.T("Nothing was changed.", "Rien n'a été changé."), hint.Text{})
 }

@@ -1,4 +1,4 @@
-package auth
+package people
 
 import (
 	"bytes"
@@ -62,8 +62,8 @@ func keep(tx kinto.Tx, name string, p *person) error {
 }
 
 // change lets fn change a person, who must be there.
-func (a *Auth) change(ctx context.Context, name string, fn func(tx kinto.Tx, p *person, hash string) error) error {
-	return a.store.Write(ctx, nil, func(tx kinto.Tx) error {
+func (c *core) change(ctx context.Context, name string, fn func(tx kinto.Tx, p *person, hash string) error) error {
+	return c.store.Write(ctx, nil, func(tx kinto.Tx) error {
 		p, hash, err := find(tx, name)
 		if err != nil {
 			return err
@@ -76,6 +76,38 @@ func (a *Auth) change(ctx context.Context, name string, fn func(tx kinto.Tx, p *
 		}
 		return keep(tx, name, p)
 	})
+}
+
+// putAccount creates an account inside tx, or gives the existing one a new password;
+// what else is said of that stays.
+func putAccount(tx kinto.Tx, name, hash string) error {
+	l := accounts(name)
+	old, err := tx.Get(l, name)
+	if err != nil {
+		return err
+	}
+	o := &kinto.Object{ID: name}
+	attributes := map[string]json.RawMessage{}
+	if old == nil {
+		if o.Permissions, err = kinto.AccountPermissions(tx, name); err != nil {
+			return err
+		}
+	} else {
+		o.Permissions = old.Permissions
+		if err := json.Unmarshal(old.Data, &attributes); err != nil {
+			return fmt.Errorf("cannot read an account: %w", err)
+		}
+	}
+	if attributes["password"], err = json.Marshal(hash); err != nil {
+		return err
+	}
+	if o.Data, err = json.Marshal(attributes); err != nil {
+		return err
+	}
+	if o.Timestamp, err = tx.Tick(l, -1); err != nil {
+		return err
+	}
+	return tx.Put(l, o, old)
 }
 
 // digest is how a random secret is kept. Nobody can guess 128 random bits, so it
@@ -155,8 +187,8 @@ func lately(tx kinto.Reader) (all []Event, err error) {
 
 // Lately lists what happened, newest first: to everybody for an owner, and for
 // others to themselves.
-func (a *Auth) Lately(ctx context.Context, who *Person) (all []Event, err error) {
-	err = a.store.Read(ctx, func(tx kinto.Reader) error {
+func (c *core) Lately(ctx context.Context, who *Person) (all []Event, err error) {
+	err = c.store.Read(ctx, func(tx kinto.Reader) error {
 		all, err = lately(tx)
 		return err
 	})
@@ -177,10 +209,7 @@ func newID() string { return rand.Text()[:12] }
 // short cuts what people and browsers call things to a length that can be shown.
 func short(text string, most int) string {
 	var b bytes.Buffer
-	for _, r := range text {
-		if r < ' ' || r == 0x7f {
-			r = ' '
-		}
+	for _, r := range hint.Printable(text) {
 		if b.Len()+len(string(r)) > most {
 			break
 		}

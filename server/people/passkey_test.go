@@ -1,4 +1,4 @@
-package auth
+package people
 
 import (
 	"context"
@@ -146,7 +146,7 @@ func TestPasskeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cookie, err := h.Claim(t.Context(), h.offer(), "jeannine", Secret{Passkey: key}, "a phone")
+	cookie, err := h.Claim(t.Context(), h.offer(), "jeannine", Secret{Passkey: key}, here, "a phone")
 	if err != nil || h.who(cookie) != "jeannine" {
 		t.Fatalf("%v", err)
 	}
@@ -178,7 +178,7 @@ func TestPasskeysThatAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Claim(t.Context(), h.offer(), "jeannine", Secret{Passkey: key}, ""); err != nil {
+	if _, err := h.Claim(t.Context(), h.offer(), "jeannine", Secret{Passkey: key}, here, ""); err != nil {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
@@ -261,7 +261,7 @@ func TestPasskeysThatAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mac, err := h.sign(ctx, text)
+	mac, err := h.sign(ctx, "passkey", text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func TestSessionsEnd(t *testing.T) {
 	}
 	open := func() string {
 		t.Helper()
-		cookie, err := h.SignIn(t.Context(), "jeannine", "correct horse", "", "", "")
+		cookie, err := h.SignIn(t.Context(), "jeannine", "correct horse", From{Address: here}, "", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package auth
+package people
 
 import (
 	"bytes"
@@ -11,13 +11,12 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/crypto/bcrypt"
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/kinto"
 )
+
+type sessions struct{ *core }
 
 // How long somebody stays signed in to the pages.
 const (
@@ -75,13 +74,13 @@ func (p *person) match(secret string) *session {
 
 // Session says who a cookie is of; nil: nobody. renew says that it is time to give
 // the cookie again, for it to live on.
-func (a *Auth) Session(ctx context.Context, cookie string) (who *Person, renew bool, err error) {
+func (s sessions) Session(ctx context.Context, cookie string) (who *Person, renew bool, err error) {
 	name, secret, ok := strings.Cut(cookie, ":")
 	if !ok || !kinto.Account.ValidID(name) {
 		return nil, false, nil
 	}
 	now := time.Now()
-	err = a.store.Read(ctx, func(tx kinto.Reader) error {
+	err = s.store.Read(ctx, func(tx kinto.Reader) error {
 		who, renew = nil, false
 		p, hash, err := find(tx, name)
 		if err != nil || p == nil {
@@ -99,7 +98,7 @@ func (a *Auth) Session(ctx context.Context, cookie string) (who *Person, renew b
 		return nil, false, fmt.Errorf("cannot tell who is signed in: %w", err)
 	}
 	if renew {
-		err = a.change(ctx, name, func(_ kinto.Tx, p *person, _ string) error {
+		err = s.change(ctx, name, func(_ kinto.Tx, p *person, _ string) error {
 			if s := p.match(secret); s != nil {
 				s.Seen = now.UTC().Truncate(time.Second)
 			}
@@ -113,9 +112,9 @@ func (a *Auth) Session(ctx context.Context, cookie string) (who *Person, renew b
 }
 
 // SignOut ends the session of a cookie. One that is none is ended already.
-func (a *Auth) SignOut(ctx context.Context, cookie string) error {
+func (c *core) SignOut(ctx context.Context, cookie string) error {
 	name, secret, _ := strings.Cut(cookie, ":")
-	err := a.change(ctx, name, func(_ kinto.Tx, p *person, _ string) error {
+	err := c.change(ctx, name, func(_ kinto.Tx, p *person, _ string) error {
 		p.Sessions = slices.DeleteFunc(p.Sessions, func(s session) bool { return bytes.Equal(s.Hash, digest(secret)) })
 		return nil
 	})
@@ -126,101 +125,63 @@ func (a *Auth) SignOut(ctx context.Context, cookie string) error {
 }
 
 // EndSession ends one session of somebody, by its id; with others, all but that one.
-func (a *Auth) EndSession(ctx context.Context, name, id string, others bool) error {
-	return a.change(ctx, name, func(_ kinto.Tx, p *person, _ string) error {
+func (s sessions) EndSession(ctx context.Context, name, id string, others bool) error {
+	return s.change(ctx, name, func(_ kinto.Tx, p *person, _ string) error {
 		p.Sessions = slices.DeleteFunc(p.Sessions, func(s session) bool { return (s.ID == id) != others })
 		return nil
 	})
 }
 
-// SignIn begins a session for who knows the password of an account; from is the
-// address they come from, device what their browser is. old is the cookie they
-// came with: it ends, whosoever it was, so that nobody can have prepared it.
+// SignIn begins a session for who knows the password of an account; from is where they
+// type it, device what their browser is. old is the cookie they came with: it ends,
+// whosoever it was, so that nobody can have prepared it.
 // Errors a person can act on have code signin-wrong or signin-paused.
-func (a *Auth) SignIn(ctx context.Context, name, password, from, device, old string) (cookie string, err error) {
-	if err := a.prove(ctx, name, password, from); err != nil {
+func (s sessions) SignIn(ctx context.Context, name, password string, from From, device, old string) (cookie string, err error) {
+	if err := s.prove(ctx, name, password, from, ""); err != nil {
 		return "", err
 	}
-	return a.begin(ctx, name, device, old, Event{Who: name, What: SignedIn, Note: short(device, deviceBytes)})
+	return s.begin(ctx, name, device, old, Event{Who: name, What: SignedIn, Note: short(device, deviceBytes)})
 }
 
 // begin opens a session and tells of it.
-func (a *Auth) begin(ctx context.Context, name, device, old string, e Event) (cookie string, err error) {
-	err = a.change(ctx, name, func(tx kinto.Tx, p *person, hash string) error {
+func (s sessions) begin(ctx context.Context, name, device, old string, e Event) (cookie string, err error) {
+	err = s.change(ctx, name, func(tx kinto.Tx, p *person, hash string) error {
 		cookie = p.open(name, hash, device)
 		return tell(tx, e)
 	})
-	return cookie, a.leave(ctx, old, err)
+	return cookie, s.leave(ctx, old, err)
 }
 
 // leave ends the session of the cookie that somebody came with, once they have
 // another: err says whether they do, and is returned.
-func (a *Auth) leave(ctx context.Context, old string, err error) error {
+func (c *core) leave(ctx context.Context, old string, err error) error {
 	if err != nil || old == "" {
 		return err
 	}
-	return a.SignOut(ctx, old)
-}
-
-// prove is nil when password is that of the account.
-func (a *Auth) prove(ctx context.Context, name, password, from string) error {
-	ok := false
-	hash, err := a.hashOf(ctx, name)
-	if err == nil {
-		ok, err = a.guarded(ctx, name, password, hash, from)
-	}
-	if err == nil && !ok {
-		err = signinWrong()
-	}
-	return err
+	return c.SignOut(ctx, old)
 }
 
 // hashOf is the hash of an account's password; empty: there is no such account.
-func (a *Auth) hashOf(ctx context.Context, name string) (hash string, err error) {
-	err = a.store.Read(ctx, func(tx kinto.Reader) error {
+func (c *core) hashOf(ctx context.Context, name string) (hash string, err error) {
+	err = c.store.Read(ctx, func(tx kinto.Reader) error {
 		_, hash, err = find(tx, name)
 		return err
 	})
 	return hash, err
 }
 
-// Secret is how somebody is going to sign in: by a password or by a passkey.
-type Secret struct {
-	Password string
-	Passkey  *Passkey // instead of a password
-}
-
-// hash makes the hash of the new password; with a passkey, that of one nobody knows.
-func (a *Auth) hash(ctx context.Context, s Secret) (string, error) {
-	if s.Passkey != nil {
-		s.Password = rand.Text()
-	} else if !strong(s.Password) {
-		return "", passwordWeak()
-	}
-	var hash []byte
-	var err error
-	if e := a.verifier.slowly(ctx, func() { hash, err = bcrypt.GenerateFromPassword([]byte(s.Password), a.verifier.cost) }); e != nil {
-		return "", e
-	}
-	return string(hash), err
-}
-
-func strong(password string) bool {
-	return utf8.RuneCountInString(password) >= passwordChars && len(password) <= passwordBytes && utf8.ValidString(password)
-}
-
 // ChangePassword gives somebody who is signed in, and knows the old one, a new
 // password. Every session ends, also theirs: cookie is of a new one.
-func (a *Auth) ChangePassword(ctx context.Context, who *Person, old, password, from, device string) (cookie string, err error) {
-	if err := a.prove(ctx, who.Name, old, from); err != nil {
+func (s sessions) ChangePassword(ctx context.Context, who *Person, old, password string, from From, device string) (cookie string, err error) {
+	if err := s.prove(ctx, who.Name, old, from, who.Session); err != nil {
 		return "", err
 	}
-	hash, err := a.hash(ctx, Secret{Password: password})
+	hash, err := s.hash(ctx, Secret{Password: password}, s.verifier.familiar)
 	if err != nil {
 		return "", err
 	}
-	err = a.change(ctx, who.Name, func(tx kinto.Tx, p *person, _ string) error {
-		if err := putAccount(tx, who.Name, hash); err != nil {
+	err = s.change(ctx, who.Name, func(tx kinto.Tx, p *person, _ string) error {
+		if err := errors.Join(putAccount(tx, who.Name, hash), repassword(tx, who.Name)); err != nil {
 			return err
 		}
 		p.Sessions = nil
@@ -228,17 +189,4 @@ func (a *Auth) ChangePassword(ctx context.Context, who *Person, old, password, f
 		return tell(tx, Event{Who: who.Name, What: PasswordChanged})
 	})
 	return cookie, err
-}
-
-func signinWrong() *hint.Error {
-	return hint.New("signin-wrong",
-		hint.T("This name and password do not belong together.", "Ce nom et ce mot de passe ne vont pas ensemble."), hint.Text{},
-		hint.T("Try again. If the password is lost, ask the owner for a reset link; the owner types on the server: sudo foyer claim --reset", "Réessayez. Si le mot de passe est perdu, demandez un lien au propriétaire ; le propriétaire tape sur le serveur : sudo foyer claim --reset"))
-}
-
-func signinPaused(wait time.Duration) *hint.Error {
-	minutes := int((wait + time.Minute - 1) / time.Minute)
-	return hint.New("signin-paused",
-		hint.T("Wrong passwords were tried too often.", "Trop de mauvais mots de passe ont été essayés."), hint.Text{},
-		hint.T("Try again in %d min. A passkey works meanwhile.", "Réessayez dans %d min. Une clé d'accès marche entre-temps.", minutes))
 }
