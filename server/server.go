@@ -145,6 +145,9 @@ func open(ctx context.Context, cfg Config) (_ *server, err error) {
 	if l, ok := hint.ParseLang(set.Language); ok {
 		w.Language = l
 	}
+	if d := set.Certificates.Members; d != "" {
+		w.Shared = func(host string) bool { return config.Below(d, host) }
+	}
 	if s.certs != nil {
 		w.Trust = s.certs
 	}

@@ -411,9 +411,16 @@ var Keys = []Key{
 		}
 		return nil
 	}},
-	{"certificates.members", "", hint.T("Domain below which each member has a name, e.g. community.example: jeannine.community.example. Its certificate is ordered when first asked for. Empty: none.", "Domaine sous lequel chaque membre a un nom, p. ex. communaute.example : jeannine.communaute.example. Son certificat est demandé au premier besoin. Vide : aucun."), func(s *Settings) error {
-		if d := s.Certificates.Members; d != "" && (!hostRE.MatchString(d) || !strings.Contains(d, ".")) {
-			return Allowed(hint.T("a domain like community.example, or empty", "un domaine comme communaute.example, ou vide"))
+	{"certificates.members", "", hint.T("Domain below which each member has a name, e.g. members.example: jeannine.members.example; neither this server's own name nor below it. A certificate is ordered when first asked for. Empty: none.", "Domaine sous lequel chaque membre a un nom, p. ex. membres.example : jeannine.membres.example ; ni le nom du serveur, ni en dessous. Un certificat est demandé au premier besoin. Vide : aucun."), func(s *Settings) error {
+		d := strings.ToLower(s.Certificates.Members)
+		if d != "" && (!hostRE.MatchString(d) || !strings.Contains(d, ".")) {
+			return Allowed(hint.T("a domain like members.example, or empty", "un domaine comme membres.example, ou vide"))
+		}
+		for _, own := range s.Addresses {
+			if d != "" && Below(d, own) {
+				// A page of a member could ask a browser for the passkeys of the server.
+				return Allowed(hint.T("a domain that is not, nor is below, this server's own name %s: a member's page there could ask for the passkeys of everybody", "un domaine qui n'est pas le nom %s du serveur, ni en dessous : la page d'un membre pourrait y demander les clés d'accès de tous", own))
+			}
 		}
 		return nil
 	}},
@@ -568,6 +575,13 @@ func DecodeTOML(where string, data []byte, doc any, known []string) error {
 		return Malformed(where, line, strings.Join(e.Key(), "."), notTOML(strings.TrimPrefix(e.Error(), "toml: ")))
 	}
 	return Malformed(where, 0, "", notTOML(err.Error()))
+}
+
+// Below reports whether a domain is another, or below it: whether its pages are of one
+// site with those of the other (WebAuthn's RP ID, and cookies).
+func Below(domain, other string) bool {
+	domain, other = strings.ToLower(strings.TrimSuffix(domain, ".")), strings.ToLower(strings.TrimSuffix(other, "."))
+	return domain == other || strings.HasSuffix(domain, "."+other)
 }
 
 // Allowed is an error that says what a value may be, in each language.

@@ -200,3 +200,18 @@ func TestProxySettings(t *testing.T) {
 		}
 	}
 }
+
+// A page of a member could ask a browser for the passkeys of the server whose name it is
+// below.
+func TestMembersAreNotBelowTheServersOwnName(t *testing.T) {
+	t.Attr("shows", "mend")
+	for members, good := range map[string]bool{
+		"": true, "members.example": true, "other.community.test": true, "unity.example": true, "mycommunity.example": true, "example": false, "members..example": false,
+		"community.example": false, "Community.Example": false, "m.community.example": false, "a.b.community.example": false, "www.other.example": false, "other.example": true,
+	} {
+		_, err := load(t, "addresses = [\"community.example\", \"www.other.example\"]\n[certificates]\nmembers = \""+members+"\"\n")
+		if (err == nil) != good {
+			t.Errorf("%q: %v", members, err)
+		}
+	}
+}

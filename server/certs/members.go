@@ -14,7 +14,7 @@ import (
 // Members gives each member of a community a name below Domain. Its certificate is
 // ordered when somebody first asks for it in a handshake, which waits for it.
 type Members struct {
-	Domain string // e.g. community.example, without *.; empty: none have names
+	Domain string // e.g. members.example, without *.; empty: none have names
 	// Is reports whether there is a member of this name; it is asked at handshakes.
 	Is func(ctx context.Context, name string) bool
 }

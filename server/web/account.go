@@ -41,7 +41,7 @@ var accountSays = accountTexts{
 type accountPage struct {
 	frame
 	Say      accountTexts
-	Choose   chooseTexts
+	Choose   choosing
 	Account  *people.Account
 	Passkeys bool
 }
@@ -49,7 +49,7 @@ type accountPage struct {
 // account is /account: one's own password, passkeys and sessions.
 func (s *Site) account() {
 	page := func(w http.ResponseWriter, r *http.Request, who *people.Person, status int, problem *hint.Error) {
-		p := accountPage{frame: s.frame(r, who, "/account", accountSays.Title, "form.js", "passkey.js"), Say: accountSays, Choose: chooseSays}
+		p := accountPage{frame: s.frame(r, who, "/account", accountSays.Title, "form.js", "passkey.js"), Say: accountSays, Choose: s.choose()}
 		var err error
 		if p.Account, err = s.People.Account(r.Context(), who.Name); err != nil || p.Account == nil {
 			s.failed(w, r, who, err)

@@ -32,7 +32,7 @@ var claimSays = claimTexts{
 type claimPage struct {
 	frame
 	Say        claimTexts
-	Choose     chooseTexts
+	Choose     choosing
 	State      string // form, taken
 	Code, User string // typed before; never the password
 	Passkeys   bool
@@ -60,7 +60,7 @@ func (s *Site) claim() {
 }
 
 func (s *Site) claimPage(w http.ResponseWriter, r *http.Request, status int, p claimPage, problem *hint.Error) {
-	p.frame, p.Say, p.Choose = s.frame(r, nil, "/claim", claimSays.Title, "form.js", "passkey.js"), claimSays, chooseSays
+	p.frame, p.Say, p.Choose = s.frame(r, nil, "/claim", claimSays.Title, "form.js", "passkey.js"), claimSays, s.choose()
 	_, p.Passkeys = s.place(r)
 	p.wrong(problem)
 	s.render(w, r, status, "claim.html", p)

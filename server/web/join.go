@@ -32,7 +32,7 @@ var resetSays = joinTexts{
 type joinPage struct {
 	frame
 	Say        joinTexts
-	Choose     chooseTexts
+	Choose     choosing
 	Path       string
 	Joins      bool
 	Passkeys   bool
@@ -61,7 +61,7 @@ func (s *Site) join() {
 // taking is a page that takes a code for a session.
 func (s *Site) taking(path string, say joinTexts, joins bool, take func(*http.Request) (cookie string, err error)) {
 	page := func(w http.ResponseWriter, r *http.Request, status int, p joinPage, problem *hint.Error) {
-		p.frame, p.Say, p.Choose, p.Path, p.Joins = s.frame(r, nil, path, say.Title, "form.js", "passkey.js"), say, chooseSays, path, joins
+		p.frame, p.Say, p.Choose, p.Path, p.Joins = s.frame(r, nil, path, say.Title, "form.js", "passkey.js"), say, s.choose(), path, joins
 		_, p.Passkeys = s.place(r)
 		p.wrong(problem)
 		s.render(w, r, status, "join.html", p)

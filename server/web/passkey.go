@@ -28,6 +28,22 @@ var chooseSays = chooseTexts{
 	Show:          hint.T("Show the password", "Afficher le mot de passe"),
 }
 
+// choosing is what a page needs on which somebody chooses how to sign in.
+type choosing struct {
+	chooseTexts
+	Least int // characters of a password
+}
+
+// choose is that of this server.
+func (s *Site) choose() choosing {
+	c := choosing{chooseSays, 8}
+	if s.People != nil {
+		c.Least = s.People.PasswordChars()
+		c.PasswordHelp = hint.T("At least %d characters. Four words in a row are a good one.", "Au moins %d caractères. Quatre mots à la suite, c'est bien.", c.Least)
+	}
+	return c
+}
+
 // place is where passkeys are made and used by who sent r: a name of ours that they
 // called us by. false: they came by an address, or by a name we do not know.
 func (s *Site) place(r *http.Request) (people.Place, bool) {
@@ -35,7 +51,7 @@ func (s *Site) place(r *http.Request) (people.Place, bool) {
 	if err != nil || u.Scheme != "https" || u.Host != r.Host {
 		return people.Place{}, false
 	}
-	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil || s.Shared != nil && s.Shared(u.Hostname()) {
 		return people.Place{}, false
 	}
 	return people.Place{Host: u.Hostname(), Origin: "https://" + u.Host, Server: "Foyer " + s.Name}, true

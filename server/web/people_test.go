@@ -754,3 +754,24 @@ func TestLanguageSwitch(t *testing.T) {
 		t.Error("a language that is none counts")
 	}
 }
+
+// Where names below ours belong to others no passkeys are made or used: their pages could
+// ask for them.
+func TestNoPasskeysWhereNamesAreShared(t *testing.T) {
+	t.Attr("shows", "mend")
+	f := newFamily(t)
+	for shared, want := range map[bool]int{false: http.StatusOK, true: http.StatusBadRequest} {
+		f.site.Shared = func(string) bool { return shared }
+		for _, path := range []string{"/passkey/use", "/passkey/make"} {
+			r := httptest.NewRequest(http.MethodPost, "https://foyer.local"+path, strings.NewReader(`{"name":"anna"}`))
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			if f.site.ServeHTTP(w, r); w.Code != want {
+				t.Errorf("shared %v: %s: %d %s", shared, path, w.Code, w.Body)
+			}
+		}
+		if page := f.browser().page("/signin"); strings.Contains(page, "passkey") == shared && strings.Contains(page, "Use a passkey") == shared {
+			t.Errorf("shared %v: %s", shared, page)
+		}
+	}
+}

@@ -26,7 +26,7 @@ var signinSays = signinTexts{
 type signinPage struct {
 	frame
 	Say        signinTexts
-	Choose     chooseTexts
+	Choose     choosing
 	User, Next string
 	Passkeys   bool
 }
@@ -38,7 +38,7 @@ func (s *Site) signin() {
 		if next != "/" {
 			path += "?next=" + url.QueryEscape(next)
 		}
-		p := signinPage{frame: s.frame(r, nil, path, signinSays.Title, "form.js", "passkey.js"), Say: signinSays, Choose: chooseSays, User: name, Next: next}
+		p := signinPage{frame: s.frame(r, nil, path, signinSays.Title, "form.js", "passkey.js"), Say: signinSays, Choose: s.choose(), User: name, Next: next}
 		_, p.Passkeys = s.place(r)
 		p.wrong(problem)
 		s.render(w, r, status, "signin.html", p)

@@ -85,6 +85,9 @@ type Config struct {
 	Address func(r *http.Request) string
 	// Addresses lists all of them, for people to read.
 	Addresses func(r *http.Request) []string
+	// Shared reports whether names below one of ours belong to others: their pages could
+	// ask for its passkeys, so there are none. nil: no name's do.
+	Shared func(host string) bool
 	// Light tells how the server is.
 	Light func(ctx context.Context) Light
 	// Forget deletes what only somebody could change, in the name of an owner.
