@@ -145,8 +145,11 @@ func readPCP(b, request []byte) (pcpGranted, error) {
 		return pcpGranted{}, fmt.Errorf("%w: PCP result %d", errRefused, code)
 	}
 	outside, _ := netip.AddrFromSlice(b[44:60])
+	if outside = outside.Unmap(); !outside.Is4() { // it was asked for one of IPv4
+		outside = netip.Addr{}
+	}
 	return pcpGranted{
 		lease: time.Duration(binary.BigEndian.Uint32(b[4:])) * time.Second,
-		port:  binary.BigEndian.Uint16(b[42:]), outside: outside.Unmap(),
+		port:  binary.BigEndian.Uint16(b[42:]), outside: outside,
 	}, nil
 }

@@ -12,7 +12,9 @@ import (
 	natpmp "github.com/jackpal/go-nat-pmp"
 )
 
-// pmp speaks NAT-PMP (RFC 6886). The library has no ctx; it gives up by itself.
+// pmp speaks NAT-PMP (RFC 6886). The library has no ctx; it gives up by itself. It
+// hears the gateway's address and port alone; but an answer holds nothing that only
+// whom was asked can know, so a forged packet that meets our port is an answer.
 type pmp struct{ client *natpmp.Client }
 
 func newPMP(gateway netip.Addr) *pmp {
@@ -34,6 +36,9 @@ func (d *pmp) ask(ctx context.Context, p Port, lease time.Duration) (time.Durati
 	got, err := d.client.AddPortMapping("tcp", int(p.Inside), int(p.Outside), int(lease/time.Second))
 	if err != nil {
 		return 0, pmpError(err)
+	}
+	if got.InternalPort != p.Inside {
+		return 0, fmt.Errorf("%w: NAT-PMP answers for another port", errNobody)
 	}
 	if got.MappedExternalPort != p.Outside {
 		return 0, errors.Join(errOccupied, d.forget(ctx, p))

@@ -11,9 +11,15 @@
 // Config.Verify, which tries from outside, says that it works. The address the
 // router has outside tells more, and findings say what.
 //
-// Anybody in the home network may answer as a router; the worst they reach is that
-// visitors come to them, who do not have our certificate. Only routers with
-// private addresses are listened to.
+// Threat model. Anybody in the home network may answer as a router. Only the default
+// gateway is asked, and heard; no URL that an answer holds leads anywhere else
+// (ssdp.go); every answer is bounded in bytes and in time, and so is a round of
+// asking. PCP answers with a nonce, and UPnP over TCP, so that neither can be forged
+// by who is not on the way; a NAT-PMP answer can. Therefore the address outside is
+// what the router says, until Confirm has found a second voice: nothing may be written
+// anywhere before. A machine that takes the gateway's place altogether (by ARP or
+// DHCP) has all its voices; only somebody outside can tell then, and visitors who come
+// to that machine find that it does not have our certificate.
 //
 // Used by the supervisor's wiring, when the setting `router` wants it: never in
 // silence.
@@ -62,6 +68,9 @@ type Config struct {
 	Timing Timing // zero fields have defaults
 }
 
+// roundTime bounds one time of asking in all the ways there are.
+const roundTime = time.Minute
+
 // Timing sets how patient the Router is.
 type Timing struct {
 	Lease  time.Duration   // asked for; 1 h
@@ -76,8 +85,9 @@ type Timing struct {
 type Router struct {
 	cfg Config
 
-	mu  sync.Mutex // guards now
-	now State
+	mu   sync.Mutex // guards what follows
+	now  State
+	sure netip.Addr // an address outside that Confirm found to be right
 }
 
 // State is what is known.
@@ -85,6 +95,7 @@ type State struct {
 	Asked   bool       // the router said yes; which proves nothing
 	Way     Way        // in which it said so
 	Outside netip.Addr // the router's address outside, as it says; may be invalid
+	Sure    bool       // it says so in two ways, or this machine has that address itself
 	Proof   Proof
 	Err     error // why the router did not say yes; nil before the first answer
 }
@@ -143,7 +154,7 @@ func (r *Router) Run(ctx context.Context) {
 	var open door // which said yes last
 	failures := 0
 	for ctx.Err() == nil {
-		gateway, own, _ := host.Gateway() // without one, UPnP may still find somebody
+		gateway, own, _ := host.Gateway() // without one, there is nobody to ask
 		d, granted, state := r.round(ctx, open, gateway, own)
 		if ctx.Err() != nil {
 			if d != nil {
@@ -186,6 +197,8 @@ func (r *Router) forget(ctx context.Context, open door) {
 // round asks once, whoever said yes last first. It returns the door that did and
 // for how long, or nil.
 func (r *Router) round(ctx context.Context, last door, gateway, own netip.Addr) (door, time.Duration, State) {
+	ctx, cancel := context.WithTimeout(ctx, roundTime)
+	defer cancel()
 	if last != nil {
 		if granted, err := r.askAll(ctx, last); err == nil {
 			state := r.State()
@@ -236,11 +249,11 @@ func (r *Router) askAll(ctx context.Context, d door) (time.Duration, error) {
 
 // doors finds whom to ask in this way.
 func (r *Router) doors(ctx context.Context, way Way, gateway, own netip.Addr) ([]door, error) {
-	if way == UPnP {
-		return discover(ctx, gateway)
-	}
 	if !gateway.IsValid() {
 		return nil, errNobody
+	}
+	if way == UPnP {
+		return discover(ctx, gateway, own)
 	}
 	if way == PCP {
 		return []door{&pcp{gateway: gateway, own: own, secret: r.cfg.Secret}}, nil
@@ -303,7 +316,9 @@ func (r *Router) waitOrMove(ctx context.Context, d time.Duration, gateway, own n
 func (r *Router) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.now
+	now := r.now
+	now.Sure = now.Outside.IsValid() && now.Outside == r.sure
+	return now
 }
 
 // Outside returns the router's address outside if others can reach it, otherwise
@@ -327,32 +342,19 @@ func (s State) NoWay() bool { return errors.Is(s.Err, errNoWay) }
 // Look asks the router which address it has outside, in the ways in which that can be
 // asked without asking for anything else. It takes a few seconds, and no longer than
 // ctx lasts but for NAT-PMP's two.
-func Look(ctx context.Context) State {
-	gateway, _, _ := host.Gateway()
-	r := &Router{}
-	states := make([]State, 2)
-	var wg sync.WaitGroup
-	for i, way := range []Way{NATPMP, UPnP} {
-		wg.Go(func() {
-			states[i].Way = way
-			doors, err := r.doors(ctx, way, gateway, netip.Addr{})
-			for _, d := range doors {
-				outside, e := d.outside(ctx)
-				if err = e; e == nil && reach(outside) != none {
-					states[i].Outside = outside
-					return
-				}
-			}
-			states[i].Err = err
-		})
+func Look(ctx context.Context) State { return LookIn(ctx, Ways()) }
+
+// LookIn is Look in some of the ways. No connection is opened where UPnP is not among
+// them.
+func LookIn(ctx context.Context, ways []Way) State {
+	gateway, own, _ := host.Gateway() // without one, there is nobody to ask
+	said, err := voices(ctx, ways, gateway, own)
+	if len(said) == 0 {
+		return State{Err: err}
 	}
-	wg.Wait()
-	for _, s := range states {
-		if s.Outside.IsValid() {
-			return s
-		}
-	}
-	return State{Err: worse(states[0].Err, states[1].Err)}
+	s := State{Way: said[0].way, Outside: said[0].outside}
+	s.Sure = weigh(s.Outside, said) == nil
+	return s
 }
 
 func (r *Router) become(s State) {

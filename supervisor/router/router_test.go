@@ -128,6 +128,13 @@ func TestReadPCP(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 	}
+	got, err = readPCP(answer(func(b []byte) {
+		outside := netip.MustParseAddr("2001:4860:4860::8844").As16()
+		copy(b[44:], outside[:])
+	}), request)
+	if err != nil || got.outside.IsValid() {
+		t.Errorf("IPv4 was asked for: %+v, %v", got, err)
+	}
 	for n := range pcpLen {
 		if _, err := readPCP(answer(func([]byte) {})[:n], request); err == nil {
 			t.Errorf("an answer of %d bytes was believed", n)

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/huin/goupnp"
@@ -30,8 +27,25 @@ var (
 	_ connection = (*igd.WANPPPConnection1)(nil)
 )
 
-// upnp is one router that speaks UPnP.
-type upnp struct{ c connection }
+// kinds are the services that are looked for, the best first, and what speaks to them.
+func kinds() []kindOfService {
+	return []kindOfService{
+		{igd.URN_WANIPConnection_2, func(c goupnp.ServiceClient) connection { return &igd.WANIPConnection2{ServiceClient: c} }},
+		{igd.URN_WANIPConnection_1, func(c goupnp.ServiceClient) connection { return &igd.WANIPConnection1{ServiceClient: c} }},
+		{igd.URN_WANPPPConnection_1, func(c goupnp.ServiceClient) connection { return &igd.WANPPPConnection1{ServiceClient: c} }},
+	}
+}
+
+type kindOfService struct {
+	urn   string
+	speak func(goupnp.ServiceClient) connection
+}
+
+// upnp is one service of the gateway.
+type upnp struct {
+	c   connection
+	own netip.Addr // this machine's address on the way to it
+}
 
 // Errors of WANIPConnection:2 §2.5.
 const (
@@ -40,55 +54,23 @@ const (
 	upnpOtherMechanism = 729
 )
 
-// discover looks for routers for about 2 s: version 2 and version 1 are looked for
-// apart, since one does not answer for the other. The gateway's come first.
-func discover(ctx context.Context, gateway netip.Addr) ([]door, error) {
+// discover looks for the gateway's services for about 2 s. A gateway that is not a
+// home's is not asked.
+func discover(ctx context.Context, gateway, own netip.Addr) ([]door, error) {
+	if !gateway.IsPrivate() && !gateway.IsLinkLocalUnicast() {
+		return nil, errNobody
+	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	var wg sync.WaitGroup
-	found := make([][]connection, 3)
-	wg.Go(func() { found[0] = search(ctx, igd.NewWANIPConnection2ClientsCtx) })
-	wg.Go(func() { found[1] = search(ctx, igd.NewWANIPConnection1ClientsCtx) })
-	wg.Go(func() { found[2] = search(ctx, igd.NewWANPPPConnection1ClientsCtx) })
-	wg.Wait()
-	all := slices.Concat(found...)
-	slices.SortStableFunc(all, func(a, b connection) int { return far(a, gateway) - far(b, gateway) })
+	s := search{gateway: gateway, own: own, ask: []netip.AddrPort{ssdpGroup(), netip.AddrPortFrom(gateway, ssdpGroup().Port())}, lasts: 2 * time.Second}
 	var out []door
-	for _, c := range all {
-		out = append(out, &upnp{c})
+	for _, c := range s.services(ctx) {
+		out = append(out, &upnp{c, own})
 	}
 	if len(out) == 0 {
 		return nil, errNobody
 	}
 	return out, nil
-}
-
-func search[C connection](ctx context.Context, clients func(context.Context) ([]C, []error, error)) []connection {
-	cs, _, err := clients(ctx)
-	if err != nil {
-		return nil
-	}
-	var out []connection
-	for _, c := range cs {
-		if s := c.GetServiceClient(); s.LocalAddr() != nil && atHome(s.Location) && s.Service.ControlURL.URL.Host == s.Location.Host {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-// atHome reports whether a URL leads into the home network and not, by a
-// stranger's wish, elsewhere.
-func atHome(u *url.URL) bool {
-	a, err := netip.ParseAddr(u.Hostname())
-	return err == nil && (a.IsPrivate() || a.IsLinkLocalUnicast())
-}
-
-func far(c connection, gateway netip.Addr) int {
-	if a, err := netip.ParseAddr(c.GetServiceClient().Location.Hostname()); err == nil && a == gateway {
-		return 0
-	}
-	return 1
 }
 
 func (d *upnp) outside(ctx context.Context) (netip.Addr, error) {
@@ -97,17 +79,16 @@ func (d *upnp) outside(ctx context.Context) (netip.Addr, error) {
 		return netip.Addr{}, upnpError(err)
 	}
 	a, err := netip.ParseAddr(text)
-	if err != nil || a.IsUnspecified() { // empty, when there is none
+	if a = a.Unmap(); err != nil || !a.Is4() || a.IsUnspecified() { // empty, when there is none
 		return netip.Addr{}, errNoWay
 	}
 	return a, nil
 }
 
 func (d *upnp) ask(ctx context.Context, p Port, lease time.Duration) (time.Duration, error) {
-	client := d.c.GetServiceClient().LocalAddr().String()
-	err := d.c.AddPortMappingCtx(ctx, "", p.Outside, "TCP", p.Inside, client, true, "Foyer", uint32(lease/time.Second))
+	err := d.c.AddPortMappingCtx(ctx, "", p.Outside, "TCP", p.Inside, d.own.String(), true, "Foyer", uint32(lease/time.Second))
 	if upnpCode(err) == upnpOnlyPermanent { // then it is taken back at the end, or never
-		err = d.c.AddPortMappingCtx(ctx, "", p.Outside, "TCP", p.Inside, client, true, "Foyer", 0)
+		err = d.c.AddPortMappingCtx(ctx, "", p.Outside, "TCP", p.Inside, d.own.String(), true, "Foyer", 0)
 	}
 	if err != nil {
 		return 0, upnpError(err)
@@ -129,10 +110,12 @@ func upnpCode(err error) int {
 	return 0
 }
 
+// upnpError is what an error of the library means. The library's words hold what the
+// other side wrote, whatever its length.
 func upnpError(err error) error {
 	switch code := upnpCode(err); code {
 	case 0:
-		return fmt.Errorf("%w: %w", errNobody, err)
+		return fmt.Errorf("%w: UPnP: %.200q", errNobody, err.Error())
 	case upnpConflict, upnpOtherMechanism:
 		return errOccupied
 	default:
