@@ -75,24 +75,32 @@ func (a *app) found(s *config.Settings, journal *supervisor.Journal) []room {
 		rooms = append(rooms, room{outer.Run, check})
 	}
 	if names := dyndns.Names(s.Addresses); s.DynDNS != "off" && len(names) > 0 && (outer != nil || s.DynDNS != "router") {
-		rooms = append(rooms, namesOutside(s, names, outer, log))
+		rooms = append(rooms, namesOutside(s, names, outer, &look, log))
 	}
 	return rooms
 }
 
 // namesOutside keeps names at the address of this connection; outer may be nil
-// where a peer is asked.
-func namesOutside(s *config.Settings, names []string, outer *router.Router, log *slog.Logger) room {
+// where a peer is asked. What a router says is confirmed by the Foyer elsewhere that the
+// settings name, which then has the last word, and otherwise by the router in another
+// way.
+func namesOutside(s *config.Settings, names []string, outer *router.Router, look *reach.Situation, log *slog.Logger) room {
 	outside := func(context.Context) ([]netip.Addr, error) { return []netip.Addr{outer.Outside()}, nil }
-	if s.DynDNS != "router" {
+	var confirm func(context.Context, netip.Addr) error
+	switch {
+	case s.DynDNS != "router":
 		outside = dyndns.Peer(s.DynDNS)
+	case look.Peer != "":
+		confirm = look.Confirm
+	default:
+		confirm = outer.Confirm
 	}
 	var provider dnsprovider.Provider
 	credentials, err := dnsprovider.Credentials(s.DNS.Credentials)
 	if err == nil {
 		provider, err = dnsprovider.Open(s.DNS.Provider, credentials)
 	}
-	k := dyndns.New(dyndns.Config{Names: names, Zone: s.DNS.Zone, Provider: provider, Outside: outside, Log: log})
+	k := dyndns.New(dyndns.Config{Names: names, Zone: s.DNS.Zone, Provider: provider, Outside: outside, Confirm: confirm, Log: log})
 	check := k.Check()
 	if err != nil { // the server runs all the same
 		check.Run = func(context.Context) health.Finding { return fromError(check.Code, check.Title, err).Finding }

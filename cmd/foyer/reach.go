@@ -3,14 +3,19 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/certmagic"
+
 	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/supervisor/dyndns"
 	"github.com/foyer-server/foyer/supervisor/health"
@@ -43,6 +48,9 @@ func (a *app) situation(s *config.Settings) reach.Situation {
 	default:
 		look.CA = s.Certificates.CA
 	}
+	if look.CA != "" {
+		look.Account = accountAt(filepath.Join(s.Data, "certificates"), look.CA)
+	}
 	if pem, err := os.ReadFile(s.Certificates.CARoots); err == nil {
 		roots, err := x509.SystemCertPool()
 		if err != nil {
@@ -54,12 +62,48 @@ func (a *app) situation(s *config.Settings) reach.Situation {
 	return look
 }
 
+// accountAt is the URI of this server's account at a certificate authority, as the
+// server's certmagic keeps it among the certificates; "" where it is not to be read:
+// there is none yet, the certificates are in a shared database, or this user may not.
+func accountAt(dir, ca string) string {
+	key := certmagic.StorageKeys.Safe((&certmagic.ACMEIssuer{CA: ca}).IssuerKey())
+	files, err := filepath.Glob(filepath.Join(dir, "acme", key, "users", "*", "*.json"))
+	if err != nil || len(files) != 1 { // of two it is not known which one orders
+		return ""
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		return ""
+	}
+	var account struct {
+		Status   string `json:"status"`
+		Location string `json:"location"`
+	}
+	if json.Unmarshal(text, &account) != nil || account.Status != "valid" {
+		return ""
+	}
+	if u, err := url.Parse(account.Location); err != nil || u.Scheme != "https" || strings.ContainsAny(account.Location, "\"; \\") {
+		return ""
+	}
+	return account.Location
+}
+
 // stateOf is what a router told, if there is one that is asked.
 func stateOf(r *router.Router) router.State {
 	if r == nil {
 		return router.State{}
 	}
 	return r.State()
+}
+
+// looksIn are the ways in which the router may be asked for its address by hand. UPnP
+// takes connections to where an answer says, so it is among them only when the owner
+// wants it to be spoken.
+func looksIn(s *config.Settings) []router.Way {
+	if s.Router == "map" || s.Router == string(router.UPnP) {
+		return router.Ways()
+	}
+	return []router.Way{router.NATPMP}
 }
 
 // signs are what makes a diagnosis old when they change.
@@ -90,8 +134,12 @@ func (a *app) examine(ctx context.Context, found []health.Result) ([]health.Resu
 			look.Expect = expect
 		}
 	}
-	look.Router = router.Look
+	look.Router = func(ctx context.Context) router.State { return router.LookIn(ctx, looksIn(s)) }
 	d := reach.Examine(ctx, look)
 	r := health.Result{Code: reach.Code, Title: reach.Title(), Finding: d.Finding, Checked: d.Facts.Now}
-	return append(slices.DeleteFunc(found, func(r health.Result) bool { return is(r) || r.Code == "router" }), r), &d
+	found = append(slices.DeleteFunc(found, func(r health.Result) bool { return is(r) || r.Code == "router" }), r)
+	if f, told := d.BindsIssuing(); told {
+		found = append(found, health.Result{Code: "caa-account", Title: hint.T("Who may order certificates", "Qui peut demander des certificats"), Finding: f, Checked: d.Facts.Now})
+	}
+	return found, &d
 }

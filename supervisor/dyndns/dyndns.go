@@ -5,7 +5,10 @@
 // address changed or an hour has gone by; it writes only what differs, and only
 // the A and AAAA records of the names it was given: those of others, and of other
 // types, are left alone. A family of addresses it knows nothing of is left alone,
-// too. An address nobody can reach from outside is never written.
+// too. An address nobody can reach from outside is never written, and neither is one
+// that Config.Confirm does not confirm: what a router says may be the word of any
+// device at home that speaks in its name, and whoever the name points at gets
+// certificates for it. Then the records stay as they are, and a finding says so.
 //
 // It hides how the service is spoken to (internal/dnsprovider); its credentials
 // never reach a log or a finding.
@@ -46,6 +49,10 @@ type Config struct {
 	// Outside returns the addresses the connection has outside, one of each family
 	// at most.
 	Outside func(context.Context) ([]netip.Addr, error)
+	// Confirm looks for a second voice that says what Outside said; it is asked before
+	// an address is written that a name does not have yet. With an error, which may be
+	// a *router.Doubt, nothing is written. Nil: what Outside says is certain.
+	Confirm func(context.Context, netip.Addr) error
 	Log     *slog.Logger
 	Timing  Timing // zero fields have defaults
 }
@@ -55,6 +62,7 @@ type Timing struct {
 	Look    time.Duration   // between two looks at the address; 1 min
 	Confirm time.Duration   // between two looks at the service while nothing changes; 1 h
 	Pauses  []time.Duration // after the 1st, 2nd, … failure in a row; the last one repeats
+	Doubt   time.Duration   // the longest pause while an address is not confirmed; 2 min
 }
 
 // ttl is how long others may believe an address; less is refused by some services.
@@ -65,6 +73,8 @@ type Keeper struct {
 	cfg       Config
 	kept      []netip.Addr // what the service has, as far as known
 	confirmed time.Time
+	doubted   []netip.Addr // not confirmed, and the service has others
+	doubtedAt time.Time
 
 	mu  sync.Mutex // guards now
 	now state
@@ -76,8 +86,11 @@ type state struct {
 	done  bool // looked at least once
 }
 
-// errNowhere: it is not known which address the connection has outside.
-var errNowhere = errors.New("no address outside is known")
+// Why nothing is written.
+var (
+	errNowhere = errors.New("no address outside is known")
+	errDoubted = errors.New("the address outside is not confirmed")
+)
 
 // New returns a Keeper that does nothing yet.
 func New(cfg Config) *Keeper {
@@ -86,6 +99,9 @@ func New(cfg Config) *Keeper {
 	}
 	if cfg.Timing.Confirm == 0 {
 		cfg.Timing.Confirm = time.Hour
+	}
+	if cfg.Timing.Doubt == 0 {
+		cfg.Timing.Doubt = 2 * time.Minute
 	}
 	if cfg.Timing.Pauses == nil {
 		cfg.Timing.Pauses = []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute}
@@ -106,6 +122,9 @@ func (k *Keeper) Run(ctx context.Context) {
 			failures = 0
 		} else {
 			wait = k.cfg.Timing.Pauses[min(failures-1, len(k.cfg.Timing.Pauses)-1)]
+		}
+		if errors.Is(err, errDoubted) {
+			wait = min(wait, k.cfg.Timing.Doubt)
 		}
 		if failures != 1 { // at first, the router may not have been asked yet
 			k.become(state{addrs, err, true})
@@ -132,23 +151,46 @@ func (k *Keeper) keep(ctx context.Context) ([]netip.Addr, error) {
 	if slices.Equal(addrs, k.kept) && time.Since(k.confirmed) < k.cfg.Timing.Confirm {
 		return addrs, nil
 	}
+	confirm := sync.OnceValue(func() error { return k.confirm(ctx, addrs) })
+	if slices.Equal(addrs, k.doubted) && time.Since(k.doubtedAt) < k.cfg.Timing.Confirm { // the service need not be asked again
+		if err := confirm(); err != nil {
+			return addrs, err
+		}
+	}
 	byZone := map[string][]string{}
 	for _, n := range k.cfg.Names {
 		zone := k.zoneOf(n)
 		byZone[zone] = append(byZone[zone], n)
 	}
 	for _, zone := range slices.Sorted(maps.Keys(byZone)) {
-		if err := k.write(ctx, zone, byZone[zone], addrs); err != nil {
-			k.kept = nil
+		if err := k.write(ctx, zone, byZone[zone], addrs, confirm); err != nil {
+			k.kept, k.doubted = nil, nil
+			if errors.Is(err, errDoubted) {
+				k.doubted, k.doubtedAt = addrs, time.Now()
+			}
 			return addrs, err
 		}
 	}
-	k.kept, k.confirmed = addrs, time.Now()
+	k.kept, k.confirmed, k.doubted = addrs, time.Now(), nil
 	return addrs, nil
 }
 
-// write brings the names of one zone to the addresses, if they are elsewhere.
-func (k *Keeper) write(ctx context.Context, zone string, names []string, addrs []netip.Addr) error {
+// confirm looks for a second voice for every address.
+func (k *Keeper) confirm(ctx context.Context, addrs []netip.Addr) error {
+	for _, a := range addrs {
+		if k.cfg.Confirm == nil {
+			return nil
+		}
+		if err := k.cfg.Confirm(ctx, a); err != nil {
+			return fmt.Errorf("%w: %v: %w", errDoubted, a, err)
+		}
+	}
+	return nil
+}
+
+// write brings the names of one zone to the addresses, if they are elsewhere and the
+// addresses are confirmed.
+func (k *Keeper) write(ctx context.Context, zone string, names []string, addrs []netip.Addr, confirm func() error) error {
 	there, err := k.cfg.Provider.GetRecords(ctx, zone)
 	if err != nil {
 		return fmt.Errorf("cannot read the records of %s: %w", zone, err)
@@ -163,6 +205,9 @@ func (k *Keeper) write(ctx context.Context, zone string, names []string, addrs [
 	}
 	if len(records) == 0 {
 		return nil
+	}
+	if err := confirm(); err != nil {
+		return err
 	}
 	if _, err := k.cfg.Provider.SetRecords(ctx, zone, records); err != nil {
 		return fmt.Errorf("cannot write the records of %s: %w", zone, err)
@@ -237,10 +282,7 @@ func (k *Keeper) Check() health.Check {
 }
 
 func (k *Keeper) finding(s state) health.Finding {
-	names, addrs := strings.Join(k.cfg.Names, ", "), []string{}
-	for _, a := range s.addrs {
-		addrs = append(addrs, a.String())
-	}
+	names, addrs := strings.Join(k.cfg.Names, ", "), list(s.addrs)
 	did := hint.T("Foyer keeps trying.", "Foyer continue d'essayer.")
 	switch {
 	case !s.done:
@@ -251,12 +293,22 @@ func (k *Keeper) finding(s state) health.Finding {
 			What: hint.T("It is not known which address this connection has outside; %s may lead elsewhere.", "On ne sait pas quelle adresse cette connexion a à l'extérieur ; %s mène peut-être ailleurs.", names),
 			Do:   hint.T("Look at what is said of the router, or let `dyndns` name a peer to ask.", "Voyez ce qui est dit de la box, ou nommez dans `dyndns` un pair à interroger."),
 		}
+	case errors.Is(s.err, errDoubted):
+		return doubtful(s.err, names, addrs)
 	case s.err != nil:
 		return health.Finding{
 			Severity: health.Warning, Did: did,
-			What: hint.T("The DNS service did not let %s point at %s.", "Le service DNS n'a pas laissé %s pointer vers %s.", names, strings.Join(addrs, ", ")),
+			What: hint.T("The DNS service did not let %s point at %s.", "Le service DNS n'a pas laissé %s pointer vers %s.", names, addrs),
 			Do:   hint.T("Check `dns.credentials` and `dns.zone`; `sudo foyer logs` shows what the service said.", "Vérifiez `dns.credentials` et `dns.zone` ; `sudo foyer logs` montre ce que le service a dit."),
 		}
 	}
-	return health.Finding{What: hint.T("%s points at %s.", "%s pointe vers %s.", names, strings.Join(addrs, ", "))}
+	return health.Finding{What: hint.T("%s points at %s.", "%s pointe vers %s.", names, addrs)}
+}
+
+func list(addrs []netip.Addr) string {
+	var out []string
+	for _, a := range addrs {
+		out = append(out, a.String())
+	}
+	return strings.Join(out, ", ")
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/libdns/libdns"
 
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/router"
 )
 
 // service is one zone in memory, which keeps count.
@@ -29,6 +30,7 @@ type service struct {
 	mu      sync.Mutex
 	records []libdns.Record
 	writes  int
+	reads   int
 	refuses error
 }
 
@@ -38,6 +40,7 @@ func (s *service) GetRecords(_ context.Context, zone string) ([]libdns.Record, e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.reads++
 	return slices.Clone(s.records), s.refuses
 }
 
@@ -74,6 +77,12 @@ func (s *service) written() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.writes
+}
+
+func (s *service) read() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads
 }
 
 func address(name, ip string) libdns.Record {
@@ -122,6 +131,111 @@ func TestKeepsOnlyItsOwnAndWritesOnlyChanges(t *testing.T) {
 		stop()
 		<-ended
 	})
+}
+
+// An address that is not confirmed changes nothing, however long it is said; what is
+// there already needs no confirmation.
+func TestWritesOnlyWhatIsConfirmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{zone: "example.org.", records: []libdns.Record{address("cloud", "8.8.4.4")}}
+		var outside atomic.Pointer[netip.Addr]
+		say := func(a string) { ip := netip.MustParseAddr(a); outside.Store(&ip) }
+		var asked atomic.Int64
+		var doubt atomic.Pointer[router.Doubt]
+		doubt.Store(&router.Doubt{})
+		say("8.8.4.4")
+		k := New(Config{
+			Names: []string{"cloud.example.org", "www.example.org"}, Provider: s, Log: slog.New(slog.DiscardHandler),
+			Outside: func(context.Context) ([]netip.Addr, error) { return []netip.Addr{*outside.Load()}, nil },
+			Confirm: func(_ context.Context, a netip.Addr) error {
+				if asked.Add(1); a != *outside.Load() {
+					t.Errorf("asked for %v", a)
+				}
+				if d := doubt.Load(); d != nil {
+					return d
+				}
+				return nil
+			},
+		})
+		s.meddle(address("cloud", "8.8.4.4"), address("www", "8.8.4.4"))
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { k.Run(ctx); close(ended) }()
+		pass := func(d time.Duration) { // inside the bubble: no time passes outside
+			time.Sleep(d)
+			synctest.Wait()
+		}
+		pass(24 * time.Hour)
+		if n := asked.Load(); n > 0 || s.written() > 0 {
+			t.Errorf("nothing differs, and %d were asked, %d written", n, s.written())
+		}
+		say("6.6.6.6")
+		reads := s.read()
+		pass(24 * time.Hour)
+		if got := s.String(); got != "cloud A 8.8.4.4\nwww A 8.8.4.4" || s.written() > 0 || asked.Load() == 0 {
+			t.Errorf("asked %d times, %d writes: %s", asked.Load(), s.written(), got)
+		}
+		if n := s.read() - reads; n > 30 {
+			t.Errorf("the service was read %d times in a day for what was not confirmed", n)
+		}
+		for _, c := range []struct {
+			doubt *router.Doubt
+			cause string
+			says  string
+		}{
+			{&router.Doubt{}, "address-unconfirmed", "is 6.6.6.6; nothing else confirms it"},
+			{&router.Doubt{Other: netip.MustParseAddr("8.8.4.4")}, "address-contradicted", "asked in another way it is 8.8.4.4"},
+			{&router.Doubt{Witness: "peer.example", Other: netip.MustParseAddr("8.8.4.4")}, "address-contradicted", "peer.example sees this connection at 8.8.4.4"},
+			{&router.Doubt{Witness: "peer.example", Err: errors.New("no route")}, "witness-silent", "peer.example, which has to confirm it, does not answer"},
+		} {
+			doubt.Store(c.doubt)
+			pass(3 * time.Minute)
+			got := k.Check().Run(ctx)
+			if got.Severity != health.Warning || got.Cause != c.cause || !strings.Contains(got.What.EN, c.says) || got.Did.IsZero() || got.Do.IsZero() {
+				t.Errorf("%+v: %+v", c.doubt, got)
+			}
+		}
+		doubt.Store(nil)
+		pass(3 * time.Minute)
+		if got := s.String(); got != "cloud A 6.6.6.6\nwww A 6.6.6.6" || k.Check().Run(ctx).Severity != health.OK {
+			t.Errorf("confirmed, and %s", got)
+		}
+		stop()
+		<-ended
+	})
+}
+
+// A page without encryption is not where an encrypted one may lead.
+func TestAPeerDoesNotLeadOutOfEncryption(t *testing.T) {
+	asked := 0
+	open := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		fmt.Fprint(w, "6.6.6.6")
+	}))
+	defer open.Close()
+	to := open.URL
+	encrypted := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/address" {
+			fmt.Fprint(w, "8.8.4.4")
+			return
+		}
+		http.Redirect(w, r, to, http.StatusFound)
+	}))
+	defer encrypted.Close()
+	c := &http.Client{Transport: encrypted.Client().Transport, CheckRedirect: redirect}
+	if resp, err := c.Get(encrypted.URL); err == nil || asked > 0 {
+		t.Errorf("it led to %v", resp.Request.URL)
+	}
+	to = encrypted.URL + "/address"
+	if resp, err := c.Get(encrypted.URL); err != nil {
+		t.Error(err)
+	} else {
+		resp.Body.Close()
+	}
+	to = encrypted.URL
+	if _, err := c.Get(encrypted.URL); err == nil {
+		t.Error("it went around in circles")
+	}
 }
 
 func TestNeverWritesWhatNobodyReaches(t *testing.T) {

@@ -2,6 +2,7 @@ package dyndns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,7 +13,9 @@ import (
 )
 
 // Peer asks a server at url which address it sees, over IPv4 and over IPv6: the
-// answer is the address and nothing else. It fails when neither gives one.
+// answer is the address and nothing else. It fails when neither gives one. A redirect
+// is followed three times, and never from an encrypted page to one that is not, where
+// anybody on the way could answer.
 func Peer(url string) func(context.Context) ([]netip.Addr, error) {
 	return func(ctx context.Context) ([]netip.Addr, error) {
 		var out []netip.Addr
@@ -41,6 +44,7 @@ func seen(ctx context.Context, url, network string) (netip.Addr, error) {
 		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
 			return dialer.DialContext(ctx, network, addr)
 		},
+		MaxResponseHeaderBytes: 16 << 10,
 	}
 	defer t.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -49,7 +53,7 @@ func seen(ctx context.Context, url, network string) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("cannot ask the peer: %w", err)
 	}
-	resp, err := (&http.Client{Transport: t}).Do(req)
+	resp, err := (&http.Client{Transport: t, CheckRedirect: redirect}).Do(req)
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("cannot ask the peer: %w", err)
 	}
@@ -63,4 +67,15 @@ func seen(ctx context.Context, url, network string) (netip.Addr, error) {
 		return netip.Addr{}, fmt.Errorf("the peer answers %s and no address", resp.Status)
 	}
 	return a.Unmap(), nil
+}
+
+// redirect refuses to be led out of encryption, or around in circles.
+func redirect(to *http.Request, before []*http.Request) error {
+	if len(before) > 3 {
+		return errors.New("too many redirects")
+	}
+	if before[0].URL.Scheme == "https" && to.URL.Scheme != "https" {
+		return errors.New("it leads to a page without encryption")
+	}
+	return nil
 }

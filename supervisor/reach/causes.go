@@ -173,6 +173,12 @@ func names() []cause {
 			Code: "name-missing", Holds: func(f *Facts) bool { return f.name(Name.missing) != nil },
 			Says: func(f *Facts) health.Finding {
 				n := f.name(Name.missing)
+				if f.hearsay() {
+					return health.Finding{
+						What: hint.T("%s has no address in DNS: nobody can find it.", "%s n'a pas d'adresse dans le DNS : personne ne peut le trouver.", n.Name),
+						Do:   hint.T("Look on the router's own pages for its Internet address, and let the name point to it at your DNS provider. (Asked over the network it says %s, which nothing confirms.)", "Cherchez son adresse internet dans les pages de la box, et faites pointer le nom vers elle chez votre fournisseur DNS. (Interrogée par le réseau, elle dit %s, ce que rien ne confirme.)", f.here()),
+					}
+				}
 				return health.Finding{
 					What: hint.T("%s has no address in DNS: nobody can find it.", "%s n'a pas d'adresse dans le DNS : personne ne peut le trouver.", n.Name),
 					Do:   hint.T("Let it point to %s at your DNS provider, or let Foyer do so (settings `dns.provider` and `dyndns`).", "Faites-le pointer vers %s chez votre fournisseur DNS, ou laissez faire Foyer (réglages `dns.provider` et `dyndns`).", f.here()),
@@ -183,6 +189,12 @@ func names() []cause {
 			Code: "name-elsewhere", Holds: func(f *Facts) bool { return f.name(f.elsewhere) != nil },
 			Says: func(f *Facts) health.Finding {
 				n := f.name(f.elsewhere)
+				if f.hearsay() {
+					return health.Finding{
+						What: hint.T("%s points to %s, and the router says that its Internet address is %s; nothing confirms that.", "%s pointe vers %s, et la box dit que son adresse internet est %s ; rien ne le confirme.", n.Name, list(n.A), f.here()),
+						Do:   hint.T("Look on the router's own pages for its Internet address; only if it is not in the A record, change that at your DNS provider.", "Cherchez son adresse internet dans les pages de la box ; seulement si elle n'est pas dans l'enregistrement A, changez celui-ci chez votre fournisseur DNS."),
+					}
+				}
 				return health.Finding{
 					What: hint.T("%s points to %s, and this server is at %s.", "%s pointe vers %s, et ce serveur est à %s.", n.Name, list(n.A), f.here()),
 					Do:   hint.T("Change its A record at your DNS provider, or let Foyer do so (settings `dns.provider` and `dyndns`).", "Changez son enregistrement A chez votre fournisseur DNS, ou laissez faire Foyer (réglages `dns.provider` et `dyndns`)."),
@@ -218,6 +230,16 @@ func names() []cause {
 				return health.Finding{
 					What: hint.T("A CAA record forbids the certificate authority (%s) to issue for %s.", "Un enregistrement CAA interdit à l'autorité de certification (%s) d'émettre pour %s.", strings.Join(f.Issuers, ", "), n.Name),
 					Do:   hint.T("Allow it at your DNS provider: `0 issue \"%s\"`, or remove the CAA records.", "Autorisez-la chez votre fournisseur DNS : `0 issue \"%s\"`, ou retirez les enregistrements CAA.", f.Issuers[0]),
+				}
+			},
+		},
+		{
+			Code: "caa-other-account", Holds: func(f *Facts) bool { return f.name(f.otherAccount) != nil },
+			Says: func(f *Facts) health.Finding {
+				n := f.name(f.otherAccount)
+				return health.Finding{
+					What: hint.T("A CAA record lets another account than this server's order certificates for %s: the next renewal fails.", "Un enregistrement CAA laisse un autre compte que celui de ce serveur demander des certificats pour %s : le prochain renouvellement échouera.", n.Name),
+					Do:   hint.T("Change it at your DNS provider: `0 issue \"%s; accounturi=%s\"`.", "Changez-le chez votre fournisseur DNS : `0 issue \"%s; accounturi=%s\"`.", f.Issuers[0], f.Account),
 				}
 			},
 		},

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -113,6 +114,15 @@ func TestOneCauseIsNamed(t *testing.T) {
 		{"CAA for nobody", "caa-foreign", func(f *Facts) { f.Names[0].CAA = []string{""} }},
 		{"CAA for ours, too", "", func(f *Facts) { f.Names[0].CAA = []string{"ca.example", "letsencrypt.org"} }},
 		{"CAA, and none is ordered", "", func(f *Facts) { f.Names[0].CAA, f.Issuers = []string{"ca.example"}, nil }},
+		{"CAA for another account", "caa-other-account", func(f *Facts) {
+			f.Account, f.Names[0].CAA, f.Names[0].Accounts = "https://ca.example/acct/1", []string{"letsencrypt.org"}, []string{"https://ca.example/acct/2"}
+		}},
+		{"CAA for our account", "", func(f *Facts) {
+			f.Account, f.Names[0].CAA, f.Names[0].Accounts = "https://ca.example/acct/1", []string{"letsencrypt.org", "letsencrypt.org"}, []string{"https://ca.example/acct/2", "https://ca.example/acct/1"}
+		}},
+		{"CAA for an account, and ours is not known", "", func(f *Facts) {
+			f.Names[0].CAA, f.Names[0].Accounts = []string{"letsencrypt.org"}, []string{"https://ca.example/acct/2"}
+		}},
 
 		{"no way from inside", "no-hairpin", func(f *Facts) { f.Inside = knock.Timeout }},
 		{"the router's own pages from inside", "no-hairpin", func(f *Facts) { f.Inside = knock.Other }},
@@ -137,6 +147,61 @@ func TestOneCauseIsNamed(t *testing.T) {
 	for _, c := range causes() {
 		if !seen[c.Code] {
 			t.Errorf("no case for %s (there are %v)", c.Code, slices.Sorted(maps.Keys(seen)))
+		}
+	}
+}
+
+// Nobody is told to point a name at what any device at home may have said.
+func TestHearsayIsToldAsSuch(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		hearsay bool
+		change  func(*Facts)
+	}{
+		{"the router alone", true, func(f *Facts) { noPeer(f); noIPv6(f) }},
+		{"the router, in two ways", false, func(f *Facts) { noPeer(f); noIPv6(f); f.Sure = true }},
+		{"a peer", false, func(*Facts) {}},
+		{"an address of this machine", false, func(f *Facts) { noPeer(f); noIPv6(f); f.Own = append(f.Own, home4) }},
+	} {
+		f := healthy()
+		c.change(&f)
+		f.Names[0].A, f.Names[0].AAAA = nil, nil
+		missing := Diagnose(f)
+		f.Names[0].A = []netip.Addr{addr("81.9.9.9")}
+		other := Diagnose(f)
+		if missing.Cause != "name-missing" || other.Cause != "name-elsewhere" {
+			t.Fatalf("%s: %s, %s", c.name, missing.Cause, other.Cause)
+		}
+		if strings.Contains(missing.Do.EN, "Let it point to "+home4.String()) == c.hearsay || strings.Contains(other.What.EN, "nothing confirms") != c.hearsay {
+			t.Errorf("%s: %q, %q", c.name, missing.Do.EN, other.What.EN)
+		}
+	}
+}
+
+// CAA records that bind issuing to our account are proposed, and seen when they are there.
+func TestBindingIsProposed(t *testing.T) {
+	t.Parallel()
+	const ours = "https://acme.example/acct/1"
+	for _, c := range []struct {
+		name, account string
+		change        func(*Name)
+		want          string // in what there is to do; "" nothing is
+		told          bool
+	}{
+		{"no account is known", "", func(*Name) {}, "", false},
+		{"no record", ours, func(*Name) {}, `cloud.example.org. CAA 0 issue "letsencrypt.org; accounturi=` + ours + `"`, true},
+		{"the authority, any account", ours, func(n *Name) { n.CAA, n.Accounts = []string{"letsencrypt.org"}, []string{""} }, "accounturi=" + ours, true},
+		{"ours, and another authority", ours, func(n *Name) { n.CAA, n.Accounts = []string{"letsencrypt.org", "ca.example"}, []string{ours, ""} }, "accounturi=" + ours, true},
+		{"ours alone", ours, func(n *Name) { n.CAA, n.Accounts = []string{"letsencrypt.org"}, []string{ours} }, "", true},
+		{"DNS did not say", ours, func(n *Name) { n.Failed = true }, "", true},
+	} {
+		f := healthy()
+		f.Account = c.account
+		c.change(&f.Names[0])
+		got, told := Diagnosis{Facts: f}.BindsIssuing()
+		if told != c.told || !strings.Contains(got.Do.EN, c.want) || c.want == "" && !got.Do.IsZero() || got.Severity > health.Info {
+			t.Errorf("%s: %v %+v", c.name, told, got)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func look(ctx context.Context, servers []string, name string) Name {
 	var failed4, failed6 bool
 	wg.Go(func() { n.A, failed4 = addresses(ctx, servers, name, dns.TypeA) })
 	wg.Go(func() { n.AAAA, failed6 = addresses(ctx, servers, name, dns.TypeAAAA) })
-	wg.Go(func() { n.CAA = issuers(ctx, servers, name) })
+	wg.Go(func() { n.CAA, n.Accounts = issuers(ctx, servers, name) })
 	wg.Wait()
 	n.Failed = failed4 || failed6
 	return n
@@ -77,28 +77,41 @@ func addresses(ctx context.Context, servers []string, name string, kind uint16) 
 }
 
 // issuers are those that the nearest CAA records allow, at the name or above it
-// (RFC 8659 §3); nil: every one.
-func issuers(ctx context.Context, servers []string, name string) []string {
+// (RFC 8659 §3), and for each the account that it binds itself to (RFC 8657 §3); nil:
+// every one.
+func issuers(ctx context.Context, servers []string, name string) (allowed, accounts []string) {
 	for labels := strings.Split(name, "."); len(labels) > 1; labels = labels[1:] {
 		m := ask(ctx, servers, strings.Join(labels, "."), dns.TypeCAA)
 		if m == nil {
-			return nil
+			return nil, nil
 		}
-		var out []string
 		records := false
 		for _, rr := range m.Answer {
 			caa, ok := rr.(*dns.CAA)
 			records = records || ok
 			if ok && strings.EqualFold(caa.Tag, "issue") {
-				domain, _, _ := strings.Cut(caa.Value, ";") // parameters are the authority's to judge
-				out = append(out, strings.ToLower(strings.TrimSpace(domain)))
+				domain, parameters, _ := strings.Cut(caa.Value, ";")
+				allowed = append(allowed, strings.ToLower(strings.TrimSpace(domain)))
+				accounts = append(accounts, accountIn(parameters))
 			}
 		}
 		if records { // those without "issue" restrict nothing
-			return out
+			return allowed, accounts
 		}
 	}
-	return nil
+	return nil, nil
+}
+
+// accountIn is the account among the parameters of a CAA record; the others are the
+// authority's to judge.
+func accountIn(parameters string) string {
+	for p := range strings.SplitSeq(parameters, ";") {
+		tag, value, _ := strings.Cut(p, "=")
+		if strings.EqualFold(strings.TrimSpace(tag), "accounturi") {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
 
 // ask asks the servers one after the other until one says what is, or that nothing is.

@@ -22,6 +22,7 @@ type Facts struct {
 	Self   netip.Addr   `json:"self,omitzero"`    // this machine's address on the IPv4 way out
 	Hops   []netip.Addr `json:"hops,omitempty"`   // who passes packets on, on the way out
 	Router netip.Addr   `json:"router,omitzero"`  // the router's address outside, as it says
+	Sure   bool         `json:"sure,omitempty"`   // it says so in two ways
 	NoWay  bool         `json:"no_way,omitempty"` // it says that it has none
 	Portal string       `json:"portal,omitempty"` // what came instead of the peer's plain answer
 
@@ -35,6 +36,7 @@ type Facts struct {
 	Names     []Name   `json:"names,omitempty"`
 	DNSSilent bool     `json:"dns_silent,omitempty"` // no DNS server answers
 	Issuers   []string `json:"issuers,omitempty"`    // by which CAA records may call our authority
+	Account   string   `json:"account,omitempty"`    // ours at that authority, as a URI
 
 	Local string     `json:"local,omitempty"` // NAME.local
 	Taken bool       `json:"taken,omitempty"` // another machine answers to it
@@ -64,6 +66,8 @@ type Name struct {
 	Failed bool         `json:"failed,omitempty"` // DNS did not say
 	// CAA are the issuers its records allow; nil: every one.
 	CAA []string `json:"caa,omitempty"`
+	// Accounts are what each of these binds itself to; "": any account of that issuer.
+	Accounts []string `json:"caa_accounts,omitempty"`
 }
 
 // opens reports whether visitors get in on both ports.
@@ -89,6 +93,13 @@ func (f *Facts) public4() netip.Addr {
 		}
 	}
 	return netip.Addr{}
+}
+
+// hearsay reports whether public4 is only what the router says, in one way: any device
+// in the network may have said so in its name.
+func (f *Facts) hearsay() bool {
+	at := f.public4()
+	return at.IsValid() && at != f.V4.Seen && !slices.Contains(f.Own, at) && !f.Sure
 }
 
 // behindCarrier reports whether the provider shares an address among many: the router

@@ -26,7 +26,7 @@ const (
 
 // gather looks at everything.
 func (s *Situation) gather(ctx context.Context) Facts {
-	f := Facts{Now: s.now(), Built: s.Built, Peer: s.Peer}
+	f := Facts{Now: s.now(), Built: s.Built, Peer: s.Peer, Account: s.Account}
 	f.Own, _ = host.Addresses() // none: offline, as far as can be told
 	_, f.Self, _ = host.Gateway()
 
@@ -46,7 +46,7 @@ func (s *Situation) gather(ctx context.Context) Facts {
 	if s.Router != nil {
 		look(lookTime, func(ctx context.Context) {
 			state := s.Router(ctx)
-			f.Router, f.NoWay = state.Outside, state.NoWay()
+			f.Router, f.Sure, f.NoWay = state.Outside, state.Sure, state.NoWay()
 		})
 	}
 	if s.Runner != nil && !s.Proxied {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/foyer-server/foyer/internal/knock"
+	"github.com/foyer-server/foyer/supervisor/router"
 )
 
 // nameserver answers with these records, and says that there is nothing else.
@@ -76,7 +78,7 @@ func TestLooksUpNames(t *testing.T) {
 	server := nameserver(t,
 		"cloud.example.org. 60 IN A 81.2.69.142", "cloud.example.org. 60 IN AAAA 2a01:e0a::7", "v4.example.org. 60 IN A 81.2.69.142",
 		`example.org. 60 IN CAA 0 issue "Letsencrypt.org; validationmethods=http-01"`, `example.org. 60 IN CAA 0 issuewild ";"`, `deep.cloud.example.org. 60 IN A 81.2.69.142`,
-		`own.example.org. 60 IN CAA 0 issue ";"`, `mail.example.org. 60 IN CAA 0 iodef "mailto:a@example.org"`)
+		`own.example.org. 60 IN CAA 0 issue ";"`, `v4.example.org. 60 IN CAA 0 issue "letsencrypt.org; validationmethods=dns-01 ; AccountURI = https://ca.example/acct/1"`, `mail.example.org. 60 IN CAA 0 iodef "mailto:a@example.org"`)
 	dead, err := net.ListenPacket("udp", "127.0.0.1:0") // takes questions and says nothing
 	if err != nil {
 		t.Fatal(err)
@@ -84,14 +86,14 @@ func TestLooksUpNames(t *testing.T) {
 	defer dead.Close()
 	s := Situation{Names: []string{"cloud.example.org", "v4.example.org", "none.example.org", "own.example.org", "mail.example.org", "deep.cloud.example.org"}, Resolvers: []string{server}}
 	got, silent := s.lookUp(t.Context())
-	a, caa := []netip.Addr{home4}, []string{"letsencrypt.org"}
+	a, caa, every := []netip.Addr{home4}, []string{"letsencrypt.org"}, []string{""}
 	want := []Name{
-		{Name: "cloud.example.org", A: a, AAAA: []netip.Addr{home6}, CAA: caa},
-		{Name: "v4.example.org", A: a, CAA: caa},
-		{Name: "none.example.org", CAA: caa},
-		{Name: "own.example.org", CAA: []string{""}},
+		{Name: "cloud.example.org", A: a, AAAA: []netip.Addr{home6}, CAA: caa, Accounts: every},
+		{Name: "v4.example.org", A: a, CAA: caa, Accounts: []string{"https://ca.example/acct/1"}},
+		{Name: "none.example.org", CAA: caa, Accounts: every},
+		{Name: "own.example.org", CAA: []string{""}, Accounts: every},
 		{Name: "mail.example.org"},
-		{Name: "deep.cloud.example.org", A: a, CAA: caa},
+		{Name: "deep.cloud.example.org", A: a, CAA: caa, Accounts: every},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); silent || diff != "" {
 		t.Errorf("silent %v: %s", silent, diff)
@@ -111,6 +113,16 @@ func TestLooksUpNames(t *testing.T) {
 // holds from now on for a month.
 func elsewhere(t *testing.T, dial http.HandlerFunc) (url string, roots *x509.CertPool) {
 	t.Helper()
+	mux := http.NewServeMux()
+	if dial != nil {
+		mux.HandleFunc("POST "+knock.Dial, dial)
+	}
+	return serves(t, mux)
+}
+
+// serves is a server of the test, by which a Foyer elsewhere tells that it lives.
+func serves(t *testing.T, mux *http.ServeMux) (url string, roots *x509.CertPool) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -127,14 +139,10 @@ func elsewhere(t *testing.T, dial http.HandlerFunc) (url string, roots *x509.Cer
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+heartbeat, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
 	mux.HandleFunc("GET /directory", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"newOrder":"x","meta":{"caaIdentities":["ca.example","ca.example.net"]}}`)
 	})
-	if dial != nil {
-		mux.HandleFunc("POST "+knock.Dial, dial)
-	}
 	s := httptest.NewUnstartedServer(mux)
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 	s.Config.ErrorLog = nil
@@ -210,6 +218,39 @@ func TestAsksToBeDialledBack(t *testing.T) {
 	s.Roots = x509.NewCertPool()
 	if o := s.peer().outside(t.Context(), "tcp4", "", expect); o.Error == "" {
 		t.Error("a stranger's word is taken")
+	}
+}
+
+// What the router says is certain when the peer sees it, too, and only then.
+func TestThePeerConfirmsTheAddress(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]*router.Doubt{
+		"81.2.69.142":  nil,
+		"81.9.9.9":     {Other: addr("81.9.9.9")},
+		"2a01:e0a::7":  {Other: home6},
+		"":             {},
+		"<html>":       {},
+		"81.2.69.142 ": nil,
+	} {
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET "+knock.Dial, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) })
+		url, roots := serves(t, mux)
+		s := Situation{Peer: url, Roots: roots}
+		err := s.Confirm(t.Context(), home4)
+		doubt, ok := errors.AsType[*router.Doubt](err)
+		switch {
+		case want == nil && err != nil, want != nil && !ok:
+			t.Errorf("%q: %v", text, err)
+		case want != nil && (doubt.Other != want.Other || doubt.Witness == "" || (doubt.Err != nil) == want.Other.IsValid()):
+			t.Errorf("%q: %+v", text, doubt)
+		}
+		s.Roots = x509.NewCertPool()
+		if doubt, ok := errors.AsType[*router.Doubt](s.Confirm(t.Context(), home4)); !ok || doubt.Err == nil {
+			t.Error("a stranger's word is taken")
+		}
+	}
+	if err := (&Situation{}).Confirm(t.Context(), home4); err == nil {
+		t.Error("nobody was asked, and it is certain")
 	}
 }
 

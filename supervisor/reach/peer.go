@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/knock"
+	"github.com/foyer-server/foyer/supervisor/router"
 )
 
 // peer is a Foyer elsewhere.
@@ -218,14 +219,50 @@ func (s *Situation) Seen(ctx context.Context) (out []netip.Addr) {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	for _, network := range []string{"tcp4", "tcp6"} {
-		t := transport(network, &tls.Config{RootCAs: p.roots, Time: p.now})
-		text, _, err := fetch(ctx, t, http.MethodGet, p.url.JoinPath(knock.Dial).String(), nil)
-		t.CloseIdleConnections()
-		if a, bad := netip.ParseAddr(text); err == nil && bad == nil {
-			out = append(out, a.Unmap())
+		if a, err := p.sees(ctx, network); err == nil {
+			out = append(out, a)
 		}
 	}
 	return out
+}
+
+// sees asks the peer which address it sees, by one family.
+func (p *peer) sees(ctx context.Context, network string) (netip.Addr, error) {
+	t := transport(network, &tls.Config{RootCAs: p.roots, Time: p.now})
+	defer t.CloseIdleConnections()
+	text, _, err := fetch(ctx, t, http.MethodGet, p.url.JoinPath(knock.Dial).String(), nil)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("cannot ask the peer: %w", err)
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Addr{}, errors.New("the peer answers no address")
+	}
+	return a.Unmap(), nil
+}
+
+// Confirm asks the peer whether it sees this connection come from addr, an address
+// that the router says it has; otherwise it returns a *router.Doubt. It takes 7.5 s at
+// most. The peer need not get in: a question over TLS that comes from an address is
+// what makes the address this connection's.
+func (s *Situation) Confirm(ctx context.Context, addr netip.Addr) error {
+	p := s.peer()
+	if p == nil {
+		return &router.Doubt{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	network := "tcp4"
+	if addr.Is6() {
+		network = "tcp6"
+	}
+	switch a, err := p.sees(ctx, network); {
+	case err != nil:
+		return &router.Doubt{Witness: p.url.Host, Err: err}
+	case a != addr:
+		return &router.Doubt{Witness: p.url.Host, Other: a}
+	}
+	return nil
 }
 
 // Expect lets the server know a nonce over its private socket.

@@ -10,7 +10,8 @@
 //
 // It asks nobody who is not named in the settings: the router, the DNS servers that
 // are configured, the certificate authority that names are ordered from, the peer.
-// Whatever anybody answers may be a lie; it leads to a sentence and to nothing else.
+// Whatever anybody answers may be a lie; it leads to a sentence and to nothing else, and
+// a sentence that would have somebody act on what only one voice at home says tells so.
 //
 // Watch repeats the examination while a server runs; `foyer doctor` examines by hand.
 // Used by cmd/foyer.
@@ -36,6 +37,7 @@ type Situation struct {
 	Peer      string         // URL of a Foyer that dials back
 	CA        string         // directory URL of the authority that certificates are ordered from
 	Issuer    string         // by which CAA records call it, when its directory cannot be read
+	Account   string         // URI of ours at that authority, where it is known
 	Roots     *x509.CertPool // for both; nil: the system's
 	Resolvers []string       // HOST:PORT; none: the system's
 	// Expect lets the server know a nonce. Nil: no server runs, and nobody is asked to
