@@ -219,8 +219,8 @@ func (p *place) foyerOn(http, https int, settings string) *foyer {
 
 // finding is what `foyer status` says of one thing.
 type finding struct {
-	Code, Severity string
-	What           map[string]string
+	Code, Severity, Cause string
+	What                  map[string]string
 }
 
 func (f *foyer) finding(code string) finding {

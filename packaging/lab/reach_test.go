@@ -274,8 +274,13 @@ func (s *site) examined(clock string) (diagnosis, string, time.Duration) {
 	return diagnosis{Cause: d.Cause, Severity: d.Severity, What: d.What}, string(out), time.Since(begin)
 }
 
-// TestMain is also the process that a topology with another clock runs in its network.
+// TestMain is also the process that a topology with another clock runs in its network,
+// and the device that lies.
 func TestMain(m *testing.M) {
+	if text := os.Getenv("FOYER_LAB_LIAR"); text != "" {
+		fmt.Fprintln(os.Stderr, lie(text))
+		os.Exit(1)
+	}
 	clock := os.Getenv("FOYER_LAB_CLOCK")
 	if clock == "" {
 		os.Exit(m.Run())
