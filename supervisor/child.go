@@ -278,7 +278,9 @@ func (p *prober) ask(ctx context.Context) (facts, error) {
 		return f, err
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&f); err != nil {
+	err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&f)
+	f = hint.Clean(f)
+	if err != nil {
 		return f, fmt.Errorf("the server's answer makes no sense: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK || !f.OK {

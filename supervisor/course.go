@@ -37,6 +37,7 @@ func (c *course) told() ([]control.Event, []control.Sample) {
 
 // happened notes something for whoever asks how things are.
 func (s *Supervisor) happened(what hint.Text) {
+	what = hint.Clean(what)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, control.Event{At: time.Now(), What: what})

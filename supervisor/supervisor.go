@@ -195,7 +195,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 func (s *Supervisor) notify(state string) {
 	if status, ok := strings.CutPrefix(state, "STATUS="); ok { // why a server ended may have line ends, which would be further words
-		state = "STATUS=" + strings.Join(strings.Fields(status), " ")
+		state = "STATUS=" + strings.Join(strings.Fields(hint.Short(status, 1000)), " ")
 	}
 	if err := s.cfg.Notify(state); err != nil {
 		s.cfg.Log.Warn("the service manager does not listen", "err", err)
@@ -320,8 +320,9 @@ func (s *Supervisor) Log(lines int) []string { return s.cfg.Journal.Tail(lines) 
 
 var _ control.Appliance = (*Supervisor)(nil)
 
-// Journal keeps the newest log lines in memory and passes every byte on. It is
-// safe for concurrent use; a line that is not ended yet is kept back.
+// Journal keeps the newest log lines in memory, printable (hint.Printable), and
+// passes every byte on. It is safe for concurrent use; a line that is not ended yet
+// is kept back.
 type Journal struct {
 	mu    sync.Mutex
 	out   io.Writer
@@ -351,10 +352,11 @@ func (j *Journal) Write(p []byte) (int, error) {
 			}
 			continue
 		}
+		line := hint.Printable(string(j.part))
 		if len(j.lines) < journalLines {
-			j.lines = append(j.lines, string(j.part))
+			j.lines = append(j.lines, line)
 		} else {
-			j.lines[j.next] = string(j.part)
+			j.lines[j.next] = line
 			j.next = (j.next + 1) % journalLines
 		}
 		j.part = j.part[:0]

@@ -7,7 +7,9 @@
 // Threat model: everybody on the machine may connect; only root and the user the
 // supervisor runs as are answered. Who connects is told by the kernel
 // (SO_PEERCRED, unix(7)), not by what they say. Nothing secret is sent but a new
-// claim code, to whom asked for one.
+// claim code, to whom asked for one. Who asks is often root at a terminal, and who
+// answers the user foyer, which faces the network: what the client returns is clean
+// (hint.Clean) whatever was sent.
 package control
 
 import (
@@ -141,7 +143,7 @@ func Serve(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger) e
 func serveFor(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger, owner int) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, a.Status(r.Context()))
+		answer(w, hint.Clean(a.Status(r.Context())))
 	})
 	code := func(path string, make func(context.Context) (string, time.Time, error)) {
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
@@ -164,7 +166,7 @@ func serveFor(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger
 		if err != nil || n < 1 || n > 10000 {
 			n = 100
 		}
-		answer(w, a.Log(n))
+		answer(w, hint.Clean(a.Log(n)))
 	})
 	srv := &http.Server{
 		Handler:           onlyFriends(owner, mux, log),
@@ -230,7 +232,7 @@ func answer(w http.ResponseWriter, v any) {
 func refuse(w http.ResponseWriter, status int, err error) {
 	p := problem{Code: "failed", What: hint.T("It did not work: %s.", "Cela n'a pas marché : %s.", err.Error())}
 	if e := hint.Find(err); e != nil {
-		p = problem{e.Code, e.What, e.Did, e.Do}
+		p = hint.Clean(problem{e.Code, e.What, e.Did, e.Do})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -245,7 +247,8 @@ type Client struct {
 
 // Dial returns a client of the supervisor whose run folder is dir. It does not
 // connect yet. The methods return hint "not-running" when nobody answers there
-// and "need-root" when the asker may not ask.
+// and "need-root" when the asker may not ask. What they return, errors too, is fit to
+// be shown.
 func Dial(dir string) *Client {
 	socket := SocketPath(dir)
 	return &Client{socket, &http.Client{
@@ -264,62 +267,64 @@ func Dial(dir string) *Client {
 func (c *Client) Socket() string { return c.socket }
 
 // Status asks how things are.
-func (c *Client) Status(ctx context.Context) (s Status, err error) {
-	return s, c.ask(ctx, http.MethodGet, "/status", &s)
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return ask[Status](ctx, c, http.MethodGet, "/status")
 }
 
 // NewClaim asks for a new claim code; the one before stops working.
-func (c *Client) NewClaim(ctx context.Context) (cl Claim, err error) {
-	return cl, c.ask(ctx, http.MethodPost, "/claim", &cl)
+func (c *Client) NewClaim(ctx context.Context) (Claim, error) {
+	return ask[Claim](ctx, c, http.MethodPost, "/claim")
 }
 
 // NewReset asks for a code with which the owner chooses another password; the one
 // before stops working.
-func (c *Client) NewReset(ctx context.Context) (cl Claim, err error) {
-	return cl, c.ask(ctx, http.MethodPost, "/claim/reset", &cl)
+func (c *Client) NewReset(ctx context.Context) (Claim, error) {
+	return ask[Claim](ctx, c, http.MethodPost, "/claim/reset")
 }
 
 // Restart asks that the server finish its requests and a new one be started; it
 // does not wait for that.
 func (c *Client) Restart(ctx context.Context) error {
-	var nothing struct{}
-	return c.ask(ctx, http.MethodPost, "/restart", &nothing)
+	_, err := ask[struct{}](ctx, c, http.MethodPost, "/restart")
+	return err
 }
 
 // Log asks for the newest log lines, oldest first.
-func (c *Client) Log(ctx context.Context, lines int) (out []string, err error) {
-	return out, c.ask(ctx, http.MethodGet, "/log?lines="+strconv.Itoa(lines), &out)
+func (c *Client) Log(ctx context.Context, lines int) ([]string, error) {
+	return ask[[]string](ctx, c, http.MethodGet, "/log?lines="+strconv.Itoa(lines))
 }
 
-func (c *Client) ask(ctx context.Context, method, path string, into any) error {
+// ask is the one way in for what the other side says.
+func ask[T any](ctx context.Context, c *Client, method, path string) (got T, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, nil)
 	if err != nil {
-		return err
+		return got, err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return notAnswering(err)
+		return got, notAnswering(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
 	if err != nil {
-		return fmt.Errorf("cannot read the supervisor's answer: %w", err)
+		return got, fmt.Errorf("cannot read the supervisor's answer: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		var p problem
 		if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
-			return fmt.Errorf("the supervisor answered %s: %s", resp.Status, bytes.TrimSpace(body))
+			return got, errors.New(hint.Sprintf(hint.EN, "the supervisor answered %s: %s", resp.Status, bytes.TrimSpace(body)))
 		}
+		p = hint.Clean(p)
 		e := hint.New(p.Code, p.What, p.Did, p.Do)
 		if p.Code == "need-root" {
 			e = e.Exits(hint.ExitNeedRoot)
 		}
-		return e
+		return got, e
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("cannot read the supervisor's answer: %w", err)
+	if err := json.Unmarshal(body, &got); err != nil {
+		return got, fmt.Errorf("cannot read the supervisor's answer: %w", err)
 	}
-	return nil
+	return hint.Clean(got), nil
 }
 
 func notAnswering(err error) error {

@@ -161,7 +161,7 @@ func (b *Board) run(ctx context.Context, c Check) Finding {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return c.Run(ctx)
+	return hint.Clean(c.Run(ctx)) // it may quote routers, authorities, programs
 }
 
 func (b *Board) at(i int) Result {
