@@ -119,7 +119,7 @@ func (m *dashboard) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.resize(msg.Width, msg.Height)
 	case statusMsg:
 		if m.err = msg.err; m.err == nil {
-			m.st, m.known, m.asked = msg.st, true, m.now()
+			m.st, m.known, m.asked = hint.Clean(msg.st), true, m.now()
 		}
 		return m, tea.Tick(every, func(time.Time) tea.Msg { return again{} })
 	case again:
@@ -129,13 +129,13 @@ func (m *dashboard) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, m.status
 	case logMsg:
 		if msg.err == nil {
-			m.lines = msg.lines
+			m.lines = hint.Clean(msg.lines)
 		}
 	case claimMsg:
-		m.claim, m.claimErr = msg.claim, msg.err
+		m.claim, m.claimErr = hint.Clean(msg.claim), msg.err
 	case restartMsg:
 		if msg.err != nil {
-			m.say1 = hint.Text{EN: hint.Describe(msg.err, hint.EN), FR: hint.Describe(msg.err, hint.FR)}
+			m.say1 = hint.Says(msg.err)
 		}
 		return m, m.status
 	case tea.KeyPressMsg:
@@ -250,10 +250,7 @@ func (m *dashboard) View() tea.View {
 			m.wrap(m.say(hint.T("It finishes the requests it has begun; visitors wait a moment, nothing is lost.", "Il finit les requêtes commencées ; les visiteurs patientent un instant, rien n'est perdu.")), 0),
 			[]string{m.keys(hint.T("Y: yes", "O : oui"), hint.T("N: no", "N : non"))}, 0)
 	}
-	v := tea.NewView(content)
-	v.AltScreen = true
-	v.WindowTitle = "Foyer"
-	return v
+	return m.draw(content)
 }
 
 // light is the traffic light and its sentence.
@@ -262,7 +259,7 @@ func (m *dashboard) light() []string {
 	sentence := m.st.Sentence
 	switch {
 	case m.err != nil:
-		color, sentence = bad, hint.Text{EN: hint.Describe(m.err, hint.EN), FR: hint.Describe(m.err, hint.FR)}
+		color, sentence = bad, hint.Says(m.err)
 	case !m.known:
 		color, sentence = faint, hint.T("Asking…", "Un instant…")
 	case m.st.Light == control.Yellow:
@@ -438,16 +435,16 @@ func (m *dashboard) logView() string {
 		if m.filter != "" && !strings.Contains(strings.ToLower(l), strings.ToLower(m.filter)) {
 			continue
 		}
-		body = append(body, m.wrap(m.plain(printable(l)), 0)...)
+		body = append(body, m.wrap(m.plain(l), 0)...)
 	}
 	right := fmt.Sprintf("%d", len(m.lines))
 	head := m.heading(m.say(hint.T("Log", "Journal")), right)
 	foot := []string{m.keys(hint.T("Esc: back", "Échap : retour"), hint.T("/: filter", "/ : filtrer"), keyScroll, hint.T("End: follow", "Fin : suivre"))}
 	switch {
 	case m.filtering:
-		foot = []string{"/" + m.filter + "_"}
+		foot = []string{"/" + m.plain(m.filter) + "_"}
 	case m.filter != "":
-		foot = append([]string{faint.Render("/" + m.filter)}, foot...)
+		foot = append([]string{faint.Render("/" + m.plain(m.filter))}, foot...)
 	}
 	top := m.top
 	if m.follow {
@@ -456,16 +453,6 @@ func (m *dashboard) logView() string {
 	out, shown := m.lay(head, body, foot, top)
 	m.top = shown
 	return out
-}
-
-// printable is s without what would move the cursor or change colours.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, s)
 }
 
 func (m *dashboard) claimView() string {

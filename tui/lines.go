@@ -31,7 +31,7 @@ func (w *Wizard) Lines(ctx context.Context) (Outcome, error) {
 	}
 	o, err := w.Apply(ctx, l.values, func(p Progress) {
 		if p.Done {
-			l.tell("[%d/%d] %s … ok", p.N, p.Of, p.Title.In(l.lang))
+			l.tell("[%d/%d] %s … ok", p.N, p.Of, p.Title)
 		}
 	})
 	return o, err
@@ -48,8 +48,9 @@ type lines struct {
 // errBack says that the person wants the question before.
 var errBack = errors.New("back")
 
+// tell says one thing; what is put into it may be of others.
 func (l *lines) tell(format string, args ...any) {
-	fmt.Fprintln(l.Out, l.page.plain(fmt.Sprintf(format, args...))) //nolint:errcheck // nobody reads any more: the next question finds out
+	fmt.Fprintln(l.Out, l.page.plain(hint.Sprintf(l.lang, format, args...))) //nolint:errcheck // nobody reads any more: the next question finds out
 }
 
 // ask shows a prompt and reads one line.
@@ -179,7 +180,9 @@ func (l *lines) lastWord(ctx context.Context) error {
 	plan, err := l.Plan(ctx, maps.Clone(l.values))
 	yes := hint.T("Install", "Installer")
 	if err != nil {
-		l.tell("! %s", hint.Describe(err, l.lang))
+		for i, sentence := range strings.Split(hint.Describe(err, l.lang), "\n") {
+			l.tell("%s%s", []string{"! ", ""}[min(i, 1)], sentence)
+		}
 		yes = buttonAgain
 	} else {
 		for _, t := range plan.Summary {

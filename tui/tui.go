@@ -10,6 +10,11 @@
 // readers, serial consoles and pipes: each thing is said once, top to bottom, and
 // answers are read line by line.
 //
+// What is shown may be of others: names of devices, answers of routers, lines of a
+// log. It is cleaned where it comes in (hint.Clean) and where a text becomes part of
+// a screen (page.say, page.plain); on its way to the terminal nothing passes that
+// commands it but our own colours (page.draw). Lines are written by tell and ask alone.
+//
 // Used by cmd/foyer where a person is asked or shown something.
 package tui
 
@@ -17,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -106,27 +112,39 @@ func (p *page) resize(w, h int) {
 	}
 }
 
-func (p page) say(t hint.Text) string { return p.plain(t.In(p.lang)) }
+// say is a sentence as it is shown, on one line.
+func (p page) say(t hint.Text) string { return p.plain(hint.Printable(t.In(p.lang))) }
 
-// plain is s in characters the terminal has.
+// plain is s, which may have several lines, in characters the terminal has.
 func (p page) plain(s string) string {
+	s = strings.ReplaceAll(hint.PrintableLines(s), "\t", " ")
 	if p.utf8 {
 		return s
 	}
-	return ascii(s)
+	return hint.ASCII(s)
 }
 
-// ascii writes s without what plain terminals lack.
-func ascii(s string) string {
-	return asciiRunes.Replace(s)
-}
+// styling are the sequences by which Lip Gloss sets colours and weights (SGR).
+var styling = regexp.MustCompile("\x1b\\[[0-9;:]*m")
 
-var asciiRunes = strings.NewReplacer(
-	"…", "...", "’", "'", "“", `"`, "”", `"`, "«", `"`, "»", `"`, "–", "-", "—", "-", "·", "-", "×", "x", "→", "->", "✓", "*", "✗", "x", "•", "*", "●", "*", "─", "-", "│", "|",
-	"↑", "^", "↓", "v", "\u00a0", " ", "\u202f", " ", "œ", "oe", "Œ", "OE",
-	"à", "a", "â", "a", "ç", "c", "é", "e", "è", "e", "ê", "e", "ë", "e", "î", "i", "ï", "i", "ô", "o", "ù", "u", "û", "u", "ü", "u",
-	"À", "A", "Â", "A", "Ç", "C", "É", "E", "È", "E", "Ê", "E", "Î", "I", "Ï", "I", "Ô", "O", "Ù", "U", "Û", "U",
-)
+// draw is content as the terminal gets it: whatever it was put together from, it
+// writes and colours, and does nothing else.
+func (p page) draw(content string) tea.View {
+	var b strings.Builder
+	for {
+		at := styling.FindStringIndex(content)
+		if at == nil {
+			break
+		}
+		b.WriteString(p.plain(content[:at[0]]) + content[at[0]:at[1]])
+		content = content[at[1]:]
+	}
+	b.WriteString(p.plain(content))
+	v := tea.NewView(b.String())
+	v.AltScreen = true
+	v.WindowTitle = "Foyer"
+	return v
+}
 
 // wrap breaks s into lines that fit, with indent before each.
 func (p page) wrap(s string, indent int) []string {

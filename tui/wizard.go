@@ -204,17 +204,18 @@ func (m *wizard) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 	case planned:
 		if msg.n == m.planning {
-			m.plan, m.refused, m.planned = msg.plan, msg.err, true
+			m.plan, m.refused, m.planned = hint.Clean(msg.plan), msg.err, true
 			m.cursor, m.top = 0, 0
 		}
 	case Progress:
+		msg = hint.Clean(msg)
 		if n := len(m.steps); n > 0 && m.steps[n-1].N == msg.N {
 			m.steps[n-1] = msg
 		} else {
 			m.steps = append(m.steps, msg)
 		}
 	case applied:
-		if m.outcome, m.err = msg.Outcome, msg.err; m.err != nil {
+		if m.outcome, m.err = hint.Clean(msg.Outcome), msg.err; m.err != nil {
 			return m, tea.Quit
 		}
 		m.at = atDone
@@ -241,7 +242,7 @@ func (m *wizard) begin(s seen) tea.Cmd {
 			m.values[k] = v
 		}
 	}
-	m.notes = s.Notes
+	m.notes = hint.Clean(s.Notes)
 	return m.next("")
 }
 
@@ -523,10 +524,7 @@ func (m *wizard) View() tea.View {
 	case atDone:
 		content = m.doneView()
 	}
-	v := tea.NewView(content)
-	v.AltScreen = true
-	v.WindowTitle = "Foyer"
-	return v
+	return m.draw(content)
 }
 
 var looking = hint.T("Looking at this machine…", "Examen de cette machine…")
