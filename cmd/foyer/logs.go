@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -54,7 +53,7 @@ func (a *app) logsCmd() *cobra.Command {
 				return nil
 			}
 			for _, l := range newest {
-				fmt.Fprintln(a.out, l)
+				line(a.out, l)
 			}
 			return nil
 		},

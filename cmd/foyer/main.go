@@ -3,14 +3,12 @@
 //
 // This package only wires: one file per subcommand, each reading its flags and
 // settings and calling one front door. How errors are shown and which exit code
-// they give is decided here once (docs/codes.md). Everybody may be named here;
-// nobody names this package.
+// they give is decided here once (docs/codes.md), as is what may reach a terminal
+// (print.go). Everybody may be named here; nobody names this package.
 package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -56,7 +54,8 @@ func main() {
 // app is one run of the command.
 type app struct {
 	in       io.Reader
-	out, err io.Writer
+	out, err io.Writer // from run on printers: whatever is written to them is printable
+	screen   io.Writer // standard output itself, for screens
 	environ  []string
 
 	lang      hint.Lang
@@ -77,6 +76,7 @@ func (a *app) getenv(name string) string {
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
+	onPrinters(a)
 	a.lang, _ = hint.Locale(a.getenv)
 	for i, arg := range args { // before cobra: its help texts want the language
 		value, ok := strings.CutPrefix(arg, "--lang=")
@@ -99,52 +99,6 @@ func (a *app) run(ctx context.Context, args []string) int {
 	a.complain(err)
 	return hint.ExitCode(err)
 }
-
-// complain shows an error: what it means, what Foyer did, the one thing to do.
-// With --json it is one object, on standard output.
-func (a *app) complain(err error) {
-	if errors.Is(err, errSaid) {
-		return
-	}
-	e := hint.Find(err)
-	if a.json {
-		obj := map[string]any{"error": "failed", "message": err.Error(), "exit": hint.ExitCode(err)}
-		if e != nil {
-			obj["error"], obj["message"], obj["did"], obj["do"] = e.Code, e.What.In(a.lang), e.Did.In(a.lang), e.Do.In(a.lang)
-		}
-		a.printJSON(obj)
-		return
-	}
-	fmt.Fprintln(a.err, "foyer: "+hint.Describe(err, a.lang))
-	if e == nil {
-		return
-	}
-	fmt.Fprintf(a.err, "[%s]\n", e.Code)
-}
-
-// errSaid ends a command whose outcome was shown already; it only carries the exit code.
-var errSaid = errors.New("said already")
-
-func (a *app) printJSON(v any) {
-	enc := json.NewEncoder(a.out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		fmt.Fprintln(a.err, "foyer:", err)
-	}
-}
-
-// say prints a sentence for people: on standard output, or on standard error
-// when standard output carries data.
-func (a *app) say(t hint.Text) {
-	w := a.out
-	if a.json {
-		w = a.err
-	}
-	fmt.Fprintln(w, t.In(a.lang))
-}
-
-// note prints a sentence for people beside what a command makes for programs.
-func (a *app) note(t hint.Text) { fmt.Fprintln(a.err, t.In(a.lang)) }
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
@@ -200,7 +154,7 @@ func usage(_ *app, check cobra.PositionalArgs) cobra.PositionalArgs {
 }
 
 // verbatim is what the command-line library says, in its own words.
-func verbatim(err error) hint.Text { return hint.Text{EN: err.Error(), FR: err.Error()} }
+func verbatim(err error) hint.Text { return hint.Verbatim(err.Error()) }
 
 func wrongUse(why hint.Text) error {
 	return hint.New("usage", hint.T("This command is not written right: %s.", "Cette commande n'est pas bien écrite : %s.", why), hint.Text{},
@@ -214,9 +168,8 @@ func (a *app) onTerminal() bool {
 
 // atTerminal reports whether a person sits at both ends.
 func (a *app) atTerminal() bool {
-	in, ok1 := a.in.(*os.File)
-	out, ok2 := a.out.(*os.File)
-	return ok1 && ok2 && term.IsTerminal(in.Fd()) && term.IsTerminal(out.Fd())
+	in, ok := a.in.(*os.File)
+	return ok && term.IsTerminal(in.Fd()) && isTerminal(a.screen)
 }
 
 // installed reports whether a Foyer is installed on this machine.
@@ -227,18 +180,40 @@ func installed() bool {
 
 // logger is the log of a long-running command: to w, at level debug when
 // FOYER_LOG says so, without the time where the service manager's journal adds it.
+// Every record is one line, of which no part is longer than longestLogged: the handler
+// quotes control characters, line ends and what is invisible, so that the log still
+// tells what came.
 func (a *app) logger(w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{}
+	timed := a.getenv("JOURNAL_STREAM") == ""
+	opts := &slog.HandlerOptions{ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
+		switch {
+		case attr.Key == slog.TimeKey && len(groups) == 0 && !timed:
+			return slog.Attr{}
+		case attr.Key == slog.LevelKey && len(groups) == 0:
+			return attr
+		}
+		return shortened(attr)
+	}}
 	if a.getenv("FOYER_LOG") == "debug" {
 		opts.Level = slog.LevelDebug
 	}
-	if a.getenv("JOURNAL_STREAM") != "" {
-		opts.ReplaceAttr = func(groups []string, attr slog.Attr) slog.Attr {
-			if attr.Key == slog.TimeKey && len(groups) == 0 {
-				return slog.Attr{}
-			}
-			return attr
-		}
-	}
 	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// longestLogged is how many bytes of one attribute are logged: strangers write
+// some of them, and a stack must fit.
+const longestLogged = 16 << 10
+
+func shortened(attr slog.Attr) slog.Attr {
+	text := ""
+	switch attr.Value.Kind() {
+	case slog.KindString:
+		text = attr.Value.String()
+	case slog.KindAny:
+		text = fmt.Sprintf("%+v", attr.Value.Any())
+	}
+	if len(text) > longestLogged {
+		attr.Value = slog.StringValue(text[:longestLogged] + "…")
+	}
+	return attr
 }

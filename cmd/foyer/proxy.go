@@ -75,15 +75,15 @@ func (a *app) proxy(kind string, s *config.Settings, p proxySnippet) error {
 	if err != nil {
 		return err
 	}
-	if err := t.Execute(a.out, p); err != nil {
+	if err := t.Execute(a.out, hint.Clean(p)); err != nil {
 		return err
 	}
 	if s.Proxy.Listen == "" || len(s.Proxy.Trusted) == 0 {
-		a.note(hint.T("Foyer itself needs, in %s, under [proxy]: listen = %q and trusted = [\"127.0.0.1\"] (the address the proxy comes from).",
-			"Foyer lui-même a besoin, dans %s, sous [proxy] : listen = %q et trusted = [\"127.0.0.1\"] (l'adresse d'où vient le mandataire).", a.settings, p.To))
+		line(a.err, hint.T("Foyer itself needs, in %s, under [proxy]: listen = %q and trusted = [\"127.0.0.1\"] (the address the proxy comes from).",
+			"Foyer lui-même a besoin, dans %s, sous [proxy] : listen = %q et trusted = [\"127.0.0.1\"] (l'adresse d'où vient le mandataire).", a.settings, p.To).In(a.lang))
 	}
 	if s.Proxy.Protocol == "on" && !p.Protocol {
-		a.note(hint.T("The setting proxy.protocol is on, and this snippet does not use the PROXY protocol: set it to off.", "Le réglage proxy.protocol est à on, et cet extrait n'emploie pas le protocole PROXY : mettez-le à off."))
+		line(a.err, hint.T("The setting proxy.protocol is on, and this snippet does not use the PROXY protocol: set it to off.", "Le réglage proxy.protocol est à on, et cet extrait n'emploie pas le protocole PROXY : mettez-le à off.").In(a.lang))
 	}
 	return nil
 }

@@ -48,12 +48,13 @@ func (a *app) settingsCmd() *cobra.Command {
 				return nil
 			}
 			for _, l := range lines {
-				fmt.Fprintf(a.out, "%s = %q\n    %s\n    ", l.Key, l.Value, l.Means)
-				if l.Source == "default" {
-					fmt.Fprintln(a.out, hint.T("(default)", "(par défaut)").In(a.lang))
-				} else {
-					fmt.Fprintln(a.out, hint.T("set by %s; default %q", "réglé par %s ; défaut %q", l.Source, l.Default).In(a.lang))
+				from := hint.T("(default)", "(par défaut)")
+				if l.Source != "default" {
+					from = hint.T("set by %s; default %q", "réglé par %s ; défaut %q", l.Source, l.Default)
 				}
+				line(a.out, fmt.Sprintf("%s = %q", l.Key, l.Value))
+				line(a.out, "    "+l.Means)
+				line(a.out, "    "+from.In(a.lang))
 			}
 			return nil
 		},

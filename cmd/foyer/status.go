@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -32,10 +31,10 @@ func (a *app) status(ctx context.Context) error {
 		return nil
 	}
 	mark := map[control.Light]string{control.Green: "✓", control.Yellow: "!", control.Red: "✗"}[s.Light]
-	fmt.Fprintf(a.out, "%s %s\n\n", mark, s.Sentence.In(a.lang))
+	a.printf("%s %s\n\n", mark, s.Sentence)
 	row := func(name hint.Text, value string) {
 		if value != "" {
-			fmt.Fprintf(a.out, "  %-12s %s\n", name.In(a.lang), value)
+			line(a.out, hint.Sprintf(a.lang, "  %-12s ", name)+value)
 		}
 	}
 	row(hint.T("Address", "Adresse"), strings.Join(s.Addresses, "  "))
@@ -63,10 +62,10 @@ func (a *app) findings(rs []health.Result) {
 		if r.Severity == health.OK {
 			continue
 		}
-		fmt.Fprintf(a.out, "\n%s %s: %s [%s]\n", severityMark(r.Severity), r.Title.In(a.lang), r.What.In(a.lang), r.Code)
+		a.printf("\n%s %s: %s [%s]\n", severityMark(r.Severity), r.Title, r.What, r.Code)
 		for _, t := range []hint.Text{r.Did, r.Do} {
 			if !t.IsZero() {
-				fmt.Fprintf(a.out, "  %s\n", t.In(a.lang))
+				a.printf("  %s\n", t)
 			}
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -145,7 +144,7 @@ func (a *app) announce(ctx context.Context, sv *supervisor.Supervisor, f tryFlag
 	st := sv.Status(ctx)
 	for st.Server.State != "healthy" {
 		if st.Server.State == "crash-loop" {
-			return hint.New("server-fails", hint.T("The server does not start: %s", "Le serveur ne démarre pas : %s", strings.Join(tail(st.Server.LastLines, 3), "\n")),
+			return hint.New("server-fails", hint.T("The server does not start: %s", "Le serveur ne démarre pas : %s", hint.Block(tail(st.Server.LastLines, 3))),
 				hint.Text{}, hint.T("Mend that, then try again.", "Corrigez cela, puis réessayez."))
 		}
 		select {

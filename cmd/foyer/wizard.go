@@ -78,7 +78,7 @@ func (a *app) wizard(ctx context.Context, f installFlags, answers *installer.Ans
 
 // term is the terminal this command runs at.
 func (a *app) term() tui.Term {
-	return tui.Term{In: a.in, Out: a.out, Environ: a.environ, Lang: a.lang, UTF8: a.utf8()}
+	return tui.Term{In: a.in, Out: a.screen, Environ: a.environ, Lang: a.lang, UTF8: a.utf8()}
 }
 
 // look looks at the machine before the first question: what it sees answers some
@@ -464,7 +464,7 @@ func (w *worker) read() error {
 	os.RemoveAll(w.dir) //nolint:errcheck // it is gone at the next start of the machine
 	r := &w.result
 	if r.Error != "" {
-		same := func(s string) hint.Text { return hint.Text{EN: s, FR: s} } // in the person's language already
+		same := func(s string) hint.Text { return hint.T("%s", "%s", hint.Block(strings.Split(s, "\n"))) } // in the person's language already
 		return hint.New(r.Error, same(r.Message), same(r.Did), same(r.Do)).Exits(r.Exit)
 	}
 	r.ClaimCode = r.Claim
@@ -474,9 +474,8 @@ func (w *worker) read() error {
 // ttyInstead gives a command whose standard input is a pipe, as in `curl … | sh`,
 // the terminal the person sits at.
 func (a *app) ttyInstead() {
-	in, ok1 := a.in.(*os.File)
-	out, ok2 := a.out.(*os.File)
-	if !ok1 || !ok2 || term.IsTerminal(in.Fd()) || !term.IsTerminal(out.Fd()) {
+	in, ok := a.in.(*os.File)
+	if !ok || term.IsTerminal(in.Fd()) || !isTerminal(a.screen) {
 		return
 	}
 	if tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0); err == nil {
