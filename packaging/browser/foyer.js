@@ -1,6 +1,6 @@
 // Starts a real `foyer try` with HTTPS, and browsers that trust its home CA and
 // nothing else, as the devices of a family do.
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:https";
@@ -13,8 +13,8 @@ import { fileURLToPath } from "node:url";
 const binary = fileURLToPath(new URL("../../build/foyer", import.meta.url));
 
 // start returns a server nobody has claimed: { url, port, code, ca, reset, stop }.
-export async function start() {
-  const foyer = spawn(binary, ["try", "--json", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "pipe"] });
+export async function start(settings = {}) {
+  const foyer = spawn(binary, ["try", "--json", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...settings } });
   let log = "";
   foyer.stderr.on("data", (part) => (log += part));
   const exit = once(foyer, "exit");
@@ -40,8 +40,15 @@ export async function start() {
   };
 }
 
+// settings runs `foyer settings` with an environment: { code, text }.
+export function settings(env) {
+  const { status, stdout, stderr } = spawnSync(binary, ["settings"], { env: { ...process.env, ...env }, encoding: "utf8" });
+  return { code: status, text: stdout + stderr };
+}
+
 // browser is Chromium with a profile of its own that trusts the server's root. Never
 // is a certificate's error passed over: a page that opens is one that was trusted.
+// names are further ones that lead to this machine.
 export async function browser(server, options = {}) {
   const home = mkdtempSync(join(tmpdir(), "foyer-browser-"));
   const nss = join(home, ".pki", "nssdb");
@@ -56,8 +63,9 @@ export async function browser(server, options = {}) {
     viewport: { width: 390, height: 844 },
     args: [
       "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-      "--host-resolver-rules=MAP foyer.local 127.0.0.1",
+      "--host-resolver-rules=" + ["foyer.local", ...(options.names ?? [])].map((name) => `MAP ${name} 127.0.0.1`).join(", "),
     ],
+    httpCredentials: options.credentials,
   });
   const page = context.pages()[0] ?? (await context.newPage());
   page.setDefaultTimeout(120_000); // patience, which judges no speed: a tenth is enough on an idle machine
@@ -81,13 +89,15 @@ export async function authenticator(context, page) {
 }
 
 // ask makes one API request as an app does, without a browser; it returns the status.
-export function ask(server, method, path, name, password) {
+export function ask(server, method, path, name, password, body) {
   return new Promise((resolve, reject) => {
-    const req = request(server.api + path, { method, ca: readFileSync(server.root), agent: false, auth: `${name}:${password}` }, (res) => {
+    const headers = body ? { "Content-Type": "application/json" } : {};
+    const auth = name && `${name}:${password}`;
+    const req = request(server.api + path, { method, headers, ca: readFileSync(server.root), agent: false, auth }, (res) => {
       res.resume();
       res.on("end", () => resolve(res.statusCode));
     });
     req.on("error", reject);
-    req.end();
+    req.end(body);
   });
 }
