@@ -1,6 +1,7 @@
 package kinto
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/foyer-server/foyer/internal/config"
@@ -113,10 +114,8 @@ func (s *Service) holds(who Caller, sc *scope, self *Object, n need) bool {
 	if who.Owner && sc.list.Kind == Account {
 		return true
 	}
-	for _, p := range s.granted[sc.list.Kind][n.permission] {
-		if who.is(p) {
-			return true
-		}
+	if slices.ContainsFunc(s.granted[sc.list.Kind][n.permission], who.is) {
+		return true
 	}
 	for _, g := range suffices[n] {
 		o := self

@@ -312,6 +312,9 @@ func (c *conn) fail(rc int32) error {
 		}
 		errno = sqlite3.Xsqlite3_system_errno(c.tls, c.db)
 	}
+	if errno != 0 && rc&0xff == sqlite3.SQLITE_IOERR {
+		text += ": " + syscall.Errno(errno).Error()
+	}
 	err := &codeError{rc, text}
 	switch {
 	case rc&0xff == sqlite3.SQLITE_FULL, rc&0xff == sqlite3.SQLITE_IOERR && errno == int32(syscall.ENOSPC):

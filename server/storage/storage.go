@@ -33,6 +33,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"modernc.org/sqlite"
@@ -64,6 +65,20 @@ type SQLite struct {
 
 var _ kinto.Store = (*SQLite)(nil)
 
+// setUp has commits wait for fdatasync rather than fsync, and has locks belong to our
+// file handle rather than to the process: some other code that opens and closes the file
+// does not drop them. Where a system lacks either, the old way is as safe. It is for the
+// whole process and done once, before any file is open.
+var setUp = sync.OnceValue(func() error {
+	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
+		return err
+	}
+	if _, err := sqlite.OFDLocking(true); err != nil && !errors.Is(err, sqlite.ErrOFDLockingUnavailable) && !errors.Is(err, sqlite.ErrOFDLockingTooLate) {
+		return err
+	}
+	return nil
+})
+
 // Open opens the database file at path, makes it if it is not there (for its
 // owner's eyes only), and brings its schema up to date. A database a newer Foyer
 // wrote is a *hint.Error with code database-newer, one that is none any more
@@ -74,13 +89,7 @@ func Open(ctx context.Context, path string, log *slog.Logger) (db *SQLite, err e
 			err = fmt.Errorf("cannot open database %s: %w", path, explain(err))
 		}
 	}()
-	// Commits wait for fdatasync rather than fsync, and locks belong to our file
-	// handle rather than to the process: some other code that opens and closes
-	// the file does not drop them. Where a system lacks either, the old way is as safe.
-	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
-		return nil, err
-	}
-	if _, err := sqlite.OFDLocking(true); err != nil && !errors.Is(err, sqlite.ErrOFDLockingUnavailable) && !errors.Is(err, sqlite.ErrOFDLockingTooLate) {
+	if err := setUp(); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {

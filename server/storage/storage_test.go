@@ -671,11 +671,12 @@ func TestOlderNamesAndAddresses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	script := "PRAGMA user_version = 5;"
+	var script strings.Builder
+	script.WriteString("PRAGMA user_version = 5;")
 	for _, statement := range storagetest.Older {
-		script += strings.NewReplacer("false", "0", "true", "1").Replace(statement) + ";"
+		script.WriteString(strings.NewReplacer("false", "0", "true", "1").Replace(statement) + ";")
 	}
-	if err := errors.Join(c.exec(script), c.close()); err != nil {
+	if err := errors.Join(c.exec(script.String()), c.close()); err != nil {
 		t.Fatal(err)
 	}
 	storagetest.CheckOlder(t, open(t, path))
