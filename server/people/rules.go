@@ -209,7 +209,10 @@ func (a accountRules) MakeAccount(tx kinto.Tx, by kinto.Caller, name string, man
 			return err
 		}
 	}
-	return errors.Join(takeName(tx, name), tell(tx, Event{Who: name, What: Joined, By: other(accountOf(by), name)}))
+	if err := takeName(tx, name); err != nil || by.ID == "" {
+		return err // strangers who make accounts do not push out what an owner should hear
+	}
+	return tell(tx, Event{Who: name, What: Joined, By: other(accountOf(by), name)})
 }
 
 // ChangeAccount implements kinto.Accounts.
@@ -250,14 +253,9 @@ func (a accountRules) HashPassword(ctx context.Context, password string) (string
 	return hash, ofAccount("data.password", err)
 }
 
-// accountOf is the name of the account a caller has; empty: none.
-func accountOf(who kinto.Caller) string {
-	name, ok := strings.CutPrefix(who.ID, "account:")
-	if !ok {
-		return ""
-	}
-	return name
-}
+// accountOf is the name of the account a caller has, or who they are else; no name is
+// like that. Empty: nobody is known.
+func accountOf(who kinto.Caller) string { return strings.TrimPrefix(who.ID, "account:") }
 
 // ofAccount is an error of ours as the API tells it: what is wrong with a field, or that
 // the owner's account is theirs.
