@@ -12,7 +12,7 @@ import (
 
 // SyncDir makes the names in a folder durable. A folder that has gone is no error.
 func SyncDir(dir string) error {
-	d, err := os.Open(dir)
+	d, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0) // a pipe would block
 	if os.IsNotExist(err) {
 		return nil
 	}
@@ -30,11 +30,16 @@ func SyncDir(dir string) error {
 type Lock struct{ f *os.File }
 
 // TryLock takes the lock at path, making the file when it is missing.
-// It does not wait: ErrLocked says that somebody else holds it (flock(2)).
+// It does not wait: ErrLocked says that somebody else holds it (flock(2)). A link, or
+// what is no ordinary file, is an error.
 func TryLock(path string) (*Lock, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock %s: %w", path, err)
+	}
+	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+		f.Close() //nolint:errcheck // nothing was written
+		return nil, fmt.Errorf("cannot lock %s: it is no ordinary file", path)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close() //nolint:errcheck // nothing was written
