@@ -7,7 +7,8 @@
 // the code or a password, only bcrypt hashes.
 //
 // Threat model: who can read the data folder learns nothing that lets them claim
-// before the code expires; who can write there owns the server anyway.
+// before the code expires; who can write there owns the server anyway. Whoever leaves a
+// note as root writes to that folder and to nowhere a link in it leads (safepath).
 package claim
 
 import (
@@ -17,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -25,6 +25,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/safepath"
 )
 
 // How long a new code can be used: to claim, and to choose another password.
@@ -32,6 +33,11 @@ const (
 	Validity      = 24 * time.Hour
 	ResetValidity = 15 * time.Minute
 )
+
+// codeCost is the bcrypt cost of a code: about a millisecond, so that a flood of wrong
+// ones keeps nobody waiting who has the right one. Who steals the note would try 2^40
+// codes for half a month of a fast graphics card; it is good for a day.
+const codeCost = bcrypt.MinCost
 
 // Offer is the note. Exactly one of CodeHash and Owner is set.
 type Offer struct {
@@ -52,7 +58,7 @@ func NewCode(now time.Time) (code string, o Offer, err error) {
 	raw := make([]byte, 5)
 	rand.Read(raw)
 	code = crockford.EncodeToString(raw)
-	hash, err := bcrypt.GenerateFromPassword([]byte(code), bcrypt.DefaultCost)
+	hash, err := bcrypt.GenerateFromPassword([]byte(code), codeCost)
 	if err != nil {
 		return "", Offer{}, fmt.Errorf("cannot hash the claim code: %w", err)
 	}
@@ -83,8 +89,7 @@ func Normalise(code string) string {
 	return strings.NewReplacer("-", "", " ", "", "I", "1", "L", "1", "O", "0").Replace(strings.ToUpper(code))
 }
 
-// Matches reports whether code is the one offered. It takes as long as bcrypt
-// does, tens of milliseconds or more.
+// Matches reports whether code is the one offered. It takes some milliseconds.
 func (o Offer) Matches(code string) bool {
 	return bcrypt.CompareHashAndPassword([]byte(o.CodeHash), []byte(Normalise(code))) == nil
 }
@@ -94,19 +99,44 @@ const file = "claim.json"
 // Path is the note in data folder dir.
 func Path(dir string) string { return filepath.Join(dir, file) }
 
+// mostBytes is more than any note has.
+const mostBytes = 64 << 10
+
 // Leave writes the note durably, over an older one. uid and gid own it (-1: the
-// caller); only they can read it.
+// caller); only they can read it. As root it is left in a folder of that account only,
+// where somebody else can put another one in its place: *safepath.Error.
 func Leave(dir string, o Offer, uid, gid int) error {
 	data, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteAs(Path(dir), data, 0o600, uid, gid)
+	d, err := safepath.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close() //nolint:errcheck // a folder, opened to be written to
+	if info, err := d.Info(); err != nil || !d.Trusted() && uid >= 0 && info.UID != uid {
+		return errors.Join(err, &safepath.Error{Path: dir, Why: safepath.Foreign})
+	}
+	return d.Write(file, data, 0o600, uid, gid)
+}
+
+// Withdraw removes the note durably, whatever offer it holds; none is no error.
+func Withdraw(dir string) error {
+	d, err := safepath.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Close() //nolint:errcheck // a folder, opened to be changed
+	return d.Remove(file)
 }
 
 // Pending reads the note; nil when there is none.
 func Pending(dir string) (*Offer, error) {
-	data, err := os.ReadFile(Path(dir))
+	data, err := safepath.ReadFile(Path(dir), mostBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
