@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -33,6 +34,7 @@ type Answers struct {
 	settings *config.Settings  // carries what has no field
 	given    map[string]string // key → where it was given; absent = default
 	file     string            // the answers came from there; "" = no file
+	read     fs.FileInfo       // what was read there
 }
 
 // Where a server may live, and what that makes of settings nobody gave (imply).
@@ -115,12 +117,12 @@ func LoadAnswers(path string, stdin io.Reader, environ []string, flags map[strin
 	l := &loader{environ: environ, values: map[string]value{}}
 	a := &Answers{given: map[string]string{}}
 	if path != "" {
-		name, data, err := readAnswers(path, stdin)
+		name, data, is, err := readAnswers(path, stdin)
 		if err != nil {
 			return nil, err
 		}
 		if path != "-" {
-			a.file = path
+			a.file, a.read = path, is
 		}
 		l.file(name, data)
 	}
@@ -139,20 +141,27 @@ func LoadAnswers(path string, stdin io.Reader, environ []string, flags map[strin
 	return a, nil
 }
 
-func readAnswers(path string, stdin io.Reader) (name string, data []byte, err error) {
+func readAnswers(path string, stdin io.Reader) (name string, data []byte, is fs.FileInfo, err error) {
 	name = path
 	if path == "-" {
 		name = "stdin"
-		data, err = io.ReadAll(io.LimitReader(stdin, 1<<20))
 	} else {
-		data, err = os.ReadFile(path)
+		var f *os.File
+		if f, err = os.Open(path); err == nil {
+			defer f.Close() //nolint:errcheck // it was only read
+			stdin = f
+			is, err = f.Stat()
+		}
+	}
+	if err == nil {
+		data, err = io.ReadAll(io.LimitReader(stdin, 1<<20))
 	}
 	if err != nil {
-		return name, nil, hint.New("answers-unreadable",
+		return name, nil, nil, hint.New("answers-unreadable",
 			hint.T("The answers in %s cannot be read.", "Les réponses dans %s sont illisibles.", name), hint.T("Nothing was changed.", "Rien n'a été changé."),
 			hint.T("Check the name of the file.", "Vérifiez le nom du fichier.")).Because(err).Exits(hint.ExitUsage)
 	}
-	return name, config.Normalise(data), nil
+	return name, config.Normalise(data), is, nil
 }
 
 // value is an answer as text and where it was given.
@@ -487,7 +496,7 @@ func list(words string) string {
 
 // blank empties the answers file after a successful install when it lies on the
 // boot partition, which everybody who holds the card can read. It reports whether
-// it did.
+// it did. Another file that has come under that name since is left.
 func (a *Answers) blank(root string) (bool, error) {
 	if a.file == "" {
 		return false, nil
@@ -507,6 +516,9 @@ func (a *Answers) blank(root string) (bool, error) {
 		return false, fmt.Errorf("cannot empty the answers file: %w", err)
 	}
 	fi, err := f.Stat()
+	if err == nil && !os.SameFile(fi, a.read) {
+		err = errors.New("it is not the file that was read")
+	}
 	if err == nil {
 		_, err = f.WriteAt(make([]byte, fi.Size()), 0) // over the old text, then shorter
 	}

@@ -138,7 +138,7 @@ func (in *Installer) Installed(context.Context) (version string, ok bool, err er
 // Plan tells what Apply would do, and changes nothing. Its error is what would
 // make Apply fail from the start, each a *hint.Error: need-root, port-taken,
 // disk-full, target-readonly, no-service-manager, kernel-old, data-foreign,
-// data-place, version-older, settings-malformed.
+// data-place, data-link, version-older, settings-malformed.
 func (in *Installer) Plan(ctx context.Context) (Plan, error) {
 	if in.cfg.Root == "/" && os.Geteuid() > 0 { // what is there cannot even be read
 		return Plan{}, needRoot()
@@ -325,6 +325,8 @@ func (r *run) fail(ctx context.Context, s Step, err error) error {
 		if uerr := r.rollBack(undoing); uerr != nil {
 			err = errors.Join(err, uerr)
 			did = hint.T("Not all of what was done could be undone.", "Tout n'a pas pu être défait.")
+		} else if len(r.m.left) > 0 {
+			did = hint.T("What was done was undone, but for %s, which %s.", "Ce qui était fait a été défait, sauf %s, qui %s.", r.m.left[0].What, r.m.left[0].Why)
 		} else {
 			did = hint.T("What was done was undone: this machine is as it was before.", "Ce qui était fait a été défait : cette machine est comme avant.")
 		}
@@ -354,6 +356,7 @@ func (r *run) rollBack(ctx context.Context) error {
 
 // undo takes back those of the given changes that the journal still knows of.
 func (r *run) undo(ctx context.Context, changes []Change, purge bool) error {
+	told := 0
 	for i, s := range slices.Backward(r.steps) {
 		var made []Change
 		for _, c := range r.j.history.madeBy(s.ID()) {
@@ -371,7 +374,8 @@ func (r *run) undo(ctx context.Context, changes []Change, purge bool) error {
 		if err := r.write(record{Op: opUndone, Step: s.ID(), Changes: made}); err != nil {
 			return err
 		}
-		r.event(StepUndone, len(r.steps)-i, s, made)
+		r.event(StepUndone, len(r.steps)-i, s, slices.Concat(made, r.m.left[told:]))
+		told = len(r.m.left)
 	}
 	return nil
 }
@@ -390,6 +394,8 @@ func (r *run) leave() error {
 // person's data, their settings and the account that owns them stay, and the
 // journal remembers that they are ours to remove; with purge they go, too. It
 // reports whether there was anything to do, and goes on where an earlier one was cut.
+// What stands in the place of something we made and is not that, and what is mounted in
+// the data folder, is left: an event tells of it, by a change that is Edited.
 func (in *Installer) Undo(ctx context.Context, purge bool, events func(Event)) (changed bool, err error) {
 	if events == nil {
 		events = func(Event) {}

@@ -17,6 +17,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/safepath"
 	"github.com/foyer-server/foyer/supervisor/service"
 	"github.com/foyer-server/foyer/supervisor/update"
 )
@@ -83,7 +84,8 @@ type machine struct {
 	result   *Result
 	exeSum   []byte // SHA-256 of the program to install
 	rootUser host.User
-	keepData bool // data that was there before this run is not to be removed
+	keepData bool     // data that was there before this run is not to be removed
+	left     []Change // what an undo did not remove, since it is not ours, or not any more
 }
 
 // newMachine gathers what the steps need. A settings file that is malformed is an
@@ -276,32 +278,123 @@ func (m *machine) checkData() error {
 				hint.T("Choose another one: --data /var/lib/foyer, or a folder on a disk of yours.", "Choisissez-en un autre : --data /var/lib/foyer, ou un dossier sur un disque à vous."))
 		}
 	}
-	fi, err := os.Stat(m.dataDir())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	known := slices.ContainsFunc(m.history.made, func(c Change) bool { return c.Kind == KindData && c.What == m.dataDir() })
+	hazard, err := m.hazard()
 	if err != nil {
-		return err
+		return m.unfit(err)
 	}
-	var entries []fs.DirEntry
-	if fi.IsDir() {
-		if entries, err = os.ReadDir(m.dataDir()); err != nil {
+	if hazard.Everybody && !known {
+		return hint.New("data-place",
+			hint.T("Everybody on this machine can write to %s, and put something else in the place of the data.", "Tout le monde sur cette machine peut écrire dans %s, et mettre autre chose à la place des données.", hazard.Folder), nothing,
+			hint.T("Choose another folder, or take that right away: chmod o-w %s", "Choisissez un autre dossier, ou retirez ce droit : chmod o-w %s", hazard.Folder))
+	}
+	names, foreign := []string(nil), false
+	d, err := safepath.Open(m.dataDir())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case why(err) == safepath.NotFolder:
+		foreign = true
+	case err != nil:
+		return m.unfit(err)
+	default:
+		names, err = d.Names(mostNames)
+		d.Close() //nolint:errcheck // it was only read
+		if err != nil {
 			return err
 		}
 	}
-	foreign := !fi.IsDir()
-	for _, e := range entries {
-		if slices.Contains(ours, e.Name()) {
+	for _, name := range names {
+		if slices.Contains(ours, name) {
 			return nil
 		}
-		foreign = foreign || e.Name() != "lost+found"
+		foreign = foreign || !lostAndFound(name)
 	}
-	if foreign && !slices.ContainsFunc(m.history.made, func(c Change) bool { return c.Kind == KindData && c.What == m.dataDir() }) {
+	if foreign && !known {
 		return hint.New("data-foreign",
 			hint.T("The folder %s holds something already that is not a Foyer's data.", "Le dossier %s contient déjà autre chose que les données d'un Foyer.", m.settings.Data), nothing,
 			hint.T("Choose an empty or a new folder: --data FOLDER.", "Choisissez un dossier vide ou nouveau : --data DOSSIER."))
 	}
 	return nil
+}
+
+// mostNames is how many names in a data folder are looked at.
+const mostNames = 100_000
+
+// hazard is the folder on the way to the data whose writers, if they are not root
+// alone, can put something else in their place.
+func (m *machine) hazard() (safepath.Hazard, error) {
+	d, err := safepath.Open(m.dataDir())
+	if err == nil {
+		defer d.Close() //nolint:errcheck // a folder, opened to be looked at
+		return d.Way(), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) && why(err) != safepath.NotFolder {
+		return safepath.Hazard{}, err
+	}
+	if d, err = safepath.Open(host.Existing(filepath.Dir(m.dataDir()))); err != nil {
+		return safepath.Hazard{}, err
+	}
+	defer d.Close() //nolint:errcheck // as above
+	return d.Inside()
+}
+
+// why is the reason for which root does not touch something; zero: it is not that.
+func why(err error) safepath.Why {
+	if e, ok := errors.AsType[*safepath.Error](err); ok {
+		return e.Why
+	}
+	return 0
+}
+
+// unfit makes an error a person can act on of one that says that root does not touch a
+// path; others stay as they are.
+func (m *machine) unfit(err error) error {
+	e, ok := errors.AsType[*safepath.Error](err)
+	if !ok {
+		return err
+	}
+	nothing := hint.T("Nothing was changed.", "Rien n'a été changé.")
+	if e.Why == safepath.Link {
+		return hint.New("data-link",
+			hint.T("%s is a link that somebody other than the administrator could change: Foyer does not follow it.", "%s est un lien que quelqu'un d'autre que l'administrateur pourrait changer : Foyer ne le suit pas.", e.Path), nothing,
+			hint.T("Give the folder itself, without a link: --data FOLDER.", "Donnez le dossier lui-même, sans lien : --data DOSSIER.")).Because(err)
+	}
+	return hint.New("data-mixed",
+		hint.T("Foyer does not take over %s: it %s.", "Foyer ne reprend pas %s : %s.", e.Path, reason(e.Why)), nothing,
+		hint.T("Look at it and remove it; for the data another folder may be chosen: --data FOLDER.", "Examinez-le et retirez-le ; pour les données, un autre dossier peut être choisi : --data DOSSIER.")).Because(err)
+}
+
+// reason goes on after the name of something that root does not touch.
+func reason(why safepath.Why) hint.Text {
+	switch why {
+	case safepath.Link:
+		return hint.T("is a link now", "c'est maintenant un lien")
+	case safepath.SecondName:
+		return hint.T("has a second name elsewhere (a hard link)", "il porte un second nom ailleurs (un lien physique)")
+	case safepath.Foreign:
+		return hint.T("belongs to somebody else", "il appartient à quelqu'un d'autre")
+	case safepath.Exchanged, safepath.NotFolder:
+		return hint.T("is something else now", "c'est maintenant autre chose")
+	case safepath.TooLarge:
+		return hint.T("is too large", "il est trop gros")
+	case safepath.TooDeep:
+		return hint.T("holds folders within folders without end", "il contient des dossiers imbriqués sans fin")
+	}
+	return hint.T("is no ordinary file", "ce n'est pas un fichier ordinaire")
+}
+
+// leave notes what an undo does not touch, and why: unfit, or nil when others go on
+// filling it.
+func (m *machine) leave(c Change, unfit *safepath.Error) {
+	why := hint.T("is left: somebody goes on putting things there", "reste : quelqu'un continue d'y mettre des choses")
+	if unfit != nil {
+		c.What = unfit.Path
+		why = hint.T("is left: it %s", "reste : %s", reason(unfit.Why))
+	}
+	if !slices.ContainsFunc(m.left, func(l Change) bool { return l.What == c.What }) {
+		m.left = append(m.left, Change{Op: Edited, Kind: c.Kind, What: c.What, Why: why})
+	}
 }
 
 // checkVersion refuses to go back to an older release than is installed: its data
@@ -367,6 +460,10 @@ func (m *machine) notes(ctx context.Context) []hint.Text {
 	if m.settings.Proxy.Listen == "" && m.cfg.Answers.Firewall == FirewallAuto && host.Firewall(ctx, m.cfg.Runner) == host.Nftables {
 		out = append(out, hint.T("This machine has firewall rules of its own (nftables) that may keep visitors out: let them in on ports %d and %d.",
 			"Cette machine a ses propres règles de pare-feu (nftables) qui peuvent bloquer les visiteurs : ouvrez-leur les ports %d et %d.", m.settings.HTTPPort, m.settings.HTTPSPort))
+	}
+	if hazard, err := m.hazard(); err == nil && hazard.Folder != "" {
+		out = append(out, hint.T("Whoever can write to %s can take the data away, or put other data in their place; Foyer itself touches nothing else there.",
+			"Quiconque peut écrire dans %s peut retirer les données, ou en mettre d'autres à leur place ; Foyer lui-même n'y touche à rien d'autre.", hazard.Folder))
 	}
 	if m.cfg.Facts.SELinux() {
 		out = append(out, hint.T("SELinux is enforced on this machine: should the service not start, `sudo restorecon -R /opt/foyer` is the first thing to try.",

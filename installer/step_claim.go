@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
-	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/claim"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/safepath"
 )
 
 // claimStep lets the first owner in: at once with the name and password of the
@@ -64,7 +65,7 @@ func (s *claimStep) Apply(ctx context.Context) error {
 		return err
 	}
 	if err := claim.Leave(s.m.dataDir(), offer, uid, gid); err != nil {
-		return err
+		return s.m.unfit(err)
 	}
 	s.done = true
 	s.m.result.ClaimCode, s.m.result.Owner = code, a.Owner
@@ -100,7 +101,10 @@ func (s *claimStep) ask(ctx context.Context) (claimed bool, err error) {
 // Undo takes back an offer the server has not taken yet.
 func (s *claimStep) Undo(_ context.Context, made []Change, _ bool) error {
 	for _, c := range made {
-		if err := atomicfile.Remove(c.What); err != nil {
+		err := claim.Withdraw(filepath.Dir(c.What))
+		if unfit, ok := errors.AsType[*safepath.Error](err); ok { // what lies there now is not ours
+			s.m.leave(c, unfit)
+		} else if err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/safepath"
 )
 
 // directoriesStep makes the folders, with their owners and modes.
@@ -73,27 +73,28 @@ func (s directoriesStep) Check(ctx context.Context) ([]Change, error) {
 
 func (s directoriesStep) checkOne(ctx context.Context, f folder) (Change, error) {
 	c := Change{Kind: f.kind, What: f.path, Stays: f.stays, Why: f.why}
-	fi, err := os.Stat(f.path)
+	d, err := safepath.Open(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		c.Op = Made
 		return c, nil
 	}
 	if err != nil {
-		return c, err
+		return c, s.m.unfit(err)
 	}
-	if !fi.IsDir() {
-		return c, fmt.Errorf("%s is no folder", f.path)
+	defer d.Close() //nolint:errcheck // a folder, opened to be looked at
+	is, err := d.Info()
+	if err != nil {
+		return c, err
 	}
 	uid, gid, ok, err := s.m.owner(ctx, f.owner)
 	if err != nil {
 		return c, err
 	}
-	isUID, isGID := host.FileOwner(fi)
-	right := ok && fi.Mode().Perm() == f.mode && isUID == uid && isGID == gid
+	right := ok && is == (safepath.Info{UID: uid, GID: gid, Mode: f.mode})
 	known := slices.ContainsFunc(s.m.history.made, func(c Change) bool { return c.What == f.path && c.Kind == f.kind })
 	if !right || f.kind == KindData && !known { // what comes to be in a folder that was there is ours to remove
 		c.Op = Changed
-		c.Before = fmt.Sprintf("%o %d %d", fi.Mode().Perm(), isUID, isGID)
+		c.Before = fmt.Sprintf("%o %d %d", is.Mode, is.UID, is.GID)
 	}
 	return c, nil
 }
@@ -102,134 +103,165 @@ func (s directoriesStep) Apply(ctx context.Context) error {
 	for _, f := range s.folders() {
 		for _, p := range parents(f.path) {
 			if err := makeFolder(p, 0o755, s.m.rootUser.UID, s.m.rootUser.GID); err != nil {
-				return err
+				return s.m.unfit(err)
 			}
 		}
 		uid, gid, ok, err := s.m.owner(ctx, f.owner)
 		if err != nil || !ok {
 			return fmt.Errorf("cannot make %s: %w", f.path, errors.Join(err, fmt.Errorf("there is no account %s", f.owner)))
 		}
-		if f.kind == KindData {
-			if err := takeOver(f.path, uid, gid); err != nil {
-				return fmt.Errorf("cannot take over the data in %s: %w", f.path, err)
-			}
-		}
-		if err := makeFolder(f.path, f.mode, uid, gid); err != nil {
-			return err
+		if err := s.ensure(f, uid, gid); err != nil {
+			return s.m.unfit(err)
 		}
 	}
 	return nil
 }
 
-// makeFolder makes a folder, or gives one that is there its owner and mode.
-func makeFolder(path string, mode fs.FileMode, uid, gid int) error {
-	if err := os.Mkdir(path, mode&0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+// ensure makes a folder, or gives one that is there its owner and mode.
+func (s directoriesStep) ensure(f folder, uid, gid int) error {
+	d, err := safepath.Open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeFolder(f.path, f.mode, uid, gid)
+	}
+	if err != nil {
 		return err
 	}
-	if err := os.Chown(path, uid, gid); err != nil {
+	defer d.Close() //nolint:errcheck // what is done to it is synced
+	if f.kind == KindData {
+		if err := takeOver(d, uid, gid); err != nil {
+			return fmt.Errorf("cannot take over the data in %s: %w", f.path, err)
+		}
+	}
+	if err := d.Own(f.mode, uid, gid); err != nil {
 		return err
 	}
-	if err := os.Chmod(path, mode); err != nil {
-		return err
-	}
-	if err := atomicfile.SyncDir(path); err != nil {
-		return err
-	}
-	return atomicfile.SyncDir(filepath.Dir(path))
+	return atomicfile.SyncDir(filepath.Dir(f.path))
 }
 
-// takeOver gives what is in a data folder of an earlier Foyer, perhaps copied
-// here by another account, to ours. The folder itself comes last: while its owner
-// is not right it is gone through again.
-func takeOver(dir string, uid, gid int) error {
-	fi, err := os.Stat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+// makeFolder makes a folder that is missing. One that has come to be there meanwhile is
+// left as it is.
+func makeFolder(path string, mode fs.FileMode, uid, gid int) error {
+	in, err := safepath.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer in.Close() //nolint:errcheck // what is made in it is synced
+	d, err := in.Make(filepath.Base(path), mode, uid, gid)
+	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if u, g := host.FileOwner(fi); u == uid && g == gid {
-		return nil
-	}
-	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || path == dir {
-			return err
-		}
-		if d.Name() == "lost+found" {
-			return filepath.SkipDir
-		}
-		return os.Lchown(path, uid, gid)
-	})
+	return d.Close()
 }
 
-func (s directoriesStep) Undo(_ context.Context, made []Change, purge bool) error {
+// takeOver gives what is in a data folder of an earlier Foyer, perhaps copied here by
+// another account, to ours. The folder itself comes last: while its owner is not right
+// it is gone through again.
+func takeOver(d *safepath.Dir, uid, gid int) error {
+	is, err := d.Info()
+	if err != nil || is.UID == uid && is.GID == gid {
+		return err
+	}
+	return d.TakeOver(uid, gid, lostAndFound)
+}
+
+// lostAndFound is a file system's own folder.
+func lostAndFound(name string) bool { return name == "lost+found" }
+
+func (s directoriesStep) Undo(ctx context.Context, made []Change, purge bool) error {
 	for _, c := range slices.Backward(made) {
-		if err := s.undoOne(c, purge); err != nil {
+		if err := s.undoOne(ctx, c, purge); err != nil {
 			return fmt.Errorf("cannot undo the %s %s: %w", c.Kind, c.What, err)
 		}
 	}
 	return nil
 }
 
-func (s directoriesStep) undoOne(c Change, purge bool) error {
+// undoOne takes back one folder. What stands under its name now and is not the folder
+// we made, or gave to us, is left and told of.
+func (s directoriesStep) undoOne(ctx context.Context, c Change, purge bool) error {
 	if c.What == s.m.optDir() || c.What == filepath.Join(s.m.optDir(), "install") {
 		return nil // goes with the journal
 	}
-	if c.Kind == KindData && purge {
-		if err := s.removeData(c); err != nil {
+	if c.Kind == KindData || c.Op == Changed {
+		emptied, err := s.giveBack(ctx, c, purge)
+		if err != nil || !emptied {
 			return err
 		}
 	}
-	if c.Op == Changed {
-		return restore(c)
-	}
-	// A folder that holds something that is not ours is left.
-	if err := os.Remove(c.What); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		if entries, rerr := os.ReadDir(c.What); rerr == nil && len(entries) > 0 {
-			return nil
-		}
-		return err
-	}
-	return atomicfile.SyncDir(filepath.Dir(c.What))
-}
-
-// removeData empties the data folder. What was in one that was there before us,
-// is kept when an install is merely rolled back.
-func (s directoriesStep) removeData(c Change) error {
-	if c.Op != Made && s.m.keepData {
+	in, err := safepath.Open(filepath.Dir(c.What))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	entries, err := os.ReadDir(c.What)
-	if errors.Is(err, fs.ErrNotExist) {
+	if unfit, ok := errors.AsType[*safepath.Error](err); ok {
+		s.m.leave(c, unfit)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if e.Name() == "lost+found" { // the file system's own
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(c.What, e.Name())); err != nil {
-			return err
-		}
+	defer in.Close() //nolint:errcheck // what is removed from it is synced
+	// A folder that holds something that is not ours is left.
+	gone, err := in.RemoveDir(filepath.Base(c.What))
+	if err == nil && !gone && c.Kind == KindData && purge && len(s.m.left) == 0 {
+		s.m.leave(c, nil)
 	}
-	return atomicfile.SyncDir(c.What)
+	return err
 }
 
-// restore gives a folder the mode and owner it had.
-func restore(c Change) error {
-	var mode fs.FileMode
-	var uid, gid int
-	if _, err := fmt.Sscanf(c.Before, "%o %d %d", &mode, &uid, &gid); err != nil {
-		return nil //nolint:nilerr // nothing is remembered
+// giveBack empties a data folder, if that is wanted, and gives a folder that was there
+// before us the mode and owner it had. It reports whether the folder may go, too.
+func (s directoriesStep) giveBack(ctx context.Context, c Change, purge bool) (mayGo bool, err error) {
+	d, err := safepath.Open(c.What)
+	switch unfit, _ := errors.AsType[*safepath.Error](err); {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case unfit != nil:
+		s.m.leave(c, unfit)
+		return false, nil
+	case err != nil:
+		return false, err
 	}
-	if _, err := os.Stat(c.What); errors.Is(err, fs.ErrNotExist) {
-		return nil
+	defer d.Close() //nolint:errcheck // what is done to it is synced
+	if ours, err := s.ours(ctx, d); err != nil || !ours {
+		if err == nil {
+			s.m.leave(c, &safepath.Error{Path: c.What, Why: safepath.Foreign})
+		}
+		return false, err
 	}
-	if err := os.Chown(c.What, uid, gid); err != nil {
-		return err
+	// What was in one that was there before us, is kept when an install is merely rolled back.
+	if c.Kind == KindData && purge && (c.Op == Made || !s.m.keepData) {
+		mounted, err := d.Empty(lostAndFound)
+		if err != nil {
+			return false, err
+		}
+		for _, at := range mounted {
+			s.m.left = append(s.m.left, Change{Op: Edited, Kind: c.Kind, What: at, Why: hint.T(
+				"is left: something else is mounted there", "reste : autre chose y est monté")})
+		}
 	}
-	return os.Chmod(c.What, mode)
+	if c.Op != Changed {
+		return true, nil
+	}
+	was := safepath.Info{}
+	if _, err := fmt.Sscanf(c.Before, "%o %d %d", &was.Mode, &was.UID, &was.GID); err != nil {
+		return false, nil //nolint:nilerr // nothing is remembered
+	}
+	return false, d.Own(was.Mode, was.UID, was.GID)
+}
+
+// ours reports whether a folder is the one we made: where others can put one of theirs
+// in its place it has to belong to our account.
+func (s directoriesStep) ours(ctx context.Context, d *safepath.Dir) (bool, error) {
+	if d.Trusted() {
+		return true, nil
+	}
+	uid, _, ok, err := s.m.owner(ctx, config.SystemUser)
+	if err != nil || !ok {
+		return false, err
+	}
+	is, err := d.Info()
+	return is.UID == uid, err
 }

@@ -10,15 +10,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/safepath"
 )
 
 // healthyStep waits until the server answers, asked as a visitor would ask.
@@ -70,15 +68,9 @@ func (m *machine) notWell(ctx context.Context, err error) error {
 	do := hint.T("`sudo foyer logs` shows more.", "`sudo foyer logs` en montre davantage.")
 	what := hint.T("Foyer was started and does not answer.", "Foyer a été lancé et ne répond pas.")
 	if lines := m.service.Log(ctx, lastLines); len(lines) > 0 {
-		what = hint.T("Foyer was started and does not answer. The end of its log:\n%s", "Foyer a été lancé et ne répond pas. La fin de son journal :\n%s", strings.Join(lines, "\n"))
+		what = hint.T("Foyer was started and does not answer. The end of its log:\n%s", "Foyer a été lancé et ne répond pas. La fin de son journal :\n%s", hint.Block(lines))
 	}
 	return hint.New("not-healthy", what, hint.Text{}, do).Because(err)
-}
-
-// RootCertificate is the file of the root certificate a Foyer with data in folder
-// data is to be trusted by.
-func RootCertificate(data string) string {
-	return filepath.Join(data, "certificates", "home-ca", "root.crt")
 }
 
 // Visit asks the server at address how it is, as a visitor who calls it name and
@@ -99,7 +91,7 @@ type Visitor struct {
 func (v Visitor) Visit(ctx context.Context, address string) error {
 	scheme, transport := "http", &http.Transport{DisableKeepAlives: true, DialContext: v.dial}
 	if v.Root != "" {
-		pem, err := os.ReadFile(v.Root)
+		pem, err := safepath.ReadFile(v.Root, mostRoot)
 		if err != nil {
 			return fmt.Errorf("cannot visit the server: %w", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/safepath"
 )
 
 // settingsStep writes the settings file once. From then on it belongs to the
@@ -55,20 +56,13 @@ func (s settingsStep) Apply(ctx context.Context) error {
 	if err != nil || !ok {
 		return errors.Join(err, fmt.Errorf("there is no group %s", config.SystemUser))
 	}
-	fi, err := os.Stat(s.path())
+	err = safepath.OwnFile(s.path(), func(is safepath.Info) safepath.Info {
+		return safepath.Info{UID: -1, GID: gid, Mode: is.Mode | 0o040}
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return atomicfile.WriteAs(s.path(), s.text(), 0o640, s.m.rootUser.UID, gid)
 	}
-	if err != nil {
-		return err
-	}
-	if err := os.Chown(s.path(), -1, gid); err != nil {
-		return err
-	}
-	if err := os.Chmod(s.path(), fi.Mode().Perm()|0o040); err != nil {
-		return err
-	}
-	return atomicfile.SyncFile(s.path())
+	return s.m.unfit(err)
 }
 
 // Undo removes the file, which is done only when everything goes. One that was

@@ -13,6 +13,7 @@ import (
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/safepath"
 	"github.com/foyer-server/foyer/supervisor/update"
 )
 
@@ -152,10 +153,16 @@ func (s versionStep) Undo(_ context.Context, made []Change, _ bool) error {
 
 // removeEmpty removes a folder that we made, unless something is in it.
 func removeEmpty(path string) error {
-	if entries, err := os.ReadDir(path); err != nil || len(entries) > 0 {
-		return nil //nolint:nilerr // gone already
+	in, err := safepath.Open(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return atomicfile.Remove(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close() //nolint:errcheck // what is removed from it is synced
+	_, err = in.RemoveDir(filepath.Base(path))
+	return err
 }
 
 // bringBack gives a file that was put aside its name again.

@@ -14,6 +14,7 @@ import (
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/safepath"
 )
 
 // TrustStore is where the programs of this machine, Firefox apart, look up whom to
@@ -41,6 +42,8 @@ const (
 	anchorFile     = "foyer-home-ca.crt"
 	firefoxPolicy  = "/etc/firefox/policies/policies.json"
 	firefoxAnchors = "/etc/firefox/policies/" + anchorFile
+
+	mostPolicy = 1 << 20 // bytes that are read of a file
 )
 
 // firefoxes tell that there is a Firefox.
@@ -50,7 +53,8 @@ func (s TrustStore) path(p string) string { return filepath.Join("/", s.Root, p)
 
 // Install puts the root certificate there and returns the files it wrote. The error
 // is trust-store-unknown where no such place is known.
-func (s TrustStore) Install(ctx context.Context, pem []byte) (files []string, err error) {
+func (s TrustStore) Install(ctx context.Context, root HomeRoot) (files []string, err error) {
+	pem := root.PEM()
 	found := false
 	for _, a := range anchors {
 		if _, err := os.Stat(s.path(a.dir)); err != nil {
@@ -116,7 +120,7 @@ func (s TrustStore) Remove(ctx context.Context) (files []string, err error) {
 
 // put writes a file unless it is there, and says whether it did.
 func (s TrustStore) put(path string, data []byte) (bool, error) {
-	if have, err := os.ReadFile(s.path(path)); err == nil && bytes.Equal(have, data) {
+	if have, err := safepath.ReadFile(s.path(path), mostPolicy); err == nil && bytes.Equal(have, data) {
 		return false, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(s.path(path)), 0o755); err != nil {
@@ -128,7 +132,7 @@ func (s TrustStore) put(path string, data []byte) (bool, error) {
 // policy adds our certificate to those Firefox's policies name, or takes it out. What
 // else is in the file stays; a file that says nothing afterwards goes.
 func (s TrustStore) policy(in bool) (changed bool, err error) {
-	data, err := os.ReadFile(s.path(firefoxPolicy))
+	data, err := safepath.ReadFile(s.path(firefoxPolicy), mostPolicy)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !in {
 			return false, nil

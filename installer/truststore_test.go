@@ -1,13 +1,16 @@
 package installer
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 )
 
@@ -20,6 +23,10 @@ func (c *commands) Run(_ context.Context, name string, args ...string) (string, 
 }
 
 func TestTrustStores(t *testing.T) {
+	root, err := parseHomeRoot(madeRoot(t, nil), config.Default(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
 	const before = `{"policies":{"Certificates":{"Install":["theirs.crt"]},"DisableTelemetry":true}}`
 	for name, c := range map[string]struct {
 		dirs    []string
@@ -34,10 +41,10 @@ func TestTrustStores(t *testing.T) {
 		"Arch":                         {[]string{"/etc/ca-certificates/trust-source/anchors"}, "", "trust extract-compat", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			root, ran := t.TempDir(), &commands{}
-			s := TrustStore{Root: root, Runner: ran}
+			dir, ran := t.TempDir(), &commands{}
+			s := TrustStore{Root: dir, Runner: ran}
 			for _, d := range c.dirs {
-				if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+				if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -47,16 +54,16 @@ func TestTrustStores(t *testing.T) {
 				}
 			}
 			for i := range 2 {
-				files, err := s.Install(t.Context(), []byte("the certificate"))
+				files, err := s.Install(t.Context(), root)
 				if err != nil || i == 0 && len(files) != c.files || i == 1 && len(files) != 0 {
 					t.Fatalf("time %d: wrote %v, %v", i+1, files, err)
 				}
 			}
-			if got, err := os.ReadFile(filepath.Join(root, c.dirs[0], anchorFile)); err != nil || string(got) != "the certificate" {
+			if got, err := os.ReadFile(filepath.Join(dir, c.dirs[0], anchorFile)); err != nil || !bytes.Equal(got, root.PEM()) {
 				t.Errorf("%q, %v", got, err)
 			}
 			if len(c.dirs) > 1 {
-				got, err := os.ReadFile(filepath.Join(root, firefoxPolicy))
+				got, err := os.ReadFile(filepath.Join(dir, firefoxPolicy))
 				if err != nil || strings.Count(string(got), firefoxAnchors) != 1 || c.policy != "" && (!strings.Contains(string(got), "theirs.crt") || !strings.Contains(string(got), "DisableTelemetry")) {
 					t.Errorf("policies %s, %v", got, err)
 				}
@@ -70,29 +77,29 @@ func TestTrustStores(t *testing.T) {
 			if want := slices.Repeat([]string{c.command}, 3); !slices.Equal(*ran, want) {
 				t.Errorf("it ran %q", *ran)
 			}
-			left, err := os.ReadFile(filepath.Join(root, firefoxPolicy))
+			left, err := os.ReadFile(filepath.Join(dir, firefoxPolicy))
 			if c.policy == "" && err == nil || c.policy != "" && (strings.Contains(string(left), "foyer") || !strings.Contains(string(left), "theirs.crt") || !strings.Contains(string(left), "DisableTelemetry")) {
 				t.Errorf("policies left: %s, %v", left, err)
 			}
 		})
 	}
-	if _, err := (TrustStore{Root: t.TempDir(), Runner: &commands{}}).Install(t.Context(), nil); hint.Find(err) == nil || hint.Find(err).Code != "trust-store-unknown" {
+	if _, err := (TrustStore{Root: t.TempDir(), Runner: &commands{}}).Install(t.Context(), root); hint.Find(err) == nil || hint.Find(err).Code != "trust-store-unknown" {
 		t.Errorf("on a system nobody knows: %v", err)
 	}
 	// What cannot be understood is left alone.
-	root := t.TempDir()
-	s := TrustStore{Root: root, Runner: &commands{}}
-	if err := os.MkdirAll(filepath.Join(root, "/usr/local/share/ca-certificates"), 0o755); err != nil {
+	dir := t.TempDir()
+	s := TrustStore{Root: dir, Runner: &commands{}}
+	if err := os.MkdirAll(filepath.Join(dir, "/usr/local/share/ca-certificates"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Join(root, "/usr/bin/firefox"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "/usr/bin/firefox"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.put(firefoxPolicy, []byte(`{"policies":[]}`)); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Install(t.Context(), []byte("x"))
-	if left, _ := os.ReadFile(filepath.Join(root, firefoxPolicy)); err == nil || string(left) != `{"policies":[]}` {
+	_, err = s.Install(t.Context(), root)
+	if left, _ := os.ReadFile(filepath.Join(dir, firefoxPolicy)); err == nil || string(left) != `{"policies":[]}` {
 		t.Errorf("%v, left %s", err, left)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +32,7 @@ func (a *app) claimCmd() *cobra.Command {
 				return nil
 			}
 			for _, address := range s.Addresses {
-				fmt.Fprintf(a.out, "  %s%s\n", address, page)
+				a.printf("  %s%s\n", address, page)
 			}
 			a.say(hint.T("Code %s, good until %s. The code before no longer works.", "Code %s, valable jusqu'au %s. Le code précédent ne marche plus.",
 				made.Code, made.Expires.Local().Format("2006-01-02 15:04")))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -56,9 +55,9 @@ func (a *app) doctor(ctx context.Context) error {
 	default:
 		for _, r := range found {
 			if r.Severity == health.OK && r.What.IsZero() {
-				fmt.Fprintf(a.out, "✓ %s\n", r.Title.In(a.lang))
+				a.printf("✓ %s\n", r.Title.In(a.lang))
 			} else if r.Severity == health.OK {
-				fmt.Fprintf(a.out, "✓ %s: %s\n", r.Title.In(a.lang), r.What.In(a.lang))
+				a.printf("✓ %s: %s\n", r.Title.In(a.lang), r.What.In(a.lang))
 			}
 		}
 		a.findings(found)

@@ -112,7 +112,7 @@ func (a *app) utf8() bool {
 
 // installer wires one for this machine.
 func (a *app) installer(answers *installer.Answers, replaceEdited bool) (*installer.Installer, error) {
-	exe, err := os.Executable()
+	exe, err := host.Program()
 	if err != nil {
 		return nil, fmt.Errorf("cannot find this program's file: %w", err)
 	}
@@ -138,7 +138,7 @@ func (a *app) progress(ctx context.Context) func(installer.Event) {
 		if a.json {
 			json.NewEncoder(a.err).Encode(e) //nolint:errcheck // progress nobody reads
 		} else if e.Kind == installer.StepDone || e.Kind == installer.StepUndone {
-			fmt.Fprintf(a.out, "[%d/%d] %s … %s\n", e.N, e.Of, e.Title.In(a.lang), e.Word().In(a.lang))
+			a.printf("[%d/%d] %s … %s\n", e.N, e.Of, e.Title.In(a.lang), e.Word().In(a.lang))
 		}
 		if pause != "" && e.Step == pause && e.Kind == installer.StepDone {
 			json.NewEncoder(a.err).Encode(map[string]string{"event": "paused", "step": e.Step}) //nolint:errcheck // as above
@@ -159,7 +159,7 @@ func (a *app) showPlan(p installer.Plan) error {
 	}
 	a.say(hint.T("Foyer will make these changes to this machine:", "Foyer fera ces changements sur cette machine :"))
 	for _, c := range p.Changes {
-		fmt.Fprintf(a.out, "  %s %-8s %s\n             %s\n", c.Op, c.KindText().In(a.lang), c.What, c.Why.In(a.lang))
+		a.printf("  %s %-8s %s\n             %s\n", c.Op, c.KindText().In(a.lang), c.What, c.Why.In(a.lang))
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func (a *app) showPlan(p installer.Plan) error {
 // notes shows what is worth knowing and not ours to change.
 func (a *app) notes(notes []hint.Text) {
 	for _, n := range notes {
-		fmt.Fprintf(a.out, "· %s\n", n.In(a.lang))
+		a.printf("· %s\n", n.In(a.lang))
 	}
 }
 
@@ -186,7 +186,7 @@ func (a *app) showResult(r installer.Result, p installer.Plan) error {
 		a.say(hint.T("Foyer is installed and running.", "Foyer est installé et tourne."))
 	}
 	for _, address := range r.Addresses {
-		fmt.Fprintf(a.out, "  %s\n", address)
+		a.printf("  %s\n", address)
 	}
 	switch {
 	case r.ClaimCode != "":
@@ -200,7 +200,7 @@ func (a *app) showResult(r installer.Result, p installer.Plan) error {
 	}
 	for _, c := range p.Changes {
 		if c.Op == installer.Edited {
-			fmt.Fprintf(a.out, "! %s: %s\n", c.What, c.Why.In(a.lang))
+			a.printf("! %s: %s\n", c.What, c.Why.In(a.lang))
 		}
 	}
 	a.notes(r.Notes)
@@ -240,7 +240,16 @@ func (a *app) uninstall(ctx context.Context, purge, yes bool) error {
 			return err
 		}
 	}
-	changed, err := in.Undo(ctx, purge, a.progress(ctx))
+	var left []installer.Change
+	progress := a.progress(ctx)
+	changed, err := in.Undo(ctx, purge, func(e installer.Event) {
+		progress(e)
+		for _, c := range e.Changes {
+			if c.Op == installer.Edited {
+				left = append(left, c)
+			}
+		}
+	})
 	if err != nil {
 		return err
 	}
@@ -252,10 +261,15 @@ func (a *app) uninstall(ctx context.Context, purge, yes bool) error {
 		changed = changed || len(untrusted) > 0
 	}
 	if a.json {
-		a.printJSON(map[string]any{"changed": changed, "purged": purge})
+		a.printJSON(map[string]any{"changed": changed, "purged": purge, "left": append([]installer.Change{}, left...)})
 		return nil
 	}
+	for _, c := range left {
+		a.say(hint.T("! %s %s", "! %s %s", c.What, c.Why))
+	}
 	switch {
+	case len(left) > 0:
+		a.say(hint.T("Foyer is gone, but for what is left above: look at it, and remove it if it is yours.", "Foyer est parti, sauf ce qui reste ci-dessus : examinez-le, et effacez-le s'il est à vous."))
 	case !changed:
 		a.say(hint.T("Foyer is not installed here; there was nothing to do.", "Foyer n'est pas installé ici ; il n'y avait rien à faire."))
 	case purge:

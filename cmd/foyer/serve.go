@@ -23,6 +23,9 @@ func (a *app) serveCmd() *cobra.Command {
 		Use: "serve", Hidden: true, Args: usage(a, cobra.NoArgs),
 		Short: hint.T("The server; started by the supervisor", "Le serveur ; lancé par le superviseur").In(a.lang),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := host.NoCoreFiles(); err != nil {
+				return err
+			}
 			s, err := config.Load(a.settings, a.environ)
 			if err != nil {
 				return err

@@ -35,6 +35,9 @@ func (a *app) superviseCmd() *cobra.Command {
 }
 
 func (a *app) supervise(ctx context.Context) error {
+	if err := host.NoCoreFiles(); err != nil {
+		return err
+	}
 	s, err := config.Load(a.settings, a.environ)
 	if err != nil {
 		return err

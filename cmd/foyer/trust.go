@@ -2,12 +2,12 @@ package main
 
 import (
 	"crypto/sha256"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -60,32 +60,29 @@ func (a *app) trust(cmd *cobra.Command, f trustFlags) error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(installer.RootCertificate(s.Data))
+	root, err := installer.LoadHomeRoot(s, time.Now())
 	if errors.Is(err, fs.ErrPermission) {
 		return needRoot()
 	}
-	block, _ := pem.Decode(text)
-	if err != nil || block == nil {
-		return hint.New("home-ca-missing",
-			hint.T("There is no certificate of this server in %s yet.", "Il n'y a pas encore de certificat de ce serveur dans %s.", s.Data), hint.T("Nothing was changed.", "Rien n'a été changé."),
-			hint.T("Start Foyer once; where a reverse proxy has the certificate, there is nothing to trust.", "Démarrez Foyer une fois ; là où un mandataire inverse a le certificat, il n'y a rien à faire.")).Because(err)
-	}
-	if f.print {
-		fmt.Fprint(a.out, string(text))
-		return nil
-	}
-	files, err := store.Install(cmd.Context(), text)
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(block.Bytes)
-	words, fingerprint := certs.Words(block.Bytes, a.lang), strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
+	if f.print {
+		fmt.Fprint(a.out, string(root.PEM()))
+		return nil
+	}
+	files, err := store.Install(cmd.Context(), root)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(root.DER())
+	words, fingerprint := certs.Words(root.DER(), a.lang), strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
 	if a.json {
 		a.printJSON(map[string]any{"words": words, "fingerprint": fingerprint, "wrote": append([]string{}, files...)})
 		return nil
 	}
 	a.say(hint.T("The programs of this machine trust the server with the fingerprint", "Les programmes de cette machine font confiance au serveur dont l'empreinte est"))
-	fmt.Fprintf(a.out, "  %s\n  %s\n", strings.Join(words, " "), fingerprint)
+	a.printf("  %s\n  %s\n", strings.Join(words, " "), fingerprint)
 	if len(files) == 0 {
 		a.say(hint.T("They did already.", "C'était déjà le cas."))
 	}
