@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/server/certs"
 	"github.com/foyer-server/foyer/server/people"
 )
@@ -30,6 +32,7 @@ type Health struct {
 	Claimed            bool                   `json:"claimed"`
 	People             int                    `json:"people"`   // who have an account, as counted within the last minute; at most countMost
 	Requests           uint64                 `json:"requests"` // begun since this process was started
+	Memory             int64                  `json:"memory"`   // of this process, in bytes: nobody else may look (host.NoCoreFiles)
 	Storage            string                 `json:"storage"`  // what is wrong with it; empty: nothing
 	Fingerprint        string                 `json:"fingerprint"`
 	Words              map[hint.Lang][]string `json:"words"`
@@ -44,7 +47,7 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	h := Health{Version: s.Version, Words: map[hint.Lang][]string{}, Names: []string{}}
 	claimed, err := s.probe.look(ctx)
-	h.Requests = s.requests.Load()
+	h.Requests, h.Memory = s.requests.Load(), host.ProcessMemory(os.Getpid())
 	h.People = int(s.count.people.Load())
 	h.OK, h.Claimed = err == nil || s.apart, claimed
 	if err != nil {

@@ -46,6 +46,7 @@ type facts struct {
 	Claimed            bool                `json:"claimed"`
 	People             int                 `json:"people"`
 	Requests           uint64              `json:"requests"`
+	Memory             int64               `json:"memory"`
 	Storage            string              `json:"storage"`
 	Fingerprint        string              `json:"fingerprint"`
 	Words              map[string][]string `json:"words"`

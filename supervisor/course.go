@@ -67,12 +67,9 @@ func (s *Supervisor) sample(ctx context.Context) {
 			free = 0 // the check of the disk says what is wrong with it
 		}
 		s.mu.Lock()
-		pid, requests := s.child.pid, s.facts.Requests
+		pid, requests, memory := s.child.pid, s.facts.Requests, s.facts.Memory
 		s.mu.Unlock()
-		memory := host.ProcessMemory(os.Getpid())
-		if pid != 0 {
-			memory += host.ProcessMemory(pid)
-		}
+		memory += host.ProcessMemory(os.Getpid())
 		now := time.Now()
 		s.mu.Lock()
 		since := requests - s.counted

@@ -44,6 +44,7 @@ func TestUnitsSayWhatIsPromised(t *testing.T) {
 	for _, want := range []string{
 		"Type=notify\n", "NotifyAccess=main\n", "WatchdogSec=30\n", "Restart=always\n", "RestartSec=1\n", "StartLimitIntervalSec=0\n", "User=foyer\nGroup=foyer\n",
 		"Sockets=foyer.socket\n", "RuntimeDirectory=foyer\n", "RuntimeDirectoryMode=0755\n", "KillMode=mixed\n", "TimeoutStopSec=30\n", "CapabilityBoundingSet=\n",
+		"LimitCORE=0\n", "Environment=GOTRACEBACK=single\n", "MemoryHigh=50%\n", "MemoryMax=70%\n", "TasksMax=2048\n",
 		"StateDirectory=foyer\n", "UMask=0077\n", "ExecStart=/opt/foyer/current/foyer supervise\n", "RequiresMountsFor=/var/lib/foyer\n",
 	} {
 		if !strings.Contains(unit, want) {
@@ -61,8 +62,19 @@ func TestUnitsSayWhatIsPromised(t *testing.T) {
 		t.Errorf("a data folder at home gives\n%s", unit)
 	}
 	elsewhere.Manager = host.OpenRC
-	if script := unitText(t, elsewhere, "/etc/init.d/foyer"); !strings.Contains(script, `command_user="foyer:foyer"`) || strings.Contains(script, "{{") {
+	script := unitText(t, elsewhere, "/etc/init.d/foyer")
+	if !strings.Contains(script, `command_user="foyer:foyer"`) || strings.Contains(script, "{{") {
 		t.Errorf("OpenRC:\n%s", script)
+	}
+	// A shell reads it as OpenRC does; whoever sets limits in /etc/conf.d has them.
+	for set, want := range map[string]string{"": `^pids.max 2048\nmemory.high [1-9]\d+\nmemory.max [1-9]\d+\nsingle\n0\n$`, "pids.max 7": `^pids.max 7\nsingle\n0\n$`} {
+		cmd := exec.Command("sh", "-c", `checkpath() { :; }; eval "$1"; echo "$rc_cgroup_settings"; start_pre; sh -c 'echo $GOTRACEBACK; ulimit -c'`, "sh", script)
+		if cmd.Env = os.Environ(); set != "" {
+			cmd.Env = append(cmd.Env, "rc_cgroup_settings="+set)
+		}
+		if out, err := cmd.CombinedOutput(); err != nil || !regexp.MustCompile(want).Match(out) {
+			t.Errorf("OpenRC with %q: %v\n%s", set, err, out)
+		}
 	}
 }
 

@@ -67,6 +67,11 @@ WantedBy=sockets.target
 // addresses. PrivateUsers= leaves root and the service's user, so that the control
 // socket still knows who asks. prlimit and the scheduling calls of @resources are
 // refused with an error, not a signal: the Go runtime asks and does without.
+// The memory of the machine is shared with a database server, perhaps: at half of it the
+// kernel takes back what it can, at seven tenths the server is ended and started again,
+// and nothing else on the machine is. (The server itself collects at a quarter.) No core
+// file is written, nor piped to a program that collects them: what the limit leaves to
+// such programs, host.NoCoreFiles does. GOTRACEBACK=crash would ask for one.
 // RequiresMountsFor= waits for the disk that holds the data, so that nothing is
 // written under its mount point while it is away.
 func serviceUnit(cfg Config) string {
@@ -108,6 +113,11 @@ TimeoutStopSec=30
 KillMode=mixed
 OOMPolicy=continue
 LimitNOFILE=65536
+LimitCORE=0
+Environment=GOTRACEBACK=single
+MemoryHigh=50%%
+MemoryMax=70%%
+TasksMax=2048
 UMask=0077
 RuntimeDirectory=foyer
 RuntimeDirectoryMode=0755
@@ -162,7 +172,8 @@ func quoteUnit(path string) string {
 }
 
 // openRCScript is the script for supervise-daemon (openrc-run(8)). It may open
-// ports below 1024 and nothing else.
+// ports below 1024 and nothing else. The limits are those of the systemd unit; OpenRC
+// sets those of memory and tasks where control groups are (rc_cgroup_settings).
 func openRCScript(cfg Config) string {
 	quote := func(s string) string {
 		return "'" + strings.ReplaceAll(strings.ReplaceAll(s, "'", `'\''`), "{{", `{'{'`) + "'"
@@ -180,6 +191,11 @@ umask=0077
 respawn_delay=1
 respawn_max=0
 rc_ulimit="-n 65536"
+_kb=$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo)
+: "${rc_cgroup_settings:=pids.max 2048
+memory.high $((${_kb:-0} * 512))
+memory.max $((${_kb:-0} * 716))}"
+export GOTRACEBACK=single
 output_logger="logger -t foyer"
 error_logger="logger -t foyer"
 
@@ -189,6 +205,7 @@ depend() {
 }
 
 start_pre() {
+	ulimit -c 0
 	checkpath --directory --owner "%[2]s:%[2]s" --mode 0755 /run/foyer
 }
 `, quote(cfg.Executable), cfg.User)
