@@ -323,7 +323,7 @@ func (x *terminal) stopInTheMiddle() (worker string) {
 	x.press(keyEnter)
 	x.see("Installing")
 	x.m.wait("the install to begin", func() bool {
-		worker, _, _ = x.m.run("pgrep", "-f", "^"+downloaded+" install --yes")
+		worker, _, _ = x.m.run("pgrep", "-o", "-f", "^"+downloaded+" install --yes") // the oldest: a child that is about to become a command is called so, too
 		worker = strings.TrimSpace(worker)
 		return worker != ""
 	})
