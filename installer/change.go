@@ -63,7 +63,7 @@ func (c Change) KindText() hint.Text {
 	if t, ok := kindTexts[c.Kind]; ok {
 		return t
 	}
-	return hint.Text{EN: c.Kind, FR: c.Kind}
+	return hint.Verbatim(c.Kind)
 }
 
 var kindTexts = map[string]hint.Text{

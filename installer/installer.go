@@ -231,7 +231,7 @@ type run struct {
 func (r *run) event(kind string, n int, s Step, changes []Change) {
 	title, ok := titles[s.ID()]
 	if !ok {
-		title = hint.Text{EN: s.ID(), FR: s.ID()}
+		title = hint.Verbatim(s.ID())
 	}
 	r.events(Event{kind, s.ID(), n, len(r.steps), title, changes})
 }

@@ -76,9 +76,9 @@ func (q Question) Shown(v Values) hint.Text {
 	case text == "" && !q.Empty.IsZero():
 		return q.Empty
 	case text != "" && q.Secret:
-		return hint.Text{EN: "********", FR: "********"}
+		return hint.Verbatim("********")
 	}
-	return hint.Text{EN: text, FR: text}
+	return hint.Verbatim(text)
 }
 
 // Check tells what is wrong with an answer; zero: nothing. It is what the answers
@@ -108,7 +108,7 @@ func (q Question) Check(v Values, text string) hint.Text {
 	if e := hint.Find(err); e != nil {
 		return e.What
 	}
-	return hint.Text{EN: err.Error(), FR: err.Error()}
+	return hint.Verbatim(err.Error())
 }
 
 func settle(v Values) error {

@@ -3,7 +3,6 @@ package main
 import (
 	"go/ast"
 	"go/token"
-	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -87,18 +86,12 @@ func TestEverythingIsWrittenThroughThePrinter(t *testing.T) {
 	}
 }
 
-// literally are files that still put words of others into a Text by hand; they become
-// arguments of T, or are cleaned by who shows them.
-var literally = []string{
-	"installer/questions.go", "installer/installer.go", "installer/change.go", "internal/config/config.go", "internal/host/ports.go", "supervisor/reach/causes.go",
-}
-
 // Words of others become a Text by hint.T, hint.Verbatim or hint.Says, which clean
 // them, never as they are.
 func TestTextsAreNotMadeByHand(t *testing.T) {
 	fset, house := readHouse(t)
 	found := 0
-	for dir, files := range house {
+	for _, files := range house {
 		for _, f := range files {
 			ast.Inspect(f, func(n ast.Node) bool {
 				lit, ok := n.(*ast.CompositeLit)
@@ -118,7 +111,7 @@ func TestTextsAreNotMadeByHand(t *testing.T) {
 					if kv, ok := e.(*ast.KeyValueExpr); ok {
 						value = kv.Value
 					}
-					if _, constant := text(value); !constant && !slices.Contains(literally, dir+"/"+filepath.Base(fset.Position(n.Pos()).Filename)) {
+					if _, constant := text(value); !constant {
 						t.Errorf("%s: a Text of words that may be of others: hint.Verbatim cleans them", fset.Position(n.Pos()))
 						break
 					}

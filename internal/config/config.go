@@ -594,7 +594,7 @@ func Reason(err error) hint.Text {
 	if a, ok := errors.AsType[Allowed](err); ok {
 		return hint.Text(a)
 	}
-	return hint.Text{EN: err.Error(), FR: err.Error()}
+	return hint.Verbatim(err.Error())
 }
 
 func aNumber() hint.Text { return hint.T("a whole number is needed", "il faut un nombre entier") }

@@ -40,7 +40,7 @@ func PortTaken(port int, err error) error {
 func TakenBy(port int, o Owner) *hint.Error {
 	who := hint.T("Another program", "Un autre programme")
 	if o.Name != "" {
-		who = hint.Text{EN: o.Name, FR: o.Name}
+		who = hint.Verbatim(o.Name)
 	}
 	what := hint.T("%s already answers on this machine (port %d).", "%s répond déjà sur cette machine (port %d).", who, port)
 	if port == 80 || port == 443 {

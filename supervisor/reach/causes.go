@@ -66,7 +66,7 @@ func machine() []cause {
 				d := f.otherProgram()
 				who := hint.T("Another program", "Un autre programme")
 				if d.Owner != "" {
-					who = hint.Text{EN: d.Owner, FR: d.Owner}
+					who = hint.Verbatim(d.Owner)
 				}
 				return health.Finding{
 					What: hint.T("%s answers on port %d of this machine, where Foyer should.", "%s répond sur le port %d de cette machine, où devrait répondre Foyer.", who, d.Port),
