@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/server/attachment"
@@ -72,6 +73,9 @@ func houseOn(t testing.TB, db kinto.Store, settings map[string]string) http.Hand
 // configured is what a door needs, over a store.
 func configured(db kinto.Store, s *config.Settings, dir string, log *slog.Logger) Config {
 	p := people.New(db, s.Kinto, dir, log)
+	if err := p.SetCost(bcrypt.MinCost); err != nil {
+		panic(err)
+	}
 	return Config{Kinto: kinto.New(db, s.Kinto, p.Accounts()), Auth: auth.New(db, s.Kinto, p, log), Settings: s, Log: log}
 }
 
