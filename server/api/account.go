@@ -7,10 +7,10 @@ import (
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
-// password hashes the password that a request gives an account, for callers who may
+// hashPassword hashes the password that a request gives an account, for callers who may
 // make the request at all. bad is what is wrong with its body. A request to the list
 // of accounts is for the account that its body names (§8, accounts).
-func (a *api) password(r *http.Request, req *kinto.Request, bad *error) error {
+func hashPassword(c *call, req *kinto.Request, bad *error) error {
 	if req.Op == kinto.Create {
 		if !req.Body.HasID && *bad == nil {
 			*bad = kinto.Invalid("body", "data.id", "Required")
@@ -21,9 +21,9 @@ func (a *api) password(r *http.Request, req *kinto.Request, bad *error) error {
 	if !ok || *bad != nil {
 		return nil
 	}
-	if a.within != nil {
+	if c.within != nil {
 		// Hashing takes too long for a transaction; what was not hashed ahead is refused.
-		hash, ok := a.within.hashes[password]
+		hash, ok := c.within.hashes[password]
 		if !ok {
 			*bad = kinto.Invalid("body", "data.password", "A password cannot be set in this way; use a request of its own")
 			return nil
@@ -31,10 +31,10 @@ func (a *api) password(r *http.Request, req *kinto.Request, bad *error) error {
 		req.SetPassword(hash)
 		return nil
 	}
-	if a.Kinto.Allowed(r.Context(), req) != nil {
+	if c.kinto.Allowed(c.r.Context(), req) != nil {
 		return nil // and is told so by whoever does the request
 	}
-	hash, err := a.Kinto.HashPassword(r.Context(), password)
+	hash, err := c.kinto.HashPassword(c.r.Context(), password)
 	if invalid, ok := err.(*kinto.InvalidError); ok {
 		*bad = invalid
 		return nil
@@ -47,19 +47,19 @@ func (a *api) password(r *http.Request, req *kinto.Request, bad *error) error {
 
 // hashAhead hashes the password that a request of a batch is going to give an
 // account, before the transaction begins.
-func (a *api) hashAhead(r *http.Request, body []byte) error {
-	path := strings.TrimRight(strings.TrimPrefix(r.URL.Path, "/v1"), "/")
-	p, ok := a.locate(path)
-	op, carries := map[string]kinto.Op{http.MethodPut: kinto.Put, http.MethodPost: kinto.Create, http.MethodPatch: kinto.Patch}[r.Method]
+func hashAhead(c *call, body []byte) error {
+	path := strings.TrimRight(strings.TrimPrefix(c.r.URL.Path, "/v1"), "/")
+	p, ok := c.locate(path)
+	op, carries := map[string]kinto.Op{http.MethodPut: kinto.Put, http.MethodPost: kinto.Create, http.MethodPatch: kinto.Patch}[c.r.Method]
 	if !ok || !carries || p.list.Kind != kinto.Account {
 		return nil
 	}
 	b, err := kinto.ParseBody(kinto.Account, body)
 	password, ok := b.Password()
-	if err != nil || !ok || a.within.hashes[password] != "" {
+	if err != nil || !ok || c.within.hashes[password] != "" {
 		return nil
 	}
-	who, err := a.who(r)
+	who, err := c.who()
 	if err != nil {
 		return err
 	}
@@ -67,13 +67,13 @@ func (a *api) hashAhead(r *http.Request, body []byte) error {
 	if op == kinto.Create {
 		req.List.Parent = b.ID
 	}
-	if a.Kinto.Allowed(r.Context(), &req) != nil {
+	if c.kinto.Allowed(c.r.Context(), &req) != nil {
 		return nil
 	}
-	hash, err := a.Kinto.HashPassword(r.Context(), password)
+	hash, err := c.kinto.HashPassword(c.r.Context(), password)
 	if _, invalid := err.(*kinto.InvalidError); invalid {
 		return nil
 	}
-	a.within.hashes[password] = hash
+	c.within.hashes[password] = hash
 	return err
 }

@@ -12,17 +12,17 @@ func joinMethods(methods []string) string { return strings.Join(methods, ", ") }
 // special finds the endpoints for those who look after a server (§8): the list of a
 // caller's permissions, flush, counters, and the deletion of a user's data. It
 // reports false when rest, the path after /v1/, is none of them.
-func (a *api) special(w http.ResponseWriter, r *http.Request, rest string) bool {
+func special(c *call, rest string) bool {
 	principal, isUser := strings.CutPrefix(rest, "__user_data__/")
 	switch {
-	case rest == "permissions" && permissionsOn(a):
-		a.permissions(w, r)
-	case rest == "__flush__" && plugin("flush")(a):
-		a.flush(w, r)
-	case rest == "__counters__" && plugin("counters")(a):
-		a.counters(w, r)
+	case rest == "permissions" && permissionsOn(c.api):
+		permissions(c)
+	case rest == "__flush__" && plugin("flush")(c.api):
+		flush(c)
+	case rest == "__counters__" && plugin("counters")(c.api):
+		counters(c)
 	case isUser && principal != "":
-		a.userData(w, r, principal)
+		userData(c, principal)
 	default:
 		return false
 	}
@@ -31,50 +31,50 @@ func (a *api) special(w http.ResponseWriter, r *http.Request, rest string) bool 
 
 // flush empties the server. Anybody may: a server for tests alone includes the
 // plugin.
-func (a *api) flush(w http.ResponseWriter, r *http.Request) {
+func flush(c *call) {
 	methods := []string{"POST", "OPTIONS"}
-	if a.readonly {
+	if c.readonly {
 		methods = methods[1:]
 	}
-	if !a.offered(w, r, methods) {
+	if !c.offered(methods) {
 		return
 	}
-	if err := a.Kinto.Flush(r.Context()); err != nil {
-		a.fail(w, r, err)
+	if err := c.kinto.Flush(c.r.Context()); err != nil {
+		c.fail(err)
 		return
 	}
-	a.document(w, r, http.StatusAccepted, struct{}{})
+	c.document(http.StatusAccepted, struct{}{})
 }
 
 // counters counts what there is.
-func (a *api) counters(w http.ResponseWriter, r *http.Request) {
-	if !a.offered(w, r, []string{"GET", "HEAD", "OPTIONS"}) {
+func counters(c *call) {
+	if !c.offered([]string{"GET", "HEAD", "OPTIONS"}) {
 		return
 	}
-	objects, tombstones, err := a.Kinto.Counters(r.Context())
+	objects, tombstones, err := c.kinto.Counters(c.r.Context())
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
-	a.document(w, r, http.StatusOK, map[string]map[kinto.Kind]int{"objects": objects, "tombstones": tombstones})
+	c.document(http.StatusOK, map[string]map[kinto.Kind]int{"objects": objects, "tombstones": tombstones})
 }
 
 // userData deletes what is a user's alone.
-func (a *api) userData(w http.ResponseWriter, r *http.Request, principal string) {
+func userData(c *call, principal string) {
 	methods := []string{"DELETE", "OPTIONS"}
-	if a.readonly {
+	if c.readonly {
 		methods = methods[1:]
 	}
-	if !a.offered(w, r, methods) {
+	if !c.offered(methods) {
 		return
 	}
-	who, err := a.who(r)
+	who, err := c.who()
 	if err == nil {
-		err = a.Kinto.ForgetUser(r.Context(), who, principal)
+		err = c.kinto.ForgetUser(c.r.Context(), who, principal)
 	}
 	if err != nil {
-		a.fail(w, r, a.refused(who, err))
+		c.fail(c.refused(who, err))
 		return
 	}
-	a.document(w, r, http.StatusOK, map[string]map[string]string{"data": {"principal": principal}})
+	c.document(http.StatusOK, map[string]map[string]string{"data": {"principal": principal}})
 }

@@ -16,21 +16,16 @@ package api
 
 import (
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/auth"
-	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -47,7 +42,6 @@ type Config struct {
 }
 
 // api is the handler; it is read-only after New but for what its pointers lead to.
-// A batch works on a copy of it.
 type api struct {
 	Config
 	readonly   bool
@@ -69,7 +63,6 @@ type api struct {
 	inFlight   *atomic.Int64 // bytes of large bodies being held
 	toldFull   *atomic.Int64 // when the log was last told that the disk is full, in Unix seconds
 	buffers    *sync.Pool
-	within     *within // a batch; nil: none
 }
 
 // New returns the handler.
@@ -117,55 +110,7 @@ var (
 
 // ServeHTTP implements http.Handler.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer func() {
-		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler {
-				panic(p)
-			}
-			// Our own panics may name what a client sent; the runtime's do not.
-			bug, _ := p.(runtime.Error)
-			a.Log.Error("a request met a bug", "method", r.Method, "err", bug, "stack", string(debug.Stack()))
-			a.fail(w, r, errBug)
-		}
-	}()
-	h := w.Header()
-	h["Content-Type"] = headerJSON
-	h["X-Content-Type-Options"] = headerNosniff
-	h["Content-Security-Policy"] = headerCSP
-	a.cors.common(h, r)
-	if a.backoff != nil && rand.IntN(100) < a.backoffPct {
-		h["Backoff"] = a.backoff
-	}
-	if a.eos.told(h) {
-		a.fail(w, r, errOver)
-		return
-	}
-	path := r.URL.Path
-	if !utf8.ValidString(path) {
-		a.fail(w, r, errPath)
-		return
-	}
-	if !validQuery(r.URL.RawQuery) {
-		a.fail(w, r, errQuery)
-		return
-	}
-	if forged(r) {
-		a.fail(w, r, errForged)
-		return
-	}
-	version, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	switch {
-	case !isVersion(version) || !strings.HasPrefix(path, "/"):
-		a.redirects.version(a, w, r)
-		return
-	case version != "v1":
-		a.fail(w, r, errVersion)
-		return
-	case path == "/v1":
-		a.redirects.slash(a, w, r, "/v1/")
-		return
-	}
-	a.route(w, r, rest)
+	(&call{api: a, w: w, r: r, kinto: a.Kinto}).do()
 }
 
 // isVersion reports whether a segment is "v" and digits.
@@ -174,63 +119,6 @@ func isVersion(s string) bool {
 		return false
 	}
 	return strings.Trim(s[1:], "0123456789") == ""
-}
-
-// route finds the endpoint; rest is the path after "/v1/".
-func (a *api) route(w http.ResponseWriter, r *http.Request, rest string) {
-	if u := utilities[rest]; u != nil {
-		if a.readOnly(w, r) {
-			u(a, w, r)
-		}
-		return
-	}
-	if rest == "batch" && a.within == nil {
-		a.batch(w, r)
-		return
-	}
-	if a.special(w, r, rest) {
-		return
-	}
-	if location, ok := strings.CutPrefix(rest, filesPath); ok && a.files && a.within == nil {
-		a.file(w, r, location)
-		return
-	}
-	if rest, ok := strings.CutPrefix(rest, openidPath); ok && a.within == nil && len(a.Auth.Providers()) > 0 {
-		a.openid(w, r, rest)
-		return
-	}
-	path := r.URL.Path[len("/v1"):]
-	p, ok := a.locate(path)
-	switch {
-	case ok && !p.attachment && p.list.Kind != kinto.Account && a.isOnce(r):
-		a.doOnce(w, r)
-	case ok && encodedSlash(r.URL.RawPath):
-		// It would be taken for a separator, and no id may have one.
-		a.fail(w, r, kinto.InvalidID())
-	case ok && a.own && isOwn(path) && r.Method != http.MethodOptions:
-		a.ownBucket(w, r, path[len("/buckets/"+alias):])
-	case ok:
-		a.serve(w, r, p, p.id)
-	case strings.HasSuffix(path, "/") && a.redirects.slashes:
-		a.redirects.slash(a, w, r, strings.TrimRight(r.URL.Path, "/"))
-	default:
-		a.fail(w, r, errNotHere)
-	}
-}
-
-// readOnly reports whether a request for what can only be read asks to read it; it
-// answers any other.
-func (a *api) readOnly(w http.ResponseWriter, r *http.Request) bool {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-		return true
-	case http.MethodOptions:
-		a.cors.preflight(a, w, r, []string{"GET", "HEAD", "OPTIONS"})
-	default:
-		w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
-		a.fail(w, r, errMethod)
-	}
-	return false
 }
 
 // place is what a path below /v1 names: a list, an object of it, its attachment, or
@@ -264,25 +152,12 @@ func (a *api) locate(path string) (p place, ok bool) {
 		}
 	}
 	record, ok := strings.CutSuffix(path, "/attachment")
-	if !ok || !a.files || a.within != nil {
+	if !ok || !a.files {
 		return p, false
 	}
 	p.attachment = true
 	p.list, p.id, ok = kinto.Locate(record)
 	return p, ok && p.list.Kind == kinto.Record && p.id != ""
-}
-
-// serve does a request for a place; called is what the client calls the object.
-func (a *api) serve(w http.ResponseWriter, r *http.Request, p place, called string) {
-	if p.attachment {
-		a.attachment(w, r, p.list, p.id)
-		return
-	}
-	if p.snapshot {
-		a.snapshot(w, r, p.list, p.at)
-		return
-	}
-	a.resource(w, r, p.list, p.id, called)
 }
 
 // isOwn reports whether a path is the default bucket or below it.
@@ -293,28 +168,6 @@ func isOwn(path string) bool {
 
 func encodedSlash(raw string) bool {
 	return raw != "" && (strings.Contains(raw, "%2F") || strings.Contains(raw, "%2f"))
-}
-
-// url is the absolute URL of a path on this server, as the client calls it (§7, Next-Page).
-func (a *api) url(r *http.Request, path string) string {
-	scheme, host := a.scheme, a.host
-	if scheme == "" {
-		scheme = front.Scheme(r)
-	}
-	if host == "" {
-		host = r.Host
-	}
-	return scheme + "://" + host + path
-}
-
-// write sends a body that is whole.
-func (a *api) write(w http.ResponseWriter, r *http.Request, status int, body []byte) {
-	body = a.addressed(r, body)
-	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a client that is gone is nobody to tell
-	}
 }
 
 // buffer returns an empty buffer and how to give it back.

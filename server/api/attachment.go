@@ -37,40 +37,40 @@ const formBytes = 1 << 20
 
 var attachmentMethods = []string{"POST", "DELETE", "OPTIONS"}
 
-// attachment serves …/records/{id}/attachment.
-func (a *api) attachment(w http.ResponseWriter, r *http.Request, l kinto.List, id string) {
-	if r.Method == http.MethodOptions {
-		a.cors.preflight(a, w, r, attachmentMethods)
+// attach serves …/records/{id}/attachment.
+func attach(c *call, l kinto.List, id string) {
+	if c.r.Method == http.MethodOptions {
+		c.preflight(attachmentMethods)
 		return
 	}
-	if r.Method != http.MethodPost && r.Method != http.MethodDelete || a.readonly {
-		w.Header()["Allow"] = []string{strings.Join(attachmentMethods, ", ")}
-		a.fail(w, r, errMethod)
+	if c.r.Method != http.MethodPost && c.r.Method != http.MethodDelete || c.readonly {
+		c.w.Header()["Allow"] = []string{strings.Join(attachmentMethods, ", ")}
+		c.fail(errMethod)
 		return
 	}
-	who, err := a.who(r)
+	who, err := c.who()
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
 	req := &kinto.Request{Op: kinto.Put, Who: who, List: l, ID: id, Body: kinto.NoBody(), Modified: -1}
-	req.Cond, req.Invalid = conditions(r.Header)
-	if err := a.Kinto.Allowed(r.Context(), req); err != nil {
-		a.fail(w, r, a.refused(who, err))
+	req.Cond, req.Invalid = conditions(c.r.Header)
+	if err := c.kinto.Allowed(c.r.Context(), req); err != nil {
+		c.fail(c.refused(who, err))
 		return
 	}
-	if r.Method == http.MethodDelete {
-		if _, err := a.Kinto.Attach(r.Context(), req, nil, nil); err != nil {
-			a.fail(w, r, a.refused(who, err))
+	if c.r.Method == http.MethodDelete {
+		if _, err := c.kinto.Attach(c.r.Context(), req, nil, nil); err != nil {
+			c.fail(c.refused(who, err))
 			return
 		}
-		delete(w.Header(), "Content-Type")
-		w.WriteHeader(http.StatusNoContent)
+		delete(c.w.Header(), "Content-Type")
+		c.w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	file, err := a.receive(r, req)
+	file, err := receive(c, req)
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
 	shown, err := json.Marshal(struct {
@@ -83,23 +83,23 @@ func (a *api) attachment(w http.ResponseWriter, r *http.Request, l kinto.List, i
 	if err != nil {
 		panic("api: an attachment cannot be told of: " + err.Error())
 	}
-	answer, err := a.Kinto.Attach(r.Context(), req, file, shown)
+	answer, err := c.kinto.Attach(c.r.Context(), req, file, shown)
 	if err != nil {
-		a.fail(w, r, a.refused(who, err))
+		c.fail(c.refused(who, err))
 		return
 	}
-	h := w.Header()
+	h := c.w.Header()
 	validators(h, answer.Timestamp)
-	h["Location"] = []string{a.url(r, (&url.URL{Path: "/v1" + l.URI(id)}).EscapedPath())}
+	h["Location"] = []string{c.url((&url.URL{Path: "/v1" + l.URI(id)}).EscapedPath())}
 	status := http.StatusOK
 	if answer.Created {
 		status = http.StatusCreated
 	}
-	a.write(w, r, status, shown)
+	c.write(status, shown)
 }
 
 // refused is err, but that nobody is asked to sign in.
-func (a *api) refused(who kinto.Caller, err error) error {
+func (c *call) refused(who kinto.Caller, err error) error {
 	if who.ID == "" && errors.Is(err, kinto.ErrForbidden) {
 		return errSignIn
 	}
@@ -107,11 +107,11 @@ func (a *api) refused(who kinto.Caller, err error) error {
 }
 
 // filesURL is where the addresses of attachments begin; it ends in a slash.
-func (a *api) filesURL(r *http.Request) string {
-	if base := a.Settings.Kinto.String("attachment.base_url"); base != "" {
+func (c *call) filesURL() string {
+	if base := c.Settings.Kinto.String("attachment.base_url"); base != "" {
 		return strings.TrimSuffix(base, "/") + "/"
 	}
-	return a.url(r, "/v1/"+filesPath)
+	return c.url("/v1/" + filesPath)
 }
 
 // keptLocation is how the address of an attachment begins in what is kept: bytes that an
@@ -120,16 +120,16 @@ var keptLocation = []byte(`"location":"` + kinto.FileScheme)
 
 // addressed is an answer with the addresses of attachments as the client calls them: what
 // is kept knows nothing of the server's name, which may change.
-func (a *api) addressed(r *http.Request, body []byte) []byte {
-	if !a.files || !bytes.Contains(body, keptLocation) {
+func (c *call) addressed(body []byte) []byte {
+	if !c.files || !bytes.Contains(body, keptLocation) {
 		return body
 	}
-	return bytes.ReplaceAll(body, keptLocation, a.shownLocation(r))
+	return bytes.ReplaceAll(body, keptLocation, c.shownLocation())
 }
 
 // shownLocation is how such an address begins for a client.
-func (a *api) shownLocation(r *http.Request) []byte {
-	base, err := json.Marshal(a.filesURL(r))
+func (c *call) shownLocation() []byte {
+	base, err := json.Marshal(c.filesURL())
 	if err != nil {
 		panic("api: an address cannot be encoded: " + err.Error())
 	}
@@ -147,13 +147,13 @@ var (
 
 // receive reads the form: the file's contents are durable when it returns, and the
 // other fields are in req.
-func (a *api) receive(r *http.Request, req *kinto.Request) (*kinto.File, error) {
-	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+func receive(c *call, req *kinto.Request) (*kinto.File, error) {
+	kind, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
 		return nil, errNoForm
 	}
-	limit := a.attachmentLimit(req.List)
-	form := multipart.NewReader(r.Body, params["boundary"])
+	limit := c.attachmentLimit(req.List)
+	form := multipart.NewReader(c.r.Body, params["boundary"])
 	var file *kinto.File
 	body := map[string]json.RawMessage{}
 	for {
@@ -169,7 +169,7 @@ func (a *api) receive(r *http.Request, req *kinto.Request) (*kinto.File, error) 
 			if part.FileName() == "" {
 				return nil, errNoFilename
 			}
-			if file, err = a.receiveFile(part, req.List, limit); err != nil {
+			if file, err = receiveFile(c, part, req.List, limit); err != nil {
 				return nil, err
 			}
 		case "data", "permissions":
@@ -213,16 +213,16 @@ func cutOff(err error) error {
 }
 
 // receiveFile keeps the contents of a file of a form.
-func (a *api) receiveFile(part *multipart.Part, l kinto.List, limit int64) (*kinto.File, error) {
+func receiveFile(c *call, part *multipart.Part, l kinto.List, limit int64) (*kinto.File, error) {
 	name := path.Base(strings.ReplaceAll(part.FileName(), `\`, "/"))
 	if name = strings.ToValidUTF8(name, ""); len(name) > 255 {
 		name = name[len(name)-255:]
 	}
 	ext := strings.ToLower(path.Ext(name))
-	if !a.mayAttach(l, strings.TrimPrefix(ext, ".")) {
+	if !c.mayAttach(l, strings.TrimPrefix(ext, ".")) {
 		return nil, errExtension
 	}
-	hash, size, err := a.Files.Put(part, limit)
+	hash, size, err := c.Files.Put(part, limit)
 	if errors.Is(err, attachment.ErrTooLarge) {
 		return nil, &refusal{400, 107, "Invalid parameters", fmt.Sprintf("body: The file is larger than the limit of %d bytes.", limit)}
 	}
@@ -236,8 +236,8 @@ func (a *api) receiveFile(part *multipart.Part, l kinto.List, limit int64) (*kin
 		return nil, cutOff(err)
 	}
 	return &kinto.File{
-		Location: a.folder(l) + uuid.NewString() + ext,
-		Hash:     hash, Size: size, Name: name, Type: a.fileType(l, ext, part.Header.Get("Content-Type")),
+		Location: c.folder(l) + uuid.NewString() + ext,
+		Hash:     hash, Size: size, Name: name, Type: c.fileType(l, ext, part.Header.Get("Content-Type")),
 	}, nil
 }
 
@@ -324,33 +324,33 @@ func (a *api) fileType(l kinto.List, ext, said string) string {
 	return "application/octet-stream"
 }
 
-// file serves the contents at a location, whole or in ranges (RFC 9110 §14). Asked
+// sendFile serves the contents at a location, whole or in ranges (RFC 9110 §14). Asked
 // for a digest by Want-Repr-Digest (RFC 9530), it reads them once before, to see
 // that they are what was put, and says so.
-func (a *api) file(w http.ResponseWriter, r *http.Request, location string) {
-	if !a.readOnly(w, r) {
+func sendFile(c *call, location string) {
+	if !c.readOnly() {
 		return
 	}
-	f, err := a.Kinto.File(r.Context(), location)
+	f, err := c.kinto.File(c.r.Context(), location)
 	if err == nil && f == nil {
 		err = errNotHere
 	}
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
-	h := w.Header()
-	if wanted := strings.Join(r.Header.Values("Want-Repr-Digest"), ","); wanted != "" {
-		if err := a.Files.Verify(r.Context(), f.Hash); err != nil {
-			a.fail(w, r, a.broken(r, f, err))
+	h := c.w.Header()
+	if wanted := strings.Join(c.r.Header.Values("Want-Repr-Digest"), ","); wanted != "" {
+		if err := c.Files.Verify(c.r.Context(), f.Hash); err != nil {
+			c.fail(damaged(c, f, err))
 			return
 		}
 		raw, _ := hex.DecodeString(f.Hash) // Verify has read it
 		h["Repr-Digest"] = []string{"sha-256=:" + base64.StdEncoding.EncodeToString(raw) + ":"}
 	}
-	contents, err := a.Files.Open(f.Hash)
+	contents, err := c.Files.Open(f.Hash)
 	if err != nil {
-		a.fail(w, r, a.broken(r, f, err))
+		c.fail(damaged(c, f, err))
 		return
 	}
 	defer contents.Close() //nolint:errcheck // it was only read
@@ -359,7 +359,7 @@ func (a *api) file(w http.ResponseWriter, r *http.Request, location string) {
 		err = attachment.ErrDamaged
 	}
 	if err != nil {
-		a.fail(w, r, a.broken(r, f, err))
+		c.fail(damaged(c, f, err))
 		return
 	}
 	kind, how := served(f.Type)
@@ -370,7 +370,7 @@ func (a *api) file(w http.ResponseWriter, r *http.Request, location string) {
 	h["Etag"] = []string{`"` + f.Hash + `"`}
 	h["Cache-Control"] = []string{"private, max-age=31536000, immutable"} // an address has one content for ever
 	h["Cross-Origin-Resource-Policy"] = []string{"cross-origin"}
-	http.ServeContent(w, r, "", info.ModTime(), contents)
+	http.ServeContent(c.w, c.r, "", info.ModTime(), contents)
 }
 
 // Types of files that a browser may show: pictures made of dots, sound, film, plain text.
@@ -415,12 +415,12 @@ func disposition(how, name string) string {
 	return how
 }
 
-// broken says that contents a record refers to are not there as they were put.
-func (a *api) broken(r *http.Request, f *kinto.File, err error) error {
+// damaged says that contents a record refers to are not there as they were put.
+func damaged(c *call, f *kinto.File, err error) error {
 	switch {
 	case errors.Is(err, attachment.ErrDamaged), errors.Is(err, fs.ErrNotExist):
-		a.Log.Error("an attachment is damaged or missing on this disk; a backup has it", "hash", f.Hash, "err", err)
-		return &refusal{500, 999, "", fileDamaged.In(a.lang(r))}
+		c.Log.Error("an attachment is damaged or missing on this disk; a backup has it", "hash", f.Hash, "err", err)
+		return &refusal{500, 999, "", fileDamaged.In(c.lang())}
 	}
 	return fmt.Errorf("%w: %w", kinto.ErrUnavailable, err)
 }

@@ -18,110 +18,109 @@ import (
 // all of them are kept, or none. Requests are let in as if they came one by one;
 // who sends them is found out before the transaction begins, since checking a
 // password takes long.
-func (a *api) batch(w http.ResponseWriter, r *http.Request) {
+func batch(c *call) {
 	switch {
-	case r.Method == http.MethodOptions:
-		a.cors.preflight(a, w, r, []string{"POST", "OPTIONS"})
+	case c.r.Method == http.MethodOptions:
+		c.preflight([]string{"POST", "OPTIONS"})
 		return
-	case r.Method != http.MethodPost || a.readonly:
-		w.Header()["Allow"] = []string{"POST, OPTIONS"}
-		a.fail(w, r, errMethod)
+	case c.r.Method != http.MethodPost || c.readonly:
+		c.w.Header()["Allow"] = []string{"POST, OPTIONS"}
+		c.fail(errMethod)
 		return
-	case untyped(r):
-		a.fail(w, r, errNoType)
+	case untyped(c.r):
+		c.fail(errNoType)
 		return
-	case mediaType(r.Header["Content-Type"]) != "application/json":
-		a.fail(w, r, errType)
+	case mediaType(c.r.Header["Content-Type"]) != "application/json":
+		c.fail(errType)
 		return
 	}
-	text, release, err := a.body(w, r)
+	text, release, err := c.body()
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
 	defer release()
-	steps, err := kinto.ParseBatch(text, a.Settings.Kinto.Int("batch_max_requests", 0))
+	steps, err := kinto.ParseBatch(text, c.Settings.Kinto.Int("batch_max_requests", 0))
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
 	all := make([]*http.Request, len(steps))
-	in := *a
-	in.within = &within{known: map[string]kinto.Caller{}, hashes: map[string]string{}}
+	in := &within{known: map[string]kinto.Caller{}, hashes: map[string]string{}, kinto: c.kinto}
 	writes := false
 	var about []kinto.List
 	for i := range steps {
-		if all[i], err = subRequest(r, &steps[i]); err != nil {
-			a.fail(w, r, kinto.Invalid("body", "requests."+strconv.Itoa(i)+".path", "Invalid path"))
+		if all[i], err = subRequest(c.r, &steps[i]); err != nil {
+			c.fail(kinto.Invalid("body", "requests."+strconv.Itoa(i)+".path", "Invalid path"))
 			return
 		}
 		if steps[i].Method != http.MethodGet && steps[i].Method != http.MethodHead {
 			writes = true
 			if l, id, ok := kinto.Locate(strings.TrimPrefix(all[i].URL.Path, "/v1")); ok {
-				about = append(about, a.Kinto.About(l, id)...)
+				about = append(about, c.kinto.About(l, id)...)
 			}
 		}
 		if header := all[i].Header.Get("Authorization"); header != "" {
-			if _, ok := in.within.known[header]; !ok {
-				if in.within.known[header], err = a.Auth.Identify(r.Context(), header, front.Origin(r)); err != nil {
-					a.fail(w, r, err)
+			if _, ok := in.known[header]; !ok {
+				if in.known[header], err = c.Auth.Identify(c.r.Context(), header, front.Origin(c.r)); err != nil {
+					c.fail(err)
 					return
 				}
 			}
 		}
-		if err = in.hashAhead(all[i], steps[i].Body); err != nil {
-			a.fail(w, r, err)
+		if err = hashAhead(c.part(in, nil, all[i]), steps[i].Body); err != nil {
+			c.fail(err)
 			return
 		}
 	}
 	var o *once
-	if a.isOnce(r) && writes {
-		if o, err = a.onceOf(r, in.within.known[r.Header.Get("Authorization")], text); err != nil {
-			a.fail(w, r, err)
+	if c.isOnce() && writes {
+		if o, err = onceOf(c, in.known[c.r.Header.Get("Authorization")], text); err != nil {
+			c.fail(err)
 			return
 		}
 	}
 	var out []*recorder
 	var whole *recorder
 	do := func(s *kinto.Service) (err error) {
-		in.Kinto = s
+		in.kinto = s
 		if o != nil {
-			if whole, err = o.recall(r.Context(), s); whole != nil || err != nil {
+			if whole, err = o.recall(c.r.Context(), s); whole != nil || err != nil {
 				return err
 			}
 		}
-		if out, err = in.each(all, steps); err != nil || o == nil {
+		if out, err = each(c, in, all, steps); err != nil || o == nil {
 			return err
 		}
-		return o.remember(r.Context(), s, joined(r, out))
+		return o.remember(c.r.Context(), s, joined(c.r, out))
 	}
 	if writes {
-		if err = a.ready(r.Context()); err != nil {
-			a.fail(w, r, err)
+		if err = c.ready(c.r.Context()); err != nil {
+			c.fail(err)
 			return
 		}
-		err = a.Kinto.Together(r.Context(), about, do)
+		err = c.kinto.Together(c.r.Context(), about, do)
 	} else {
-		err = do(a.Kinto)
+		err = do(c.kinto)
 	}
 	if failed, ok := errors.AsType[*subFailed](err); ok {
 		if failed.answer.status != http.StatusConflict {
 			for _, name := range []string{"Retry-After", "Content-Type"} {
 				if v := failed.answer.header[name]; v != nil {
-					w.Header()[name] = v
+					c.w.Header()[name] = v
 				}
 			}
-			a.write(w, r, failed.answer.status, failed.answer.body.Bytes())
+			c.write(failed.answer.status, failed.answer.body.Bytes())
 			return
 		}
 	} else if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
 	if whole == nil {
-		whole = joined(r, out)
+		whole = joined(c.r, out)
 	}
-	a.replay(w, r, whole)
+	c.replay(whole)
 }
 
 // joined is the answer of a whole batch.
@@ -140,6 +139,12 @@ func joined(r *http.Request, out []*recorder) *recorder {
 type within struct {
 	known  map[string]kinto.Caller // by Authorization header
 	hashes map[string]string       // of new passwords, by password
+	kinto  *kinto.Service          // of the transaction
+}
+
+// part is a request of the batch, to be answered into w.
+func (c *call) part(in *within, w http.ResponseWriter, r *http.Request) *call {
+	return &call{api: c.api, w: w, r: r, kinto: in.kinto, within: in}
 }
 
 // subFailed: a request of a batch makes all of it come to nothing.
@@ -154,11 +159,11 @@ const batchAnswer = 64 << 20
 
 // each does the requests of a batch one after the other. When one is answered with
 // a conflict nothing is kept, so all that write are answered so.
-func (a *api) each(all []*http.Request, steps []kinto.Step) ([]*recorder, error) {
+func each(c *call, in *within, all []*http.Request, steps []kinto.Step) ([]*recorder, error) {
 	out := make([]*recorder, len(all))
 	held := 0
 	for i, r := range all {
-		answer := a.one(r, steps[i].Body)
+		answer := one(c, in, r, steps[i].Body)
 		if to := answer.header.Get("Location"); answer.status == http.StatusTemporaryRedirect && to != "" {
 			next, err := url.Parse(to)
 			if err != nil {
@@ -166,7 +171,7 @@ func (a *api) each(all []*http.Request, steps []kinto.Step) ([]*recorder, error)
 			}
 			again := r.Clone(r.Context())
 			again.URL = &url.URL{Path: next.Path, RawPath: next.RawPath, RawQuery: next.RawQuery}
-			answer = a.one(again, steps[i].Body)
+			answer = one(c, in, again, steps[i].Body)
 		}
 		out[i] = answer
 		held += answer.body.Len()
@@ -213,10 +218,10 @@ func subRequest(outer *http.Request, s *kinto.Step) (*http.Request, error) {
 }
 
 // one does one request.
-func (a *api) one(r *http.Request, body []byte) *recorder {
+func one(c *call, in *within, r *http.Request, body []byte) *recorder {
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	answer := &recorder{header: http.Header{}, path: r.URL.Path, method: r.Method}
-	a.ServeHTTP(answer, r)
+	c.part(in, answer, r).do()
 	return answer
 }
 

@@ -70,21 +70,21 @@ func (c *cors) allow(h http.Header, r *http.Request, methods string) {
 }
 
 // preflight answers OPTIONS on an endpoint with these methods.
-func (c *cors) preflight(a *api, w http.ResponseWriter, r *http.Request, methods []string) {
+func (c *call) preflight(methods []string) {
 	var missing []error
 	for _, name := range []string{"Origin", "Access-Control-Request-Method"} {
-		if r.Header.Get(name) == "" {
+		if c.r.Header.Get(name) == "" {
 			missing = append(missing, kinto.Invalid("header", name, "this header is mandatory"))
 		}
 	}
 	if err := kinto.Problems(missing...); err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
-	if !slices.Contains(methods, r.Header.Get("Access-Control-Request-Method")) {
-		a.fail(w, r, kinto.Invalid("header", "Access-Control-Request-Method", "Method not allowed"))
+	if !slices.Contains(methods, c.r.Header.Get("Access-Control-Request-Method")) {
+		c.fail(kinto.Invalid("header", "Access-Control-Request-Method", "Method not allowed"))
 		return
 	}
-	c.allow(w.Header(), r, strings.Join(methods, ","))
-	a.write(w, r, http.StatusOK, []byte("null"))
+	c.cors.allow(c.w.Header(), c.r, strings.Join(methods, ","))
+	c.write(http.StatusOK, []byte("null"))
 }

@@ -11,30 +11,31 @@ const alias = "default"
 
 // ownBucket serves a path below /buckets/default: the caller's own bucket, and the
 // collection the path names, come to be by being used (§8, default_bucket).
-func (a *api) ownBucket(w http.ResponseWriter, r *http.Request, rest string) {
-	if a.readonly {
-		w.Header()["Allow"] = []string{"OPTIONS"}
-		a.fail(w, r, errMethod)
+func ownBucket(c *call, rest string) {
+	if c.readonly {
+		c.w.Header()["Allow"] = []string{"OPTIONS"}
+		c.fail(errMethod)
 		return
 	}
-	who, err := a.who(r)
+	who, err := c.who()
 	if err == nil && who.ID == "" {
 		err = errSignIn
 	}
 	bucket := ""
 	if err == nil {
-		bucket, err = a.Auth.DefaultBucket(r.Context(), who)
+		bucket, err = c.Auth.DefaultBucket(c.r.Context(), who)
 	}
 	if err == nil {
-		err = a.Kinto.Ensure(r.Context(), who, bucket, collectionIn(rest, r.Method))
+		err = c.kinto.Ensure(c.r.Context(), who, bucket, collectionIn(rest, c.r.Method))
 	}
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
-	real := r.Clone(r.Context())
-	real.URL = &url.URL{Path: "/v1/buckets/" + bucket + rest, RawQuery: r.URL.RawQuery}
-	p, ok := a.locate(real.URL.Path[len("/v1"):])
+	real := *c
+	real.r = c.r.Clone(c.r.Context())
+	real.r.URL = &url.URL{Path: "/v1/buckets/" + bucket + rest, RawQuery: c.r.URL.RawQuery}
+	p, ok := c.locate(real.r.URL.Path[len("/v1"):])
 	if !ok {
 		panic("api: a path that was found cannot be found")
 	}
@@ -42,7 +43,7 @@ func (a *api) ownBucket(w http.ResponseWriter, r *http.Request, rest string) {
 	if rest == "" {
 		called = alias
 	}
-	a.serve(w, real, p, called)
+	real.serve(p, called)
 }
 
 // collectionIn is the collection that a path below a bucket names; none when the

@@ -78,8 +78,8 @@ type problem struct {
 }
 
 // fail is the one place that knows the status and errno of an error.
-func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
-	h := w.Header()
+func (c *call) fail(err error) {
+	h := c.w.Header()
 	h.Del("Cache-Control")
 	var own *refusal
 	var details any
@@ -90,7 +90,7 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case *kinto.NotModifiedError:
 		validators(h, e.Timestamp)
 		h.Del("Content-Type")
-		w.WriteHeader(http.StatusNotModified)
+		c.w.WriteHeader(http.StatusNotModified)
 		return
 	case *kinto.ModifiedError:
 		own = &refusal{412, 114, "", "Resource was modified meanwhile"}
@@ -118,10 +118,10 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		details = list
 	case *kinto.QuotaError:
-		own = &refusal{507, 121, "", quotaReached(e).In(a.lang(r))}
+		own = &refusal{507, 121, "", quotaReached(e).In(c.lang())}
 		details = map[string]any{"quota": e.What, "limit": e.Limit, "used": e.Used}
 	default:
-		own = a.internal(r, err)
+		own = c.internal(err)
 	}
 	if title = own.title; title == "" {
 		title = http.StatusText(own.status)
@@ -129,22 +129,22 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch own.status {
 	case http.StatusConflict, http.StatusServiceUnavailable, http.StatusInsufficientStorage:
 		if own.errno != errForbidden.errno { // waiting makes no room in a quota
-			h["Retry-After"] = a.retryAfter
+			h["Retry-After"] = c.retryAfter
 		}
 	case http.StatusUnauthorized:
-		h["Www-Authenticate"] = a.challenges(r)
+		h["Www-Authenticate"] = c.challenges()
 	}
 	body, err := json.Marshal(errorBody{own.status, own.errno, title, own.message, details})
 	if err != nil {
 		panic("api: an error body cannot be encoded: " + err.Error())
 	}
 	h["Content-Type"] = headerJSON
-	a.write(w, r, own.status, body)
+	c.write(own.status, body)
 }
 
 // internal maps errors without a body of their own, and logs those that an owner
 // should know of.
-func (a *api) internal(r *http.Request, err error) *refusal {
+func (c *call) internal(err error) *refusal {
 	switch {
 	case errors.Is(err, kinto.ErrForbidden):
 		return errForbidden
@@ -155,30 +155,30 @@ func (a *api) internal(r *http.Request, err error) *refusal {
 	case errors.Is(err, kinto.ErrAccounts):
 		return errAccounts
 	case errors.Is(err, kinto.ErrOwner):
-		return &refusal{403, 121, "", ownerStays.In(a.lang(r))}
+		return &refusal{403, 121, "", ownerStays.In(c.lang())}
 	case errors.Is(err, kinto.ErrAttached):
 		return errAttached
 	case errors.Is(err, kinto.ErrFull):
 		// Every refused write would be a line, on a disk that has no room for it.
-		if now, told := time.Now().Unix(), a.toldFull.Load(); now-told >= 60 && a.toldFull.CompareAndSwap(told, now) {
-			a.Log.Error("the disk is full; writes are refused", "err", err)
+		if now, told := time.Now().Unix(), c.toldFull.Load(); now-told >= 60 && c.toldFull.CompareAndSwap(told, now) {
+			c.Log.Error("the disk is full; writes are refused", "err", err)
 		}
-		return &refusal{http.StatusInsufficientStorage, 201, "", diskFull.In(a.lang(r))}
+		return &refusal{http.StatusInsufficientStorage, 201, "", diskFull.In(c.lang())}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return errBusy // the client is gone, or the server is going
 	case errors.Is(err, kinto.ErrUnavailable):
-		a.Log.Error("the database is not available", "err", err)
+		c.Log.Error("the database is not available", "err", err)
 		return errBusy
 	}
-	a.Log.Error("a request could not be done", "method", r.Method, "err", err)
+	c.Log.Error("a request could not be done", "method", c.r.Method, "err", err)
 	return errBug
 }
 
 // lang is the language a client asks for first, else the server's.
-func (a *api) lang(r *http.Request) hint.Lang {
-	if l, ok := hint.ParseLang(r.Header.Get("Accept-Language")); ok {
+func (c *call) lang() hint.Lang {
+	if l, ok := hint.ParseLang(c.r.Header.Get("Accept-Language")); ok {
 		return l
 	}
-	l, _ := hint.ParseLang(a.Settings.Language)
+	l, _ := hint.ParseLang(c.Settings.Language)
 	return l
 }

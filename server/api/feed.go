@@ -45,25 +45,25 @@ func wantsFeed(r *http.Request) bool {
 	return false
 }
 
-// feed serves one. It ends with the client, with the server, or with the caller's
+// openFeed serves one. It ends with the client, with the server, or with the caller's
 // right to read.
-func (a *api) feed(w http.ResponseWriter, r *http.Request, list kinto.List) {
-	if a.feeds.Add(1) > int64(max(1, a.Settings.Limits.Connections/2)) {
-		a.feeds.Add(-1)
-		a.fail(w, r, errBusy)
+func openFeed(c *call, list kinto.List) {
+	if c.feeds.Add(1) > int64(max(1, c.Settings.Limits.Connections/2)) {
+		c.feeds.Add(-1)
+		c.fail(errBusy)
 		return
 	}
-	defer a.feeds.Add(-1)
+	defer c.feeds.Add(-1)
 	// Watched from before the first look, so that nothing is missed.
-	changed, stop := a.Kinto.Watch(list)
+	changed, stop := c.kinto.Watch(list)
 	defer stop()
-	f := &feed{api: a, w: w, r: r, control: http.NewResponseController(w), list: list, since: -1}
+	f := &feed{call: c, control: http.NewResponseController(c.w), list: list, since: -1}
 	answer, err := f.look()
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
-	h := w.Header()
+	h := c.w.Header()
 	h["Content-Type"] = []string{feedType}
 	h["Cache-Control"] = headerNoStore
 	h["X-Accel-Buffering"] = []string{"no"} // proxies are to pass events on at once
@@ -81,9 +81,9 @@ func (a *api) feed(w http.ResponseWriter, r *http.Request, list kinto.List) {
 		case <-changed:
 		case <-beat.C:
 			f.say(": still here\n\n")
-		case <-a.Done:
+		case <-c.Done:
 			return
-		case <-r.Context().Done():
+		case <-c.r.Context().Done():
 			return
 		}
 		if f.err != nil {
@@ -98,9 +98,7 @@ func (a *api) feed(w http.ResponseWriter, r *http.Request, list kinto.List) {
 
 // feed is one client's.
 type feed struct {
-	*api
-	w       http.ResponseWriter
-	r       *http.Request
+	*call
 	control *http.ResponseController
 	list    kinto.List
 	fields  kinto.Fields
@@ -112,12 +110,12 @@ type feed struct {
 // look finds what has changed, the oldest first, as the caller is known now: a
 // permission or a password that was taken away ends the feed.
 func (f *feed) look() (*kinto.Answer, error) {
-	who, err := f.who(f.r)
+	who, err := f.who()
 	if err != nil {
 		return nil, err
 	}
 	req := kinto.Request{Op: kinto.Get, Who: who, List: f.list, Modified: -1}
-	err = f.parameters(http.Header{}, f.r.URL.RawQuery, &req)
+	err = readParameters(http.Header{}, f.r.URL.RawQuery, &req)
 	req.Invalid = err
 	q := &req.Query
 	if f.since < 0 {
@@ -126,7 +124,7 @@ func (f *feed) look() (*kinto.Answer, error) {
 	f.fields = req.Fields
 	q.Since, q.Tombstones, q.After, q.Limit = f.since, true, nil, feedPage
 	q.Sort = kinto.ParseSort("last_modified")
-	answer, err := f.Kinto.Do(f.r.Context(), &req)
+	answer, err := f.kinto.Do(f.r.Context(), &req)
 	if err != nil {
 		return nil, f.refused(who, err)
 	}
@@ -167,7 +165,7 @@ func (f *feed) tell(answer *kinto.Answer) {
 		f.since = o.Timestamp
 	}
 	f.buf = b
-	f.say(string(f.addressed(f.r, b)))
+	f.say(string(f.addressed(b)))
 }
 
 // end tells why the feed ends, as an error body.
@@ -176,7 +174,9 @@ func (f *feed) end(err error) {
 		return
 	}
 	said := &recorder{header: http.Header{}, method: http.MethodGet}
-	f.fail(said, f.r, err)
+	told := *f.call
+	told.w = said
+	told.fail(err)
 	var body json.RawMessage = said.body.Bytes()
 	if !json.Valid(body) {
 		body = []byte("{}")

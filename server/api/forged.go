@@ -35,9 +35,9 @@ func untyped(r *http.Request) bool {
 // challenges are what to ask a caller for who is nobody yet (RFC 9110 §11.6.1). A browser
 // that opens an address is not asked for a name and a password: it would keep them, and
 // send them along with what other sites make it send. People sign in on the pages.
-func (a *api) challenges(r *http.Request) []string {
-	all := a.Auth.Realms()
-	if r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+func (c *call) challenges() []string {
+	all := c.Auth.Realms()
+	if c.r.Header.Get("Sec-Fetch-Mode") != "navigate" {
 		return all
 	}
 	out := make([]string, len(all))

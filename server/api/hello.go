@@ -16,7 +16,7 @@ type capability map[string]any
 type capable struct {
 	name, description, url string
 	on                     func(a *api) bool
-	more                   func(a *api, r *http.Request) capability // nil: nothing to add
+	more                   func(c *call) capability // nil: nothing to add
 }
 
 // compatibility is where what is beyond the protocol is explained.
@@ -27,22 +27,22 @@ const referenceDocs = "https://kinto.readthedocs.io/en/latest/"
 // capabilities are told by hello, those that are on.
 var capabilities = []capable{
 	{name: "basicauth", description: "Very basic authentication sessions. Not for production use.", url: "https://kinto.readthedocs.io/en/stable/api/1.x/authentication.html", on: policy("basicauth")},
-	{name: "accounts", description: "Manage user accounts.", url: referenceDocs + "api/1.x/accounts.html", on: (*api).hasAccounts, more: func(*api, *http.Request) capability {
+	{name: "accounts", description: "Manage user accounts.", url: referenceDocs + "api/1.x/accounts.html", on: (*api).hasAccounts, more: func(*call) capability {
 		return capability{"validation_enabled": false}
 	}},
-	{name: "attachments", description: "Add file attachments to records", url: "https://github.com/Kinto/kinto-attachment/", on: plugin("attachment"), more: func(a *api, r *http.Request) capability {
-		return capability{"version": "8.0.0", "base_url": a.filesURL(r)}
+	{name: "attachments", description: "Add file attachments to records", url: "https://github.com/Kinto/kinto-attachment/", on: plugin("attachment"), more: func(c *call) capability {
+		return capability{"version": "8.0.0", "base_url": c.filesURL()}
 	}},
 	{name: "openid", description: "OpenID connect support.", url: referenceDocs + "api/1.x/authentication.html", on: func(a *api) bool { return len(a.Auth.Providers()) > 0 }, more: openidTold},
-	{name: "owner_quotas", description: "What the buckets of one owner may hold together is bounded; 507 says which bound was met.", url: compatibility + "#quotas", on: hasQuotas, more: func(a *api, _ *http.Request) capability {
-		return quotasTold(a.Settings.Kinto)
+	{name: "owner_quotas", description: "What the buckets of one owner may hold together is bounded; 507 says which bound was met.", url: compatibility + "#quotas", on: hasQuotas, more: func(c *call) capability {
+		return quotasTold(c.Settings.Kinto)
 	}},
-	{name: "change_feed", description: "A list asked for as text/event-stream tells of each change at once.", url: compatibility + "#change-feed", on: always, more: func(*api, *http.Request) capability {
+	{name: "change_feed", description: "A list asked for as text/event-stream tells of each change at once.", url: compatibility + "#change-feed", on: always, more: func(*call) capability {
 		return capability{"media_type": feedType}
 	}},
 	{name: "idempotency_key", description: "A write with the header Idempotency-Key is done once, however often it is sent.", url: compatibility + "#retries", on: always},
-	{name: "history", description: "Track changes on data.", url: referenceDocs + "api/1.x/history.html", on: plugin("history"), more: func(a *api, _ *http.Request) capability {
-		return a.Kinto.HistoryTold()
+	{name: "history", description: "Track changes on data.", url: referenceDocs + "api/1.x/history.html", on: plugin("history"), more: func(c *call) capability {
+		return c.kinto.HistoryTold()
 	}},
 	{name: "permissions_endpoint", description: "The permissions endpoint can be used to list all user objects permissions.", url: referenceDocs + "configuration/settings.html#activating-the-permissions-endpoint", on: permissionsOn},
 	{name: "flush_endpoint", description: "The __flush__ endpoint can be used to remove all data from all backends.", url: referenceDocs + "configuration/settings.html#activating-the-flush-endpoint", on: plugin("flush")},
@@ -73,62 +73,62 @@ func (a *api) hasAccounts() bool { return plugin("accounts")(a) && policy("accou
 const readonlyCache = 24 * time.Hour
 
 // hello is what a client asks first (§8).
-func (a *api) hello(w http.ResponseWriter, r *http.Request) {
-	who, err := a.who(r)
+func hello(c *call) {
+	who, err := c.who()
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
-	k := a.Settings.Kinto
+	k := c.Settings.Kinto
 	body := map[string]any{
-		"project_name": k.String("project_name"), "project_version": a.Version, "http_api_version": "1.23",
-		"project_docs": k.String("project_docs"), "url": a.url(r, "/v1/"), "config": nil,
+		"project_name": k.String("project_name"), "project_version": c.Version, "http_api_version": "1.23",
+		"project_docs": k.String("project_docs"), "url": c.url("/v1/"), "config": nil,
 		"settings": map[string]any{
-			"readonly": a.readonly, "explicit_permissions": k.Bool("explicit_permissions"), "batch_max_requests": k.Int("batch_max_requests", 0),
+			"readonly": c.readonly, "explicit_permissions": k.Bool("explicit_permissions"), "batch_max_requests": k.Int("batch_max_requests", 0),
 		},
 	}
-	if day := k.String("eos"); day != "" && !a.eos.at.IsZero() {
+	if day := k.String("eos"); day != "" && !c.eos.at.IsZero() {
 		body["eos"] = day
 	}
 	if who.ID != "" {
-		user, err := a.user(r, who)
+		user, err := userOf(c, who)
 		if err != nil {
-			a.fail(w, r, err)
+			c.fail(err)
 			return
 		}
 		body["user"] = user
 	}
 	told := map[string]capability{}
-	for _, c := range capabilities {
-		if !c.on(a) {
+	for _, row := range capabilities {
+		if !row.on(c.api) {
 			continue
 		}
 		one := capability{}
-		if c.more != nil {
-			one = c.more(a, r)
+		if row.more != nil {
+			one = row.more(c)
 		}
-		one["description"], one["url"] = c.description, c.url
-		told[c.name] = one
+		one["description"], one["url"] = row.description, row.url
+		told[row.name] = one
 	}
 	body["capabilities"] = told
-	if a.readonly && who.ID == "" {
-		cacheFor(w.Header(), readonlyCache)
+	if c.readonly && who.ID == "" {
+		cacheFor(c.w.Header(), readonlyCache)
 	}
-	a.document(w, r, http.StatusOK, body)
+	c.document(http.StatusOK, body)
 }
 
-// user is what hello tells a caller of themselves.
-func (a *api) user(r *http.Request, who kinto.Caller) (map[string]any, error) {
+// userOf is what hello tells a caller of themselves.
+func userOf(c *call, who kinto.Caller) (map[string]any, error) {
 	user := map[string]any{"id": who.ID, "principals": who.Plain()}
-	profile, err := a.Auth.Profile(r.Context(), r.Header.Get("Authorization"))
+	profile, err := c.Auth.Profile(c.r.Context(), c.r.Header.Get("Authorization"))
 	if err != nil {
 		return nil, err
 	}
 	if profile != nil {
 		user["profile"] = profile
 	}
-	if plugin("default_bucket")(a) {
-		bucket, err := a.Auth.DefaultBucket(r.Context(), who)
+	if plugin("default_bucket")(c.api) {
+		bucket, err := c.Auth.DefaultBucket(c.r.Context(), who)
 		if err != nil {
 			return nil, err
 		}

@@ -20,13 +20,13 @@ func snapshotAt(path string) (l kinto.List, at string, ok bool) {
 }
 
 // snapshot answers with the records of a collection as they were.
-func (a *api) snapshot(w http.ResponseWriter, r *http.Request, l kinto.List, at string) {
-	if !a.readOnly(w, r) {
+func snapshot(c *call, l kinto.List, at string) {
+	if !c.readOnly() {
 		return
 	}
-	who, err := a.who(r)
+	who, err := c.who()
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
 	var invalid error
@@ -34,12 +34,12 @@ func (a *api) snapshot(w http.ResponseWriter, r *http.Request, l kinto.List, at 
 	if !ok || time > kinto.MaxTimestamp {
 		invalid = &kinto.InvalidError{Problems: []kinto.Problem{{Location: "path", NoName: true, Description: "Invalid timestamp '" + at + "'"}}}
 	}
-	found, err := a.Kinto.Snapshot(r.Context(), who, l, time, invalid)
+	found, err := c.kinto.Snapshot(c.r.Context(), who, l, time, invalid)
 	if err != nil {
-		a.fail(w, r, a.refused(who, err))
+		c.fail(c.refused(who, err))
 		return
 	}
-	buf, free := a.buffer()
+	buf, free := c.buffer()
 	defer free()
 	*buf = append(*buf, `{"data":[`...)
 	for i := range found {
@@ -49,6 +49,6 @@ func (a *api) snapshot(w http.ResponseWriter, r *http.Request, l kinto.List, at 
 		*buf = found[i].AppendJSON(*buf)
 	}
 	*buf = append(*buf, "]}"...)
-	w.Header()["Cache-Control"] = headerNoStore
-	a.write(w, r, http.StatusOK, *buf)
+	c.w.Header()["Cache-Control"] = headerNoStore
+	c.write(http.StatusOK, *buf)
 }

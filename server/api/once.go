@@ -53,8 +53,8 @@ var (
 
 // onceOf is what a request with a key is to be done once as; nil: it has none, or
 // nobody knows who sends it.
-func (a *api) onceOf(r *http.Request, who kinto.Caller, body []byte) (*once, error) {
-	keys := r.Header[onceHeader]
+func onceOf(c *call, who kinto.Caller, body []byte) (*once, error) {
+	keys := c.r.Header[onceHeader]
 	if len(keys) == 0 || who.ID == "" {
 		return nil, nil
 	}
@@ -63,11 +63,11 @@ func (a *api) onceOf(r *http.Request, who kinto.Caller, body []byte) (*once, err
 	}
 	name := sha256.Sum256([]byte(who.ID + "\x00" + keys[0]))
 	print := sha256.New()
-	for _, text := range []string{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Get("Content-Type"), r.Header.Get("If-Match"), r.Header.Get("If-None-Match")} {
+	for _, text := range []string{c.r.Method, c.r.URL.Path, c.r.URL.RawQuery, c.r.Header.Get("Content-Type"), c.r.Header.Get("If-Match"), c.r.Header.Get("If-None-Match")} {
 		fmt.Fprintf(print, "%d:%s", len(text), text)
 	}
 	print.Write(body)
-	return &once{"once:" + hex.EncodeToString(name[:]), hex.EncodeToString(print.Sum(nil)), a.shownLocation(r)}, nil
+	return &once{"once:" + hex.EncodeToString(name[:]), hex.EncodeToString(print.Sum(nil)), c.shownLocation()}, nil
 }
 
 // recall returns the answer that was given; nil: none was.
@@ -103,65 +103,65 @@ func (o *once) remember(ctx context.Context, s *kinto.Service, answer *recorder)
 }
 
 // isOnce reports whether a request is a write that may be sent again safely.
-func (a *api) isOnce(r *http.Request) bool {
-	return a.within == nil && len(r.Header[onceHeader]) > 0 && r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
+func (c *call) isOnce() bool {
+	return c.within == nil && len(c.r.Header[onceHeader]) > 0 && c.r.Method != http.MethodGet && c.r.Method != http.MethodHead && c.r.Method != http.MethodOptions
 }
 
 // doOnce does one write in a transaction of its own, with the note of its answer.
-func (a *api) doOnce(w http.ResponseWriter, r *http.Request) {
-	who, err := a.who(r)
+func doOnce(c *call) {
+	who, err := c.who()
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
-	text, release, err := a.body(w, r)
+	text, release, err := c.body()
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
 	defer release()
-	o, err := a.onceOf(r, who, text)
+	o, err := onceOf(c, who, text)
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
-	in := *a
-	in.within = &within{known: map[string]kinto.Caller{r.Header.Get("Authorization"): who}}
 	if o == nil {
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
-		bare := r.Clone(r.Context())
-		bare.Header.Del(onceHeader)
-		a.route(w, bare, r.URL.Path[len("/v1/"):])
+		c.r.Body, c.r.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+		bare := *c
+		bare.r = c.r.Clone(c.r.Context())
+		bare.r.Header.Del(onceHeader)
+		bare.route(c.r.URL.Path[len("/v1/"):])
 		return
 	}
+	in := &within{known: map[string]kinto.Caller{c.r.Header.Get("Authorization"): who}}
 	var about []kinto.List
-	if p, ok := a.locate(r.URL.Path[len("/v1"):]); ok {
-		about = append(about, a.Kinto.About(p.list, p.id)...)
+	if p, ok := c.locate(c.r.URL.Path[len("/v1"):]); ok {
+		about = append(about, c.kinto.About(p.list, p.id)...)
 	}
 	var answer *recorder
-	err = a.ready(r.Context())
+	err = c.ready(c.r.Context())
 	if err == nil {
-		err = a.Kinto.Together(r.Context(), about, func(s *kinto.Service) (err error) {
-			if answer, err = o.recall(r.Context(), s); answer != nil || err != nil {
+		err = c.kinto.Together(c.r.Context(), about, func(s *kinto.Service) (err error) {
+			if answer, err = o.recall(c.r.Context(), s); answer != nil || err != nil {
 				return err
 			}
-			in.Kinto = s
-			if answer = in.one(r, text); answer.status >= 500 || answer.status == http.StatusConflict {
+			in.kinto = s
+			if answer = one(c, in, c.r, text); answer.status >= 500 || answer.status == http.StatusConflict {
 				return &subFailed{answer}
 			}
 			if answer.status >= 400 {
 				return nil // nothing was done that would have to be done once
 			}
-			return o.remember(r.Context(), s, answer)
+			return o.remember(c.r.Context(), s, answer)
 		})
 	}
 	if failed, ok := errors.AsType[*subFailed](err); ok {
 		answer = failed.answer
 	} else if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
-	a.replay(w, r, answer)
+	c.replay(answer)
 }
 
 // ready makes what requests inside a transaction need, and which is made in one of
@@ -172,8 +172,8 @@ func (a *api) ready(ctx context.Context) error {
 }
 
 // replay answers with what was recorded.
-func (a *api) replay(w http.ResponseWriter, r *http.Request, answer *recorder) {
-	h := w.Header()
+func (c *call) replay(answer *recorder) {
+	h := c.w.Header()
 	maps.Copy(h, answer.header)
-	a.write(w, r, answer.status, answer.body.Bytes())
+	c.write(answer.status, answer.body.Bytes())
 }

@@ -7,7 +7,7 @@ import (
 
 // openAPI describes this door as a Swagger 2.0 document (§8, utilities): the paths
 // there are, made from the tables the router goes by.
-func (a *api) openAPI(w http.ResponseWriter, r *http.Request) {
+func openAPI(c *call) {
 	paths := map[string]any{
 		"/":                operations(map[string]string{"get": "server_info"}, "Utilities"),
 		"/__heartbeat__":   operations(map[string]string{"get": "__heartbeat__"}, "Utilities"),
@@ -24,7 +24,7 @@ func (a *api) openAPI(w http.ResponseWriter, r *http.Request) {
 		{"/buckets/{bucket_id}/collections/{collection_id}/records", "record", "Records"},
 		{"/accounts", "account", "Accounts"},
 	} {
-		if res.object == "account" && !a.hasAccounts() {
+		if res.object == "account" && !c.hasAccounts() {
 			continue
 		}
 		paths[res.path] = operations(map[string]string{
@@ -35,18 +35,18 @@ func (a *api) openAPI(w http.ResponseWriter, r *http.Request) {
 			"get": "get_" + res.object, "put": "update_" + res.object, "patch": "patch_" + res.object, "delete": "delete_" + res.object,
 		}, res.tag, parameters(one)...)
 	}
-	if plugin("attachment")(a) {
+	if plugin("attachment")(c.api) {
 		const path = "/buckets/{bucket_id}/collections/{collection_id}/records/{record_id}/attachment"
 		paths[path] = operations(map[string]string{"post": "create_attachment", "delete": "delete_attachment"}, "Attachments", parameters(path)...)
 	}
-	if plugin("history")(a) {
+	if plugin("history")(c.api) {
 		const path = "/buckets/{bucket_id}/history"
 		paths[path] = operations(map[string]string{"get": "get_historys", "head": "head_historys", "delete": "delete_historys"}, "History", parameters(path)...)
 	}
-	base := a.url(r, "")
+	base := c.url("")
 	scheme, host, _ := strings.Cut(base, "://")
 	security := map[string]any{}
-	for _, p := range a.Auth.Policies() {
+	for _, p := range c.Auth.Policies() {
 		switch p {
 		case "account", "basicauth":
 			security[p] = map[string]string{"type": "basic", "description": "HTTP Basic Authentication."}
@@ -54,10 +54,10 @@ func (a *api) openAPI(w http.ResponseWriter, r *http.Request) {
 			security[p] = map[string]string{"type": "apiKey", "in": "header", "name": "Authorization", "description": "OpenID Connect: a bearer token."}
 		}
 	}
-	a.document(w, r, http.StatusOK, map[string]any{
+	c.document(http.StatusOK, map[string]any{
 		"swagger": "2.0", "host": host, "schemes": []string{scheme}, "basePath": "/v1",
 		"info": map[string]any{
-			"title": a.Settings.Kinto.String("project_name"), "version": "1.23",
+			"title": c.Settings.Kinto.String("project_name"), "version": "1.23",
 			"description": "A personal storage server that speaks the Kinto HTTP API.",
 			"license":     map[string]string{"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
 		},

@@ -27,37 +27,37 @@ const (
 )
 
 // openid serves a path below /v1/openid/.
-func (a *api) openid(w http.ResponseWriter, r *http.Request, rest string) {
+func openid(c *call, rest string) {
 	name, what, _ := strings.Cut(rest, "/")
-	step := map[string]func(http.ResponseWriter, *http.Request, *auth.Provider, url.Values){"login": a.openidLogin, "token": a.openidToken}[what]
+	step := map[string]func(*call, *auth.Provider, url.Values){"login": openidLogin, "token": openidToken}[what]
 	if step == nil {
-		a.fail(w, r, errNotHere)
+		c.fail(errNotHere)
 		return
 	}
-	if !a.readOnly(w, r) {
+	if !c.readOnly() {
 		return
 	}
-	p := a.Auth.Provider(name)
+	p := c.Auth.Provider(name)
 	if p == nil {
-		a.fail(w, r, kinto.Invalid("path", "provider", "Unknown provider"))
+		c.fail(kinto.Invalid("path", "provider", "Unknown provider"))
 		return
 	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	query, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
-		a.fail(w, r, errQuery)
+		c.fail(errQuery)
 		return
 	}
-	step(w, r, p, query)
+	step(c, p, query)
 }
 
 // openidLogin sends the browser to the provider.
-func (a *api) openidLogin(w http.ResponseWriter, r *http.Request, p *auth.Provider, query url.Values) {
+func openidLogin(c *call, p *auth.Provider, query url.Values) {
 	var bad []error
 	callback, scope, prompt := query.Get("callback"), query.Get("scope"), query.Get("prompt")
 	switch {
 	case !query.Has("callback"):
 		bad = append(bad, kinto.Invalid("querystring", "callback", "Required"))
-	case !a.mayReturn(r, callback):
+	case !mayReturn(c, callback):
 		bad = append(bad, kinto.Invalid("querystring", "callback", "Must be a valid URL of a site that may use this server"))
 	}
 	if !query.Has("scope") {
@@ -67,20 +67,20 @@ func (a *api) openidLogin(w http.ResponseWriter, r *http.Request, p *auth.Provid
 		bad = append(bad, kinto.Invalid("querystring", "prompt", `"`+printable(prompt)+`" is not one of none`))
 	}
 	if err := kinto.Problems(bad...); err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
-	to, err := a.Auth.Begin(r.Context(), p, a.openidBrowser(w, r, p), callback, a.openidReturn(r, p), strings.Fields(scope), prompt)
+	to, err := c.Auth.Begin(c.r.Context(), p, openidBrowser(c, p), callback, openidReturn(c, p), strings.Fields(scope), prompt)
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
-	a.lead(w, r, to)
+	c.lead(to)
 }
 
 // openidToken takes the browser back from the provider and leads it to the page
 // that asked.
-func (a *api) openidToken(w http.ResponseWriter, r *http.Request, p *auth.Provider, query url.Values) {
+func openidToken(c *call, p *auth.Provider, query url.Values) {
 	var bad []error
 	for _, name := range []string{"code", "state"} {
 		if query.Get(name) == "" {
@@ -88,23 +88,23 @@ func (a *api) openidToken(w http.ResponseWriter, r *http.Request, p *auth.Provid
 		}
 	}
 	if err := kinto.Problems(bad...); err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
 	browser := ""
-	if c, err := r.Cookie(openidCookieName(r)); err == nil {
-		browser = c.Value
+	if cookie, err := c.r.Cookie(openidCookieName(c.r)); err == nil {
+		browser = cookie.Value
 	}
-	callback, token, err := a.Auth.Finish(r.Context(), p, browser, query.Get("code"), query.Get("state"), a.openidReturn(r, p))
+	callback, token, err := c.Auth.Finish(c.r.Context(), p, browser, query.Get("code"), query.Get("state"), openidReturn(c, p))
 	if errors.Is(err, auth.ErrState) {
-		a.fail(w, r, &refusal{400, 105, "Invalid parameters", "Invalid state"})
+		c.fail(&refusal{400, 105, "Invalid parameters", "Invalid state"})
 		return
 	}
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
-	a.lead(w, r, callback+url.QueryEscape(base64.StdEncoding.EncodeToString(token)))
+	c.lead(callback + url.QueryEscape(base64.StdEncoding.EncodeToString(token)))
 }
 
 // openidCookieName is that of the cookie by which a browser is known that signs in. With
@@ -118,50 +118,50 @@ func openidCookieName(r *http.Request) string {
 
 // openidBrowser is the secret of the browser that begins to sign in; several pages of it
 // may do so at once.
-func (a *api) openidBrowser(w http.ResponseWriter, r *http.Request, p *auth.Provider) string {
-	c := &http.Cookie{Name: openidCookieName(r), Value: rand.Text(), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(p.StateFor().Seconds()), Secure: front.Scheme(r) == "https"}
-	if old, err := r.Cookie(c.Name); err == nil && len(old.Value) == len(c.Value) {
-		c.Value = old.Value
+func openidBrowser(c *call, p *auth.Provider) string {
+	cookie := &http.Cookie{Name: openidCookieName(c.r), Value: rand.Text(), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(p.StateFor().Seconds()), Secure: front.Scheme(c.r) == "https"}
+	if old, err := c.r.Cookie(cookie.Name); err == nil && len(old.Value) == len(cookie.Value) {
+		cookie.Value = old.Value
 	}
-	http.SetCookie(w, c)
-	return c.Value
+	http.SetCookie(c.w, cookie)
+	return cookie.Value
 }
 
 // openidReturn is where the provider sends the browser back to.
-func (a *api) openidReturn(r *http.Request, p *auth.Provider) string {
-	return a.url(r, "/v1/openid/"+url.PathEscape(p.Name)+"/token")
+func openidReturn(c *call, p *auth.Provider) string {
+	return c.url("/v1/openid/" + url.PathEscape(p.Name) + "/token")
 }
 
 // mayReturn reports whether a token may be taken to a page.
-func (a *api) mayReturn(r *http.Request, callback string) bool {
+func mayReturn(c *call, callback string) bool {
 	u, err := url.Parse(callback)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return false
 	}
 	origin := u.Scheme + "://" + u.Host
-	return u.Host == r.Host || slices.ContainsFunc(a.callbacks, func(pattern string) bool {
+	return u.Host == c.r.Host || slices.ContainsFunc(c.callbacks, func(pattern string) bool {
 		ok, err := path.Match(pattern, origin)
 		return pattern == origin || err == nil && ok
 	})
 }
 
 // lead sends a browser elsewhere; nothing on the way keeps or tells the address.
-func (a *api) lead(w http.ResponseWriter, r *http.Request, to string) {
-	h := w.Header()
+func (c *call) lead(to string) {
+	h := c.w.Header()
 	h["Location"] = []string{to}
 	h["Cache-Control"] = headerNoStore
 	h["Referrer-Policy"] = []string{"no-referrer"}
 	h["Content-Type"] = headerHTML
-	a.write(w, r, http.StatusTemporaryRedirect, nil)
+	c.write(http.StatusTemporaryRedirect, nil)
 }
 
 // openidTold is what hello tells of the providers.
-func openidTold(a *api, r *http.Request) capability {
+func openidTold(c *call) capability {
 	all := []map[string]any{}
-	for _, p := range a.Auth.Providers() {
+	for _, p := range c.Auth.Providers() {
 		one := map[string]any{
 			"name": p.Name, "issuer": p.Issuer, "auth_path": "/openid/" + p.Name + "/login", "client_id": p.ClientID,
-			"header_type": p.HeaderType, "userinfo_endpoint": p.UserInfo(r.Context()),
+			"header_type": p.HeaderType, "userinfo_endpoint": p.UserInfo(c.r.Context()),
 		}
 		if p.Audience != "" && p.Audience != "*" {
 			one["audience"] = p.Audience

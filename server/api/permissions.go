@@ -15,43 +15,43 @@ func permissionsOn(a *api) bool {
 }
 
 // permissions tells callers what they may do with which object.
-func (a *api) permissions(w http.ResponseWriter, r *http.Request) {
+func permissions(c *call) {
 	list := kinto.List{Kind: kinto.Permission}
-	if !a.offered(w, r, a.offers.methods(list, "")) {
+	if !c.offered(c.offers.methods(list, "")) {
 		return
 	}
-	if !accepts(r.Header["Accept"]) {
-		a.fail(w, r, errAccept)
+	if !accepts(c.r.Header["Accept"]) {
+		c.fail(errAccept)
 		return
 	}
-	who, err := a.who(r)
+	who, err := c.who()
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
-	req := kinto.Request{Op: listOps[r.Method], Who: who, List: list}
-	req.Invalid = a.parameters(w.Header(), r.URL.RawQuery, &req)
+	req := kinto.Request{Op: listOps[c.r.Method], Who: who, List: list}
+	req.Invalid = readParameters(c.w.Header(), c.r.URL.RawQuery, &req)
 	if req.Fields != nil {
 		req.Fields["id"] = nil
 	}
-	answer, err := a.Kinto.PermissionsOf(r.Context(), &req)
+	answer, err := c.kinto.PermissionsOf(c.r.Context(), &req)
 	if err != nil {
-		a.fail(w, r, a.refused(who, err))
+		c.fail(c.refused(who, err))
 		return
 	}
-	h := w.Header()
+	h := c.w.Header()
 	validators(h, answer.Timestamp)
 	h["Cache-Control"] = headerNoStore
 	if req.Op == kinto.Count {
 		total := []string{strconv.Itoa(answer.Total)}
 		h["Total-Objects"], h["Total-Records"] = total, total
-		w.WriteHeader(http.StatusOK)
+		c.w.WriteHeader(http.StatusOK)
 		return
 	}
 	if answer.Next != nil {
-		h["Next-Page"] = []string{a.nextPage(r, &req, answer)}
+		h["Next-Page"] = []string{c.nextPage(&req, answer)}
 	}
-	buf, free := a.buffer()
+	buf, free := c.buffer()
 	defer free()
 	*buf = append(*buf, `{"data":[`...)
 	for i := range answer.Objects {
@@ -61,22 +61,22 @@ func (a *api) permissions(w http.ResponseWriter, r *http.Request) {
 		*buf = answer.Objects[i].AppendData(*buf, req.Fields)
 	}
 	*buf = append(*buf, "]}"...)
-	a.write(w, r, http.StatusOK, *buf)
+	c.write(http.StatusOK, *buf)
 }
 
 // offered answers requests whose method is not one of methods, and preflights; it
 // reports false when it did.
-func (a *api) offered(w http.ResponseWriter, r *http.Request, methods []string) bool {
+func (c *call) offered(methods []string) bool {
 	for _, m := range methods {
-		if m == r.Method && m != http.MethodOptions {
+		if m == c.r.Method && m != http.MethodOptions {
 			return true
 		}
 	}
-	if r.Method == http.MethodOptions {
-		a.cors.preflight(a, w, r, methods)
+	if c.r.Method == http.MethodOptions {
+		c.preflight(methods)
 		return false
 	}
-	w.Header()["Allow"] = []string{joinMethods(methods)}
-	a.fail(w, r, errMethod)
+	c.w.Header()["Allow"] = []string{joinMethods(methods)}
+	c.fail(errMethod)
 	return false
 }

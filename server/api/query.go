@@ -15,9 +15,9 @@ import (
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
-// parameters reads the query string into req; what it cannot honour is an error,
+// readParameters reads the query string into req; what it cannot honour is an error,
 // never left out: a filter that is ignored would delete too much.
-func (a *api) parameters(h http.Header, raw string, req *kinto.Request) error {
+func readParameters(h http.Header, raw string, req *kinto.Request) error {
 	req.Query = kinto.Everything()
 	if req.List.Kind == kinto.Permission {
 		req.Query.Sort = kinto.PermissionSort(nil)
@@ -200,8 +200,8 @@ func readToken(text string, req *kinto.Request) error {
 }
 
 // nextPage is the URL of the page after an answer.
-func (a *api) nextPage(r *http.Request, req *kinto.Request, ans *kinto.Answer) string {
-	values, err := url.ParseQuery(r.URL.RawQuery)
+func (c *call) nextPage(req *kinto.Request, ans *kinto.Answer) string {
+	values, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
 		panic("api: a query string that was read cannot be read")
 	}
@@ -222,5 +222,5 @@ func (a *api) nextPage(r *http.Request, req *kinto.Request, ans *kinto.Answer) s
 	}
 	values.Set("_limit", strconv.Itoa(ans.Limit))
 	values.Set("_token", base64.StdEncoding.EncodeToString(text))
-	return a.url(r, r.URL.EscapedPath()) + "?" + values.Encode()
+	return c.url(c.r.URL.EscapedPath()) + "?" + values.Encode()
 }

@@ -25,38 +25,38 @@ func newRedirects(k config.Kinto) redirects {
 }
 
 // version leads a path without a version to the same one under /v1.
-func (d redirects) version(a *api, w http.ResponseWriter, r *http.Request) {
+func (d redirects) version(c *call) {
 	switch {
 	case !d.versions:
-		a.fail(w, r, errVersion)
-	case r.Method == http.MethodOptions:
-		a.cors.allow(w.Header(), r, "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS")
-		a.write(w, r, http.StatusOK, nil)
+		c.fail(errVersion)
+	case c.r.Method == http.MethodOptions:
+		c.cors.allow(c.w.Header(), c.r, "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS")
+		c.write(http.StatusOK, nil)
 	default:
-		path := r.URL.EscapedPath()
+		path := c.r.URL.EscapedPath()
 		if path == "" || path[0] != '/' {
 			path = "/" + path
 		}
-		d.to(a, w, r, "/v1"+path, d.versionTTL)
+		d.to(c, "/v1"+path, d.versionTTL)
 	}
 }
 
 // slash leads to the path with, or without, its last slash.
-func (d redirects) slash(a *api, w http.ResponseWriter, r *http.Request, path string) {
-	d.to(a, w, r, (&url.URL{Path: path}).EscapedPath(), d.slashTTL)
+func (d redirects) slash(c *call, path string) {
+	d.to(c, (&url.URL{Path: path}).EscapedPath(), d.slashTTL)
 }
 
-func (d redirects) to(a *api, w http.ResponseWriter, r *http.Request, path string, ttl int) {
-	h := w.Header()
+func (d redirects) to(c *call, path string, ttl int) {
+	h := c.w.Header()
 	if ttl >= 0 {
 		cacheFor(h, time.Duration(ttl)*time.Second)
 	}
-	target := a.url(r, path)
-	if r.URL.RawQuery != "" {
-		target += "?" + r.URL.RawQuery
+	target := c.url(path)
+	if c.r.URL.RawQuery != "" {
+		target += "?" + c.r.URL.RawQuery
 	}
 	h["Location"] = []string{target}
 	h["Content-Type"] = headerHTML
 	target = html.EscapeString(target)
-	a.write(w, r, http.StatusTemporaryRedirect, []byte(`<!DOCTYPE html><title>307 Temporary Redirect</title><a href="`+target+`">`+target+"</a>\n"))
+	c.write(http.StatusTemporaryRedirect, []byte(`<!DOCTYPE html><title>307 Temporary Redirect</title><a href="`+target+`">`+target+"</a>\n"))
 }

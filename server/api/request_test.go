@@ -61,8 +61,7 @@ func FuzzParameters(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		req := kinto.Request{Op: kinto.Delete, List: kinto.List{Kind: kinto.Record}}
-		a := &api{}
-		if err := a.parameters(http.Header{}, raw, &req); err == nil && (req.Query.Since < -1 || req.Query.Before < -1 || req.Query.Limit < 0) {
+		if err := readParameters(http.Header{}, raw, &req); err == nil && (req.Query.Since < -1 || req.Query.Before < -1 || req.Query.Limit < 0) {
 			t.Fatalf("%q: %+v", raw, req.Query)
 		}
 	})

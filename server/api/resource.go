@@ -27,48 +27,48 @@ var (
 
 // resource serves a list, or an object of it, in the order of §1. called is what
 // the client calls the object.
-func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, id, called string) {
-	ops, methods := listOps, a.offers.methods(list, id)
+func resource(c *call, list kinto.List, id, called string) {
+	ops, methods := listOps, c.offers.methods(list, id)
 	if id != "" {
 		ops = objectOps
 	}
-	if r.Method == http.MethodOptions {
-		a.cors.preflight(a, w, r, methods)
+	if c.r.Method == http.MethodOptions {
+		c.preflight(methods)
 		return
 	}
-	op, ok := ops[r.Method]
-	if !ok || !slices.Contains(methods, r.Method) || a.readonly && r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
-		a.fail(w, r, errMethod)
+	op, ok := ops[c.r.Method]
+	if !ok || !slices.Contains(methods, c.r.Method) || c.readonly && c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
+		c.w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
+		c.fail(errMethod)
 		return
 	}
-	if op == kinto.Get && id == "" && a.within == nil && list.Kind != kinto.Account && wantsFeed(r) {
-		a.feed(w, r, list)
+	if op == kinto.Get && id == "" && c.within == nil && list.Kind != kinto.Account && wantsFeed(c.r) {
+		openFeed(c, list)
 		return
 	}
 	carries := op == kinto.Create || op == kinto.Put || op == kinto.Patch
 	var parser func(kinto.Kind, []byte) (kinto.Body, error)
 	if carries {
-		parser = bodyParser(op, r.Header["Content-Type"])
+		parser = bodyParser(op, c.r.Header["Content-Type"])
 	}
 	var form *refusal
 	switch {
-	case !accepts(r.Header["Accept"]):
+	case !accepts(c.r.Header["Accept"]):
 		form = errAccept
 	case op == kinto.Patch && parser == nil:
 		form = errPatchType
 	case carries && parser == nil:
 		form = errType
-	case carries && untyped(r):
+	case carries && untyped(c.r):
 		form = errNoType
 	}
 	if form != nil {
-		a.refuse(w, r, list, op, id, form)
+		c.refuse(list, op, id, form)
 		return
 	}
-	who, err := a.who(r)
+	who, err := c.who()
 	if err != nil {
-		a.fail(w, r, err)
+		c.fail(err)
 		return
 	}
 	req := kinto.Request{Op: op, Who: who, List: list, ID: id, Body: kinto.NoBody(), Modified: -1}
@@ -76,8 +76,8 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 	if carries {
 		var release func()
 		var text []byte
-		if text, release, err = a.body(w, r); err != nil {
-			a.fail(w, r, err)
+		if text, release, err = c.body(); err != nil {
+			c.fail(err)
 			return
 		}
 		defer release()
@@ -90,45 +90,45 @@ func (a *api) resource(w http.ResponseWriter, r *http.Request, list kinto.List, 
 		}
 	}
 	if op == kinto.Patch {
-		req.Behavior, bad[3] = behavior(r.Header["Response-Behavior"])
+		req.Behavior, bad[3] = behavior(c.r.Header["Response-Behavior"])
 	}
-	req.Cond, bad[1] = conditions(r.Header)
-	bad[2] = a.parameters(w.Header(), r.URL.RawQuery, &req)
+	req.Cond, bad[1] = conditions(c.r.Header)
+	bad[2] = readParameters(c.w.Header(), c.r.URL.RawQuery, &req)
 	if list.Kind == kinto.Account && carries {
-		if err := a.password(r, &req, &bad[0]); err != nil {
-			a.fail(w, r, err)
+		if err := hashPassword(c, &req, &bad[0]); err != nil {
+			c.fail(err)
 			return
 		}
 	}
 	req.Invalid = kinto.Problems(bad[:]...)
-	answer, err := a.Kinto.Do(r.Context(), &req)
+	answer, err := c.kinto.Do(c.r.Context(), &req)
 	if err != nil {
-		a.fail(w, r, a.refused(who, err))
+		c.fail(c.refused(who, err))
 		return
 	}
-	a.answer(w, r, &req, answer)
+	c.answer(&req, answer)
 }
 
 // refuse answers a request whose form is wrong; a missing parent is told first.
-func (a *api) refuse(w http.ResponseWriter, r *http.Request, list kinto.List, op kinto.Op, id string, form error) {
+func (c *call) refuse(list kinto.List, op kinto.Op, id string, form error) {
 	if op == kinto.Create || id != "" && op != kinto.Get {
-		if err := a.Kinto.Enter(r.Context(), list); err != nil {
+		if err := c.kinto.Enter(c.r.Context(), list); err != nil {
 			form = err
 		}
 	}
-	a.fail(w, r, form)
+	c.fail(form)
 }
 
 // who is who sends a request.
-func (a *api) who(r *http.Request) (kinto.Caller, error) {
-	if header := r.Header["Authorization"]; len(header) > 0 {
-		if a.within != nil {
-			if who, ok := a.within.known[header[0]]; ok {
+func (c *call) who() (kinto.Caller, error) {
+	if header := c.r.Header["Authorization"]; len(header) > 0 {
+		if c.within != nil {
+			if who, ok := c.within.known[header[0]]; ok {
 				return who, nil
 			}
 			return kinto.Anonymous(), nil
 		}
-		return a.Auth.Identify(r.Context(), header[0], front.Origin(r))
+		return c.Auth.Identify(c.r.Context(), header[0], front.Origin(c.r))
 	}
 	return kinto.Anonymous(), nil
 }
@@ -141,10 +141,10 @@ const (
 )
 
 // body reads the request's body, whole; call release when it is no longer needed.
-func (a *api) body(w http.ResponseWriter, r *http.Request) (text []byte, release func(), err error) {
+func (c *call) body() (text []byte, release func(), err error) {
 	release = func() {}
-	limit := int64(a.Settings.Limits.Body)
-	size := r.ContentLength
+	limit := int64(c.Settings.Limits.Body)
+	size := c.r.ContentLength
 	if size == 0 {
 		return nil, release, nil
 	}
@@ -155,17 +155,17 @@ func (a *api) body(w http.ResponseWriter, r *http.Request) (text []byte, release
 		size = limit
 	}
 	if size > smallBody {
-		if a.inFlight.Add(size) > heldBodies*limit {
-			a.inFlight.Add(-size)
+		if c.inFlight.Add(size) > heldBodies*limit {
+			c.inFlight.Add(-size)
 			return nil, release, errBusy
 		}
-		release = func() { a.inFlight.Add(-size) }
+		release = func() { c.inFlight.Add(-size) }
 	}
-	if r.ContentLength > 0 && size <= smallBody {
+	if c.r.ContentLength > 0 && size <= smallBody {
 		text = make([]byte, size)
-		_, err = io.ReadFull(r.Body, text)
+		_, err = io.ReadFull(c.r.Body, text)
 	} else {
-		text, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+		text, err = io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, limit))
 	}
 	if err != nil {
 		release()
@@ -178,10 +178,10 @@ func (a *api) body(w http.ResponseWriter, r *http.Request) (text []byte, release
 }
 
 // answer writes what was done (§2, §4.5, §7).
-func (a *api) answer(w http.ResponseWriter, r *http.Request, req *kinto.Request, ans *kinto.Answer) {
-	h := w.Header()
+func (c *call) answer(req *kinto.Request, ans *kinto.Answer) {
+	h := c.w.Header()
 	validators(h, ans.Timestamp)
-	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	reads := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead
 	if reads {
 		keep(h, ans.Expires)
 	}
@@ -190,16 +190,16 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, req *kinto.Request,
 			total := []string{strconv.Itoa(ans.Total)}
 			h["Total-Objects"], h["Total-Records"] = total, total
 		}
-		w.WriteHeader(http.StatusOK)
+		c.w.WriteHeader(http.StatusOK)
 		return
 	}
-	buf, free := a.buffer()
+	buf, free := c.buffer()
 	defer free()
 	b := *buf
 	switch {
 	case ans.Object == nil:
 		if ans.Next != nil {
-			h["Next-Page"] = []string{a.nextPage(r, req, ans)}
+			h["Next-Page"] = []string{c.nextPage(req, ans)}
 		}
 		b = append(b, `{"data":[`...)
 		for i := range ans.Objects {
@@ -237,7 +237,7 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, req *kinto.Request,
 	if ans.Created {
 		status = http.StatusCreated
 	}
-	a.write(w, r, status, b)
+	c.write(status, b)
 }
 
 // keep says for how long an answer may be kept (§2).

@@ -10,48 +10,48 @@ import (
 )
 
 // utilities are the endpoints that are no resources (§8), by path after /v1/.
-var utilities = map[string]func(*api, http.ResponseWriter, *http.Request){
-	"":                (*api).hello,
-	"__heartbeat__":   (*api).heartbeat,
-	"__lbheartbeat__": (*api).alive,
-	"__version__":     (*api).version,
-	"__api__":         (*api).openAPI,
-	"contribute.json": (*api).contribute,
+var utilities = map[string]func(*call){
+	"":                hello,
+	"__heartbeat__":   heartbeat,
+	"__lbheartbeat__": alive,
+	"__version__":     version,
+	"__api__":         openAPI,
+	"contribute.json": contribute,
 }
 
 // heartbeatPatience is heartbeat_timeout_seconds of the reference.
 const heartbeatPatience = 10 * time.Second
 
 // heartbeat reports whether a client would be served (§8).
-func (a *api) heartbeat(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), heartbeatPatience)
+func heartbeat(c *call) {
+	ctx, cancel := context.WithTimeout(c.r.Context(), heartbeatPatience)
 	defer cancel()
-	err := a.Kinto.Ping(ctx)
+	err := c.kinto.Ping(ctx)
 	status := http.StatusOK
 	if err != nil {
-		a.Log.Error("the database is not available", "err", err)
+		c.Log.Error("the database is not available", "err", err)
 		status = http.StatusServiceUnavailable
-		w.Header()["Retry-After"] = a.retryAfter
+		c.w.Header()["Retry-After"] = c.retryAfter
 	}
 	ok := err == nil
 	said := map[string]bool{"storage": ok, "permission": ok, "cache": ok}
-	if plugin("attachment")(a) {
+	if plugin("attachment")(c.api) {
 		said["attachments"] = ok
 	}
-	a.document(w, r, status, said)
+	c.document(status, said)
 }
 
-func (a *api) alive(w http.ResponseWriter, r *http.Request) {
-	a.document(w, r, http.StatusOK, struct{}{})
+func alive(c *call) {
+	c.document(http.StatusOK, struct{}{})
 }
 
-func (a *api) version(w http.ResponseWriter, r *http.Request) {
-	a.document(w, r, http.StatusOK, map[string]string{"name": "foyer", "version": a.Version, "source": "https://github.com/foyer-server/foyer"})
+func version(c *call) {
+	c.document(http.StatusOK, map[string]string{"name": "foyer", "version": c.Version, "source": "https://github.com/foyer-server/foyer"})
 }
 
 // contribute says where the program comes from (https://www.contributejson.org).
-func (a *api) contribute(w http.ResponseWriter, r *http.Request) {
-	a.document(w, r, http.StatusOK, map[string]any{
+func contribute(c *call) {
+	c.document(http.StatusOK, map[string]any{
 		"name": "foyer", "description": "A personal storage server that looks after itself. It speaks the Kinto HTTP API.",
 		"repository": map[string]string{"url": "https://github.com/foyer-server/foyer", "license": "Apache-2.0"},
 		"keywords":   []string{"storage", "self-hosting", "kinto", "JSON", "go"},
@@ -59,15 +59,15 @@ func (a *api) contribute(w http.ResponseWriter, r *http.Request) {
 }
 
 // document answers with v as JSON.
-func (a *api) document(w http.ResponseWriter, r *http.Request, status int, v any) {
+func (c *call) document(status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic("api: an answer cannot be encoded: " + err.Error())
 	}
-	if wantsText(r) {
-		w.Header()["Content-Type"] = headerText
+	if wantsText(c.r) {
+		c.w.Header()["Content-Type"] = headerText
 	}
-	a.write(w, r, status, body)
+	c.write(status, body)
 }
 
 // wantsText reports whether a client takes text and no JSON: utilities say the same
