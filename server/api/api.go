@@ -61,7 +61,7 @@ type api struct {
 	host       string
 	feeds      *atomic.Int64 // that are open
 	inFlight   *atomic.Int64 // bytes of large bodies being held
-	toldFull   *atomic.Int64 // when the log was last told that the disk is full, in Unix seconds
+	notices    *notices
 	buffers    *sync.Pool
 }
 
@@ -84,7 +84,7 @@ func New(c Config) http.Handler {
 		host:       k.String("http_host"),
 		feeds:      &atomic.Int64{},
 		inFlight:   &atomic.Int64{},
-		toldFull:   &atomic.Int64{},
+		notices:    newNotices(c.Log),
 		buffers:    &sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }},
 	}
 	a.accounts = a.hasAccounts()

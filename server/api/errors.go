@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
@@ -55,6 +56,14 @@ var ownerStays = hint.T(
 	"The account of this server's owner is theirs alone, and cannot be deleted: nobody could look after the server any more.",
 	"Le compte du propriétaire de ce serveur n'est qu'à lui, et ne peut pas être supprimé : plus personne ne pourrait s'occuper du serveur.")
 
+// tooBusy is told to whoever is turned away for a while.
+func tooBusy(e *kinto.BusyError) hint.Text {
+	if e.Wait > time.Second {
+		return hint.T("Too many wrong passwords were tried. Try again later; an app password works meanwhile.", "Trop de mauvais mots de passe ont été essayés. Réessayez plus tard ; le mot de passe d'une application marche entre-temps.")
+	}
+	return hint.T("This server is checking as many %s as it can. Try again in a moment.", "Ce serveur en vérifie autant qu'il peut (%s). Réessayez dans un instant.", e.What)
+}
+
 // errorBody is the error body of §2.
 type errorBody struct {
 	Code    int    `json:"code"`
@@ -84,32 +93,39 @@ func (c *call) fail(err error) {
 	var own *refusal
 	var details any
 	title := ""
-	switch e := err.(type) {
-	case *refusal:
-		own = e
-	case *kinto.NotModifiedError:
-		validators(h, e.Timestamp)
+	var (
+		unmodified *kinto.NotModifiedError
+		modified   *kinto.ModifiedError
+		missing    *kinto.NotFoundError
+		invalid    *kinto.InvalidError
+		quota      *kinto.QuotaError
+		busy       *kinto.BusyError
+	)
+	switch {
+	case errors.As(err, &own):
+	case errors.As(err, &unmodified):
+		validators(h, unmodified.Timestamp)
 		h.Del("Content-Type")
 		c.w.WriteHeader(http.StatusNotModified)
 		return
-	case *kinto.ModifiedError:
+	case errors.As(err, &modified):
 		own = &refusal{412, 114, "", "Resource was modified meanwhile"}
-		if e.Timestamp >= 0 {
-			validators(h, e.Timestamp)
+		if modified.Timestamp >= 0 {
+			validators(h, modified.Timestamp)
 		}
-		if e.Existing != nil {
-			details = map[string]json.RawMessage{"existing": e.Existing.AppendJSON(nil)}
+		if modified.Existing != nil {
+			details = map[string]json.RawMessage{"existing": modified.Existing.AppendJSON(nil)}
 		}
-	case *kinto.NotFoundError:
+	case errors.As(err, &missing):
 		own = &refusal{404, 110, "", ""}
-		if e.Parent {
+		if missing.Parent {
 			own = errNotHere
 		}
-		details = where{e.ID, string(e.Kind)}
-	case *kinto.InvalidError:
-		own = &refusal{400, 107, "Invalid parameters", e.Problems[0].Text()}
+		details = where{missing.ID, string(missing.Kind)}
+	case errors.As(err, &invalid):
+		own = &refusal{400, 107, "Invalid parameters", invalid.Problems[0].Text()}
 		var list []problem
-		for _, p := range e.Problems {
+		for _, p := range invalid.Problems {
 			one := problem{p.Location, &p.Name, p.Description}
 			if p.NoName {
 				one.Name = nil
@@ -117,9 +133,11 @@ func (c *call) fail(err error) {
 			list = append(list, one)
 		}
 		details = list
-	case *kinto.QuotaError:
-		own = &refusal{507, 121, "", quotaReached(e).In(c.lang())}
-		details = map[string]any{"quota": e.What, "limit": e.Limit, "used": e.Used}
+	case errors.As(err, &quota):
+		own = &refusal{507, 121, "", quotaReached(quota).In(c.lang())}
+		details = map[string]any{"quota": quota.What, "limit": quota.Limit, "used": quota.Used}
+	case errors.As(err, &busy):
+		own = &refusal{503, 201, "", tooBusy(busy).In(c.lang())}
 	default:
 		own = c.internal(err)
 	}
@@ -130,6 +148,9 @@ func (c *call) fail(err error) {
 	case http.StatusConflict, http.StatusServiceUnavailable, http.StatusInsufficientStorage:
 		if own.errno != errForbidden.errno { // waiting makes no room in a quota
 			h["Retry-After"] = c.retryAfter
+			if busy != nil && busy.Wait > 0 {
+				h["Retry-After"] = []string{strconv.Itoa(int((busy.Wait + time.Second - 1) / time.Second))}
+			}
 		}
 	case http.StatusUnauthorized:
 		h["Www-Authenticate"] = c.challenges()
@@ -159,15 +180,12 @@ func (c *call) internal(err error) *refusal {
 	case errors.Is(err, kinto.ErrAttached):
 		return errAttached
 	case errors.Is(err, kinto.ErrFull):
-		// Every refused write would be a line, on a disk that has no room for it.
-		if now, told := time.Now().Unix(), c.toldFull.Load(); now-told >= 60 && c.toldFull.CompareAndSwap(told, now) {
-			c.Log.Error("the disk is full; writes are refused", "err", err)
-		}
+		c.notices.error("the disk is full; writes are refused", err)
 		return &refusal{http.StatusInsufficientStorage, 201, "", diskFull.In(c.lang())}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return errBusy // the client is gone, or the server is going
 	case errors.Is(err, kinto.ErrUnavailable):
-		c.Log.Error("the database is not available", "err", err)
+		c.notices.error("what is needed for requests is not available", err)
 		return errBusy
 	}
 	c.Log.Error("a request could not be done", "method", c.r.Method, "err", err)

@@ -29,7 +29,7 @@ func heartbeat(c *call) {
 	err := c.kinto.Ping(ctx)
 	status := http.StatusOK
 	if err != nil {
-		c.Log.Error("the database is not available", "err", err)
+		c.notices.error("what is needed for requests is not available", err)
 		status = http.StatusServiceUnavailable
 		c.w.Header()["Retry-After"] = c.retryAfter
 	}

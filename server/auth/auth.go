@@ -68,7 +68,7 @@ func (a *Auth) Policies() []string { return a.policies }
 // Identify says who sends a request with this Authorization header; from is the
 // address it came from, as guesses are counted by it (front.Origin). Missing and
 // wrong credentials make kinto.Anonymous, not an error; errors are those of the
-// store, or kinto.ErrUnavailable when too many logins are being checked, or too many
+// store, or a *kinto.BusyError when too many logins are being checked, or too many
 // were wrong.
 func (a *Auth) Identify(ctx context.Context, authorization, from string) (kinto.Caller, error) {
 	name, password, isBasic := basic(authorization)

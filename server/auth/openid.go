@@ -154,7 +154,7 @@ func (p *Provider) identify(ctx context.Context, token string, issued func(conte
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	default:
-		return k, false, fmt.Errorf("%w: too many tokens are being asked about", kinto.ErrUnavailable)
+		return k, false, &kinto.BusyError{What: "tokens"}
 	}
 	k, err := p.ask(ctx, token, issued)
 	if err != nil {

@@ -26,7 +26,7 @@ type Accounts interface {
 	// ForgetAccount: one goes with everything that was ever stored.
 	ForgetAccount(tx Tx, name string) error
 	// HashPassword is the hash of a new password, as an account keeps it. The error is
-	// an *InvalidError for what cannot be one, and ErrUnavailable when too many are
+	// an *InvalidError for what cannot be one, and a *BusyError when too many are
 	// being checked. It takes tens of milliseconds.
 	HashPassword(ctx context.Context, password string) (string, error)
 }

@@ -3,6 +3,7 @@ package kinto
 import (
 	"errors"
 	"strings"
+	"time"
 )
 
 // Errors of the rules and of the store. The types below carry more.
@@ -18,9 +19,19 @@ var (
 	ErrFull = errors.New("the disk is full")
 	// ErrAttached: what a record says of its attachment is the server's to change.
 	ErrAttached = errors.New("attachment metadata cannot be modified")
-	// ErrUnavailable: the database cannot be reached or written now.
+	// ErrUnavailable: the database cannot be reached or written now, or another machine
+	// that is needed.
 	ErrUnavailable = errors.New("the database is not available")
 )
+
+// BusyError: this server has enough to do of a kind, and turns away what is too much.
+// Trying again later helps; nothing is wrong with it.
+type BusyError struct {
+	What string        // "passwords"
+	Wait time.Duration // before trying again helps; 0: not known
+}
+
+func (e *BusyError) Error() string { return "too many " + e.What + " are being checked" }
 
 // NotFoundError: there is no such object, or no such parent.
 type NotFoundError struct {

@@ -289,9 +289,9 @@ type try struct {
 	client               bool   // of the API: it is known once it was right
 }
 
-// check reports whether a password is right. Errors are kinto.ErrUnavailable when too
+// check reports whether a password is right. Errors are a *kinto.BusyError when too
 // many are being checked, and in a pause a *hint.Error with code signin-paused which
-// wraps that, too.
+// wraps one.
 func (p *passwords) check(ctx context.Context, t try) (ok bool, err error) {
 	v := p.verifier
 	who, password := v.of(t.name, t.address), v.of(t.password)
@@ -344,7 +344,7 @@ func (p *passwords) checkOnce(ctx context.Context, t try, who, password, credent
 		}
 		if wait > 0 {
 			v.forget(who) // else the right one, and no other, would be let in
-			return false, signinPaused(wait).Because(kinto.ErrUnavailable)
+			return false, signinPaused(wait).Because(&kinto.BusyError{What: "wrong passwords", Wait: wait})
 		}
 		defer p.uncount(l)
 	}
@@ -469,7 +469,7 @@ func (c *core) prove(ctx context.Context, name, password string, from From, sess
 
 // ByPassword reports whether an API client that comes from an address may act as the
 // account name: password is the one people choose. Errors are those of the store, and
-// kinto.ErrUnavailable when too many are being checked and in a pause.
+// a *kinto.BusyError when too many are being checked and in a pause.
 func (c *core) ByPassword(ctx context.Context, name, password, address string) (bool, error) {
 	if !kinto.Account.ValidID(name) {
 		return false, nil

@@ -93,14 +93,14 @@ func newTurns(slots int) turns {
 	return turns{make(chan struct{}, slots), make(chan struct{}, waitingFor)}
 }
 
-// do runs one piece of hashing when its turn comes. The error is kinto.ErrUnavailable
+// do runs one piece of hashing when its turn comes. The error is a *kinto.BusyError
 // when too many wait.
 func (t turns) do(ctx context.Context, hash func()) error {
 	select {
 	case t.line <- struct{}{}:
 		defer func() { <-t.line }()
 	default:
-		return fmt.Errorf("%w: too many passwords are being checked", kinto.ErrUnavailable)
+		return &kinto.BusyError{What: "passwords"}
 	}
 	select {
 	case t.slots <- struct{}{}:

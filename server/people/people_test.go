@@ -78,7 +78,7 @@ func (h *house) ask(name, password, from string) string {
 		ok, err = h.ByPassword(h.t.Context(), name, password, from)
 	}
 	switch {
-	case errors.Is(err, kinto.ErrUnavailable):
+	case isBusy(err):
 		return "unavailable"
 	case err != nil:
 		h.t.Fatal(err)
@@ -104,6 +104,11 @@ func (h *house) offer() string {
 		h.t.Fatal(err)
 	}
 	return code
+}
+
+func isBusy(err error) bool {
+	_, ok := errors.AsType[*kinto.BusyError](err)
+	return ok
 }
 
 func code(err error) string {
@@ -152,7 +157,7 @@ func TestFlood(t *testing.T) {
 				})
 				mu.Lock()
 				defer mu.Unlock()
-				if errors.Is(err, kinto.ErrUnavailable) {
+				if isBusy(err) {
 					away++
 				} else if err == nil {
 					done++

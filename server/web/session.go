@@ -1,9 +1,12 @@
 package web
 
 import (
+	"errors"
 	"mime"
 	"net/http"
 	"strings"
+
+	"github.com/foyer-server/foyer/server/kinto"
 
 	"github.com/foyer-server/foyer/server/front"
 
@@ -131,7 +134,7 @@ var statusOf = map[string]int{
 	"signin-wrong": http.StatusForbidden, "signin-paused": http.StatusTooManyRequests, "passkey-refused": http.StatusForbidden,
 	"passkeys-nowhere": http.StatusBadRequest, "invite-gone": http.StatusForbidden, "name-taken": http.StatusConflict, "label-missing": http.StatusBadRequest, "too-many": http.StatusConflict,
 	"person-gone": http.StatusNotFound, "thing-gone": http.StatusNotFound, "owner-stays": http.StatusForbidden, "owners-only": http.StatusForbidden,
-	"address-unknown": http.StatusConflict,
+	"address-unknown": http.StatusConflict, "busy": http.StatusServiceUnavailable,
 }
 
 // problem is what to tell a person about an error, and the status for it. What is
@@ -139,6 +142,10 @@ var statusOf = map[string]int{
 func (s *Site) problem(w http.ResponseWriter, err error) (*hint.Error, int) {
 	p := hint.Find(err)
 	status := 0
+	if _, busy := errors.AsType[*kinto.BusyError](err); busy && p == nil {
+		p = hint.New("busy", hint.T("Many people are signing in at this moment.", "Beaucoup de personnes se connectent en ce moment."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Try again in a moment.", "Réessayez dans un instant."))
+	}
 	if p != nil {
 		status = statusOf[p.Code]
 	}
