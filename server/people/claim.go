@@ -121,7 +121,7 @@ func (c *claims) Claim(ctx context.Context, code, name string, secret Secret, fr
 	if err != nil {
 		return "", err
 	}
-	hash, err := c.hash(ctx, secret, c.verifier.familiar)
+	hash, err := c.hash(ctx, secret)
 	if err != nil {
 		return "", err
 	}
@@ -143,7 +143,7 @@ func (c *claims) guess(ctx context.Context, code string, reset bool, from string
 		return offer, claimPaused(wait, command(reset))
 	}
 	ok := false
-	if err := c.codes.queue.do(ctx, func() { ok = offer.Matches(code) }); err != nil {
+	if err := c.codes.queue.do(ctx, from, func() { ok = offer.Matches(code) }); err != nil {
 		return offer, err
 	}
 	if !ok {

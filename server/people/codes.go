@@ -39,7 +39,7 @@ type codeLimits struct {
 // codes counts tries of one code after the other.
 type codes struct {
 	store  kinto.Store
-	queue  turns
+	queue  *turns
 	limits codeLimits
 
 	mu    sync.Mutex
@@ -49,7 +49,7 @@ type codes struct {
 }
 
 func newCodes(store kinto.Store) *codes {
-	return &codes{store: store, queue: newTurns(1), limits: codeLimits{codeTriesFrom, codeTries, codeAhead}, by: map[string]*guesses{}}
+	return &codes{store: store, queue: newTurns(1, waitingFor/4), limits: codeLimits{codeTriesFrom, codeTries, codeAhead}, by: map[string]*guesses{}}
 }
 
 // spent is what the store keeps of the tries of an offer.

@@ -348,11 +348,11 @@ func (p *passwords) checkOnce(ctx context.Context, t try, who, password, credent
 		}
 		defer p.uncount(l)
 	}
-	queue := v.strange
+	queue, caller := v.strange, t.address
 	if l.device != "" {
-		queue = v.familiar
+		queue, caller = v.familiar, t.name
 	}
-	if err := queue.do(ctx, func() { ok = v.compare(t.password, t.hash) }); err != nil {
+	if err := queue.do(ctx, caller, func() { ok = v.compare(t.password, t.hash) }); err != nil {
 		return false, err
 	}
 	// The outcome is kept even when whoever asked does not wait for it.

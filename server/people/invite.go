@@ -160,7 +160,7 @@ func (l links) Join(ctx context.Context, code, name string, secret Secret, devic
 	if err := l.waits(ctx, code, false); err != nil {
 		return "", err // before anything slow is done for a stranger
 	}
-	hash, err := l.hash(ctx, secret, l.verifier.strange)
+	hash, err := l.hash(ctx, secret)
 	if err != nil {
 		return "", err
 	}
@@ -225,7 +225,7 @@ func (l links) Reset(ctx context.Context, code string, secret Secret, from, devi
 	if err != nil {
 		return "", "", err
 	}
-	hash, err := l.hash(ctx, secret, l.verifier.familiar)
+	hash, err := l.hash(ctx, secret)
 	if err != nil {
 		return "", "", err
 	}

@@ -30,8 +30,9 @@ type verifier struct {
 	cost     int           // of new hashes
 	dummy    []byte        // compared with when there is no account: a hash of that cost
 	key      []byte        // of the cache's keys; never leaves memory
-	strange  turns         // for whom nobody knows
-	familiar turns         // for devices that are known: strangers do not stand before them
+	strange  *turns        // passwords of whom nobody knows
+	familiar *turns        // of devices that are known: strangers do not stand before them
+	making   *turns        // new passwords
 
 	mu    sync.Mutex
 	right map[digested]right
@@ -59,8 +60,9 @@ const dummy = "$2a$10$zE/dm/cddKKPRvkAyLPosuX6E5xMonGF8w8TyB8bDC8Nyv0DJM7SW"
 func newVerifier(rightFor time.Duration) *verifier {
 	v := &verifier{rightFor: rightFor, cost: bcrypt.DefaultCost, dummy: []byte(dummy), key: make([]byte, 32), right: map[digested]right{}, wrong: map[digested]string{}}
 	rand.Read(v.key)
-	v.strange = newTurns(max(1, runtime.GOMAXPROCS(0)/2))
-	v.familiar = newTurns(1)
+	v.strange = newTurns(max(1, runtime.GOMAXPROCS(0)/2), placesOfOne)
+	v.familiar = newTurns(1, placesOfOne)
+	v.making = newTurns(1, placesOfOne)
 	return v
 }
 
@@ -83,19 +85,33 @@ func (v *verifier) compare(password, hash string) bool {
 	return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
 }
 
-// turns is a queue for slow hashing.
+// turns is a queue for slow hashing. Nobody holds more than a few places of it, so that
+// one caller leaves room for the others. It is safe for concurrent use.
 type turns struct {
 	slots chan struct{} // one for each that runs
 	line  chan struct{} // one for each that runs or waits
+
+	each  int           // places that one caller may hold
+
+	mu     sync.Mutex
+	places map[string]int // those that each caller holds
 }
 
-func newTurns(slots int) turns {
-	return turns{make(chan struct{}, slots), make(chan struct{}, waitingFor)}
+// placesOfOne is how many places of a queue for passwords one caller holds at most.
+const placesOfOne = 4
+
+func newTurns(slots, each int) *turns {
+	return &turns{slots: make(chan struct{}, slots), line: make(chan struct{}, waitingFor), each: each, places: map[string]int{}}
 }
 
-// do runs one piece of hashing when its turn comes. The error is a *kinto.BusyError
-// when too many wait.
-func (t turns) do(ctx context.Context, hash func()) error {
+// do runs one piece of hashing for a caller when its turn comes; an empty one is not
+// counted. The error is a *kinto.BusyError when too many wait, or too many of the
+// caller's do.
+func (t *turns) do(ctx context.Context, caller string, hash func()) error {
+	if !t.enter(caller) {
+		return &kinto.BusyError{What: "passwords"}
+	}
+	defer t.leave(caller)
 	select {
 	case t.line <- struct{}{}:
 		defer func() { <-t.line }()
@@ -110,6 +126,27 @@ func (t turns) do(ctx context.Context, hash func()) error {
 	}
 	hash()
 	return nil
+}
+
+func (t *turns) enter(caller string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if caller == "" {
+		return true
+	}
+	if t.places[caller] >= t.each {
+		return false
+	}
+	t.places[caller]++
+	return true
+}
+
+func (t *turns) leave(caller string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.places[caller]--; t.places[caller] <= 0 {
+		delete(t.places, caller)
+	}
 }
 
 // remembers reports whether somebody showed this password a moment ago, and it was right.

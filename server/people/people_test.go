@@ -138,14 +138,14 @@ func TestRememberingEnds(t *testing.T) {
 // some wait, and the rest are turned away.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newTurns(1)
+		v := newTurns(1, placesOfOne)
 		hold := make(chan struct{})
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		running, most, away, done := 0, 0, 0, 0
 		for range waitingFor + 36 {
 			wg.Go(func() {
-				err := v.do(t.Context(), func() {
+				err := v.do(t.Context(), "", func() {
 					mu.Lock()
 					running++
 					most = max(most, running)
@@ -172,6 +172,40 @@ func TestFlood(t *testing.T) {
 		wg.Wait()
 		if most != 1 || done != waitingFor {
 			t.Errorf("%d at a time, %d done", most, done)
+		}
+	})
+}
+
+// One caller, however many requests they make, leaves room in the queue for others.
+func TestOneCallerLeavesRoom(t *testing.T) {
+	t.Attr("shows", "mend2")
+	synctest.Test(t, func(t *testing.T) {
+		v := newTurns(1, placesOfOne)
+		hold := make(chan struct{})
+		var wg sync.WaitGroup
+		ask := func(caller string, times int) map[bool]int {
+			var mu sync.Mutex
+			got := map[bool]int{}
+			for range times {
+				wg.Go(func() {
+					err := v.do(t.Context(), caller, func() { <-hold })
+					mu.Lock()
+					defer mu.Unlock()
+					got[err == nil]++
+				})
+			}
+			synctest.Wait()
+			return got
+		}
+		flood := ask("198.51.100.1", 80)
+		if flood[false] != 80-placesOfOne {
+			t.Errorf("%d of a flood turned away at once", flood[false])
+		}
+		others := ask("198.51.100.2", 3)
+		close(hold)
+		wg.Wait()
+		if others[true] != 3 || flood[true] != placesOfOne || len(v.places) != 0 {
+			t.Errorf("others %v, the flood %v, left %v", others, flood, v.places)
 		}
 	})
 }

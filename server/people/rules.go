@@ -125,16 +125,15 @@ func (r rules) fits(s Secret) error {
 	return r.passwordFits(s.Password)
 }
 
-// hash makes the hash of the new password, or with a passkey that of one nobody knows,
-// in a queue for such work.
-func (c *core) hash(ctx context.Context, s Secret, queue turns) (hash string, err error) {
+// hash makes the hash of the new password, or with a passkey that of one nobody knows.
+func (c *core) hash(ctx context.Context, s Secret) (hash string, err error) {
 	if err := c.rules.fits(s); err != nil {
 		return "", err
 	}
 	if s.Passkey != nil {
 		s.Password = rand.Text()
 	}
-	if e := queue.do(ctx, func() {
+	if e := c.verifier.making.do(ctx, "", func() {
 		var raw []byte
 		raw, err = bcrypt.GenerateFromPassword([]byte(s.Password), c.verifier.cost)
 		hash = string(raw)
@@ -249,7 +248,7 @@ func (a accountRules) ForgetAccount(tx kinto.Tx, name string) error {
 
 // HashPassword implements kinto.Accounts.
 func (a accountRules) HashPassword(ctx context.Context, password string) (string, error) {
-	hash, err := a.hash(ctx, Secret{Password: password}, a.verifier.strange)
+	hash, err := a.hash(ctx, Secret{Password: password})
 	return hash, ofAccount("data.password", err)
 }
 

@@ -176,7 +176,7 @@ func (s sessions) ChangePassword(ctx context.Context, who *Person, old, password
 	if err := s.prove(ctx, who.Name, old, from, who.Session); err != nil {
 		return "", err
 	}
-	hash, err := s.hash(ctx, Secret{Password: password}, s.verifier.familiar)
+	hash, err := s.hash(ctx, Secret{Password: password})
 	if err != nil {
 		return "", err
 	}
