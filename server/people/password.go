@@ -91,7 +91,7 @@ type turns struct {
 	slots chan struct{} // one for each that runs
 	line  chan struct{} // one for each that runs or waits
 
-	each  int           // places that one caller may hold
+	each int // places that one caller may hold
 
 	mu     sync.Mutex
 	places map[string]int // those that each caller holds
