@@ -1,6 +1,10 @@
 package hint
 
-import "strings"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // Locale chooses the language of a process from its environment, the way
 // setlocale(3) and gettext do: LC_ALL, then LC_MESSAGES, then LANG; when that is
@@ -38,4 +42,41 @@ func ParseLang(tag string) (Lang, bool) {
 		}
 	}
 	return EN, false
+}
+
+// Accepted is the language of ours that an Accept-Language header wants most (RFC 9110
+// §12.5.4), of several wanted alike the first. It reports false when it names none, or
+// any ("*").
+func Accepted(header string) (Lang, bool) {
+	type wish struct {
+		lang Lang
+		q    float64
+	}
+	var wishes []wish
+	for part := range strings.SplitSeq(header, ",") {
+		tag, params, _ := strings.Cut(strings.TrimSpace(part), ";")
+		name, value, weighed := strings.Cut(strings.TrimSpace(params), "=")
+		q := 1.0
+		if weighed && strings.EqualFold(strings.TrimSpace(name), "q") {
+			var err error
+			if q, err = strconv.ParseFloat(strings.TrimSpace(value), 64); err != nil {
+				continue
+			}
+		}
+		if l, ok := ParseLang(strings.TrimSpace(tag)); ok && q > 0 {
+			wishes = append(wishes, wish{l, q})
+		}
+	}
+	if len(wishes) == 0 {
+		return EN, false
+	}
+	return slices.MaxFunc(wishes, func(a, b wish) int {
+		switch {
+		case a.q > b.q:
+			return 1
+		case a.q < b.q:
+			return -1
+		}
+		return 0
+	}).lang, true
 }

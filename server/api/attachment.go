@@ -370,7 +370,23 @@ func sendFile(c *call, location string) {
 	h["Etag"] = []string{`"` + f.Hash + `"`}
 	h["Cache-Control"] = []string{"private, max-age=31536000, immutable"} // an address has one content for ever
 	h["Cross-Origin-Resource-Policy"] = []string{"cross-origin"}
-	http.ServeContent(c.w, c.r, "", info.ModTime(), contents)
+	r := c.r
+	if ranges := r.Header["Range"]; len(ranges) > 0 {
+		text, ok := rangeOf(strings.Join(ranges, ","), info.Size())
+		if conditional := r.Header["If-Range"] != nil || r.Header["If-None-Match"] != nil || r.Header["If-Match"] != nil; !ok && conditional {
+			text = fmt.Sprintf("bytes=%d-", info.Size()) // there is none, if it comes to that
+		} else if !ok {
+			delete(h, "Content-Disposition")
+			h["Content-Range"] = []string{"bytes */" + strconv.FormatInt(info.Size(), 10)}
+			c.fail(errRange)
+			return
+		}
+		r = r.Clone(r.Context())
+		if r.Header.Del("Range"); text != "" {
+			r.Header.Set("Range", text)
+		}
+	}
+	http.ServeContent(c.w, r, "", info.ModTime(), contents)
 }
 
 // Types of files that a browser may show: pictures made of dots, sound, film, plain text.
@@ -413,6 +429,62 @@ func disposition(how, name string) string {
 		return text
 	}
 	return how
+}
+
+// rangeOf is a Range header as net/http takes it (RFC 9110 §14.1): of units nobody knows,
+// of what is not written as ranges are, and of nothing, it says nothing; an end that lies
+// behind the last byte, however far, is the last byte. It reports false when no part of
+// contents of a size is asked for.
+func rangeOf(header string, size int64) (text string, ok bool) {
+	unit, set, found := strings.Cut(strings.TrimSpace(header), "=")
+	if !found || !strings.EqualFold(strings.TrimSpace(unit), "bytes") || size == 0 {
+		return "", true
+	}
+	if strings.Trim(set, ", \t") == "" {
+		return "", true
+	}
+	var out []string
+	for one := range strings.SplitSeq(set, ",") {
+		first, last, found := strings.Cut(strings.TrimSpace(one), "-")
+		if first == "" && last == "" && !found && strings.TrimSpace(one) == "" {
+			continue // an empty element of a list
+		}
+		if !found || first == "" && last == "" || strings.Trim(first+last, "0123456789") != "" {
+			return "", true
+		}
+		from, to := clamped(first, size), clamped(last, size)
+		switch {
+		case first == "" && to == 0: // the last no bytes
+		case first == "":
+			out = append(out, "-"+strconv.FormatInt(to, 10))
+		case last != "" && less(last, first):
+			return "", true
+		case from >= size:
+		case last == "":
+			out = append(out, strconv.FormatInt(from, 10)+"-")
+		default:
+			out = append(out, strconv.FormatInt(from, 10)+"-"+strconv.FormatInt(to, 10))
+		}
+	}
+	if out == nil {
+		return "", false
+	}
+	return "bytes=" + strings.Join(out, ","), true
+}
+
+// clamped is a number of any length, or most if it is larger.
+func clamped(digits string, most int64) int64 {
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil && digits != "" {
+		return most
+	}
+	return min(n, most)
+}
+
+// less compares numbers of any length.
+func less(a, b string) bool {
+	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
+	return len(a) < len(b) || len(a) == len(b) && a < b
 }
 
 // damaged says that contents a record refers to are not there as they were put.

@@ -396,3 +396,41 @@ func TestAttachmentAddressesFollowTheServersName(t *testing.T) {
 	}
 	t.Logf("SHOW addresses of attachments after a change of name: right in %d answers", n)
 }
+
+// Ranges are read as RFC 9110 §14 has them.
+func TestRanges(t *testing.T) {
+	t.Attr("shows", "mend2")
+	s := filled(t, nil)
+	attach := func(text string) string {
+		return s.form("alice", "POST "+attachmentPath, []part{{"attachment", "a.txt", "text/plain", text}}).body["location"].(string)
+	}
+	location := attach("hello")
+	huge := strings.Repeat("9", 40)
+	for header, want := range map[string]string{
+		"bytes=0-0": "206 h", "bytes=1-": "206 ello", "bytes=-2": "206 lo", "bytes=-99": "206 hello", "bytes=0-" + huge: "206 hello", "bytes=-" + huge: "206 hello", "BYTES=1-2": "206 el", "bytes= 1-2": "206 el",
+		"bytes=-0": "416", "bytes=5-": "416", "bytes=" + huge + "-": "416", "bytes=5-9,-0": "416", "bytes=-0,0-0": "206 h",
+		"lines=0-1": "200 hello", "bytes": "200 hello", "bytes=": "200 hello", "bytes= , ,": "200 hello", "bytes=,0-0,": "206 h", "bytes=a-b": "200 hello", "bytes=3-1": "200 hello", "bytes=-": "200 hello", "bytes=--1": "200 hello", "bytes=1": "200 hello", "bytes=" + huge + "-1": "200 hello",
+	} {
+		got := s.get(location, "Range: "+header)
+		text := fmt.Sprint(got.Code)
+		if got.Code < 300 {
+			text += " " + got.Body.String()
+		}
+		if text != want || got.Code == 416 && (got.Header().Get("Content-Range") != "bytes */5" || !strings.Contains(got.Body.String(), `"errno":107`)) {
+			t.Errorf("%.40s: %s, %v", header, text, got.Header())
+		}
+	}
+	etag := s.get(location).Header().Get("ETag")
+	if got := s.get(location, "Range: bytes=-0", "If-None-Match: "+etag); got.Code != 304 {
+		t.Errorf("what one has: %d", got.Code)
+	}
+	if got := s.get(location, "Range: bytes=-0", `If-Range: "another"`); got.Code != 200 || got.Body.String() != "hello" {
+		t.Errorf("of another version: %d %s", got.Code, got.Body)
+	}
+	empty := attach("")
+	for _, header := range []string{"bytes=0-", "bytes=-1", "bytes=0-0", "bytes=-0"} {
+		if got := s.get(empty, "Range: "+header); got.Code != 200 || got.Body.Len() != 0 {
+			t.Errorf("%s of nothing: %d", header, got.Code)
+		}
+	}
+}

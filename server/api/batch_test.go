@@ -105,6 +105,12 @@ func TestBatchRefused(t *testing.T) {
 			t.Errorf("%s: %v", hidden, entry(r, 0))
 		}
 	}
+	for _, path := range []string{"/buckets/b/collections/batches", "/buckets/b/collections/c/records/batch", "/v1/buckets/batch"} {
+		r := s.must(200, "alice", "POST /v1/batch", `{"requests":[{"method":"PUT","path":"`+path+`"}]}`)
+		if entry(r, 0)["status"] != 201.0 {
+			t.Errorf("%s: %v", path, entry(r, 0))
+		}
+	}
 	s.must(405, "alice", "GET /v1/batch", "")
 	s.must(415, "alice", "POST /v1/batch", "{}", "Content-Type: text/plain")
 	s.must(200, "", "OPTIONS /v1/batch", "", "Origin: https://a.example", "Access-Control-Request-Method: POST")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -55,6 +56,11 @@ func (c *call) do() {
 	}
 	if !validQuery(c.r.URL.RawQuery) {
 		c.fail(errQuery)
+		return
+	}
+	if encoded(c.r) {
+		h["Accept-Encoding"] = []string{"identity"} // RFC 9110 §15.5.16
+		c.fail(errEncoding)
 		return
 	}
 	if forged(c.r) {
@@ -155,6 +161,9 @@ func (c *call) url(path string) string {
 	}
 	if host == "" {
 		host = c.r.Host
+	}
+	if local, ok := c.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && host == "" {
+		host = local.String() // HTTP/1.0 need not say whom it calls
 	}
 	return scheme + "://" + host + path
 }

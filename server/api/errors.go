@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
@@ -37,6 +38,8 @@ var (
 	errSignIn    = &refusal{401, 104, "", "Please authenticate yourself to use this endpoint."}
 	errForbidden = &refusal{403, 121, "", "This user cannot access this resource."}
 	errAccounts  = &refusal{401, 999, "Cannot read accounts.", ""}
+	errRange     = &refusal{416, 107, "", "No part of this file is in the range that was asked for."}
+	errEncoding  = &refusal{415, 107, "", "Content-Encoding is not supported; send the body as it is."}
 	errForged    = &refusal{403, 121, "", "Another site made a browser send this. Nothing was changed."}
 	errNoType    = &refusal{415, 107, "", "Content-Type header is missing"}
 	errOver      = &refusal{410, 202, "", "The service you are trying to connect no longer exists at this location."}
@@ -194,7 +197,7 @@ func (c *call) internal(err error) *refusal {
 
 // lang is the language a client asks for first, else the server's.
 func (c *call) lang() hint.Lang {
-	if l, ok := hint.ParseLang(c.r.Header.Get("Accept-Language")); ok {
+	if l, ok := hint.Accepted(strings.Join(c.r.Header["Accept-Language"], ",")); ok {
 		return l
 	}
 	l, _ := hint.ParseLang(c.Settings.Language)

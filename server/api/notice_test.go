@@ -66,8 +66,17 @@ func TestWrappedErrorsAreKnown(t *testing.T) {
 		err    error
 		status int
 	}{
-		{kinto.Invalid("body", "x", "y"), 400}, {&kinto.NotFoundError{Kind: kinto.Bucket, ID: "b"}, 404}, {&kinto.ModifiedError{Timestamp: 1}, 412}, {&kinto.NotModifiedError{Timestamp: 1}, 304},
-		{&kinto.QuotaError{What: "records"}, 507}, {&kinto.BusyError{What: "passwords"}, 503}, {kinto.ErrForbidden, 403}, {kinto.ErrFull, 507}, {kinto.ErrOwner, 403}, {kinto.ErrConflict, 409}, {errTooLarge, 413},
+		{kinto.Invalid("body", "x", "y"), 400},
+		{&kinto.NotFoundError{Kind: kinto.Bucket, ID: "b"}, 404},
+		{&kinto.ModifiedError{Timestamp: 1}, 412},
+		{&kinto.NotModifiedError{Timestamp: 1}, 304},
+		{&kinto.QuotaError{What: "records"}, 507},
+		{&kinto.BusyError{What: "passwords"}, 503},
+		{kinto.ErrForbidden, 403},
+		{kinto.ErrFull, 507},
+		{kinto.ErrOwner, 403},
+		{kinto.ErrConflict, 409},
+		{errTooLarge, 413},
 	} {
 		for _, err := range []error{c.err, fmt.Errorf("in a batch: %w", c.err), errors.Join(errors.New("also"), c.err)} {
 			w := httptest.NewRecorder()

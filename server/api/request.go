@@ -57,6 +57,16 @@ func mediaType(header []string) string {
 	return media
 }
 
+// encoded reports whether a request has a body that is compressed, or else encoded.
+func encoded(r *http.Request) bool {
+	for _, v := range r.Header["Content-Encoding"] {
+		if v = strings.TrimSpace(v); v != "" && !strings.EqualFold(v, "identity") {
+			return r.ContentLength != 0
+		}
+	}
+	return false
+}
+
 // bodyParser reads bodies of a Content-Type; nil when op takes none such.
 func bodyParser(op kinto.Op, header []string) func(kinto.Kind, []byte) (kinto.Body, error) {
 	media := mediaType(header)

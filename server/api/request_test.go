@@ -1,7 +1,10 @@
 package api
 
 import (
+	"context"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -75,5 +78,37 @@ func TestAccept(t *testing.T) {
 		if got := accepts([]string{text}); got != want {
 			t.Errorf("%q: %v", text, got)
 		}
+	}
+}
+
+// What was compressed is not taken for what it is not, and errors are in the language that
+// is wanted most.
+func TestWhatClientsSayOfThemselves(t *testing.T) {
+	t.Attr("shows", "mend2")
+	s := filled(t, nil)
+	for _, coding := range []string{"gzip", "br", "identity, gzip", "GZIP"} {
+		if r := s.must(415, "alice", "PUT /v1/buckets/x", "{}", "Content-Encoding: "+coding); r.header.Get("Accept-Encoding") != "identity" || !strings.Contains(r.text, "Content-Encoding") {
+			t.Errorf("%s: %v %s", coding, r.header, r.text)
+		}
+	}
+	s.must(201, "alice", "PUT /v1/buckets/x", "{}", "Content-Encoding: identity")
+	s.must(200, "alice", "GET /v1/buckets/x", "", "Content-Encoding: gzip") // has no body
+	owned, _ := owned(t, map[string]string{"multiauth.policies": "account", "account_create_principals": "system.Everyone"})
+	for header, word := range map[string]string{
+		"fr": "propriétaire", "fr,en;q=0.5": "propriétaire", "en;q=0.5, fr": "propriétaire", "de, fr;q=0.8, en;q=0.7": "propriétaire", "fr-CA": "propriétaire", "FR ; q=1.0": "propriétaire",
+		"en": "owner", "fr;q=0, en": "owner", "fr;q=0.2,en;q=0.3": "owner", "de": "owner", "*": "owner", "": "owner", "fr;q=x": "owner",
+	} {
+		if r := owned.must(403, "jeannine", "DELETE "+accounts+"/jeannine", "", "Accept-Language: "+header); !strings.Contains(r.text, word) {
+			t.Errorf("%q: %s", header, r.text)
+		}
+	}
+	// HTTP/1.0 need not say whom it calls.
+	r := httptest.NewRequest("GET", "/v1/", nil)
+	r.Host, r.Proto, r.ProtoMinor = "", "HTTP/1.0", 0
+	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 8888})))
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	if !strings.Contains(w.Body.String(), `"url":"http://192.0.2.7:8888/v1/"`) {
+		t.Error(w.Body)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -118,7 +120,7 @@ func (p *parser) object(depth int) error {
 			return err
 		}
 		m.key = key(p.out[m.at:len(p.out)])
-		if bytes.IndexByte(p.out[m.at:], '\\') >= 0 && !bytes.ContainsRune(m.key, utf8.RuneError) {
+		if bytes.IndexByte(p.out[m.at:], '\\') >= 0 {
 			// A name has one spelling: whoever looks for it finds it.
 			p.out = append(p.out[:m.at], spelt(m.key)...)
 		}
@@ -253,10 +255,23 @@ func (p *parser) string() error {
 			switch p.in[p.pos] {
 			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 			case 'u':
-				for range 4 {
-					p.pos++
-					if p.pos >= len(p.in) || !hex(p.in[p.pos]) {
-						return p.fail("four hexadecimal digits")
+				unit, err := p.unit()
+				if err != nil {
+					return err
+				}
+				// Text is Unicode (RFC 8259 §8.2): half a character is none, and who reads
+				// the list it is in may not be able to read any of it.
+				if utf16.IsSurrogate(unit) {
+					if unit >= 0xdc00 || !bytes.HasPrefix(p.in[p.pos+1:], []byte(`\u`)) {
+						return p.fail("both halves of a surrogate pair")
+					}
+					p.pos += 2
+					low, err := p.unit()
+					if err != nil {
+						return err
+					}
+					if low < 0xdc00 || low > 0xdfff {
+						return p.fail("both halves of a surrogate pair")
 					}
 				}
 			default:
@@ -269,6 +284,18 @@ func (p *parser) string() error {
 		}
 	}
 	return p.fail("a closing quote")
+}
+
+// unit reads the four digits after \u; it ends on the last of them.
+func (p *parser) unit() (r rune, err error) {
+	for range 4 {
+		p.pos++
+		if p.pos >= len(p.in) || !hex(p.in[p.pos]) {
+			return 0, p.fail("four hexadecimal digits")
+		}
+	}
+	n, err := strconv.ParseUint(string(p.in[p.pos-3:p.pos+1]), 16, 16)
+	return rune(n), err
 }
 
 func hex(c byte) bool {
@@ -298,6 +325,14 @@ func (p *parser) number() error {
 		}
 		if !p.digits() {
 			return p.fail("a digit")
+		}
+	}
+	// Most readers keep numbers as doubles (RFC 8259 §6): one that is none of them, such
+	// as 1e400, is another number to each, or the end of the whole list.
+	if text := p.in[start:p.pos]; len(text) > 300 || bytes.ContainsAny(text, "eE") {
+		if _, err := strconv.ParseFloat(string(text), 64); err != nil {
+			p.pos = start
+			return p.fail("a number below 1.8e308")
 		}
 	}
 	p.out = append(p.out, p.in[start:p.pos]...)

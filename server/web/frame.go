@@ -121,48 +121,14 @@ func (s *Site) lang(r *http.Request) hint.Lang {
 	if c, err := r.Cookie(langCookie); err == nil && slices.Contains(hint.Langs, hint.Lang(c.Value)) {
 		return hint.Lang(c.Value)
 	}
-	return asked(r.Header.Get("Accept-Language"))
+	l, _ := hint.Accepted(r.Header.Get("Accept-Language"))
+	return l
 }
 
 // chosen is the language that the switch at the foot of a page asks for.
 func chosen(r *http.Request) (hint.Lang, bool) {
 	l := hint.Lang(r.URL.Query().Get("lang"))
 	return l, slices.Contains(hint.Langs, l)
-}
-
-// asked is the language that a header asks for (RFC 9110 §12.5.4).
-func asked(header string) hint.Lang {
-	type wish struct {
-		lang hint.Lang
-		q    float64
-	}
-	var wishes []wish
-	for part := range strings.SplitSeq(header, ",") {
-		tag, params, _ := strings.Cut(strings.TrimSpace(part), ";")
-		q := 1.0
-		if v, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
-			var err error
-			if q, err = strconv.ParseFloat(v, 64); err != nil {
-				continue
-			}
-		}
-		if l, ok := hint.ParseLang(tag); ok && q > 0 {
-			wishes = append(wishes, wish{l, q})
-		}
-	}
-	if len(wishes) == 0 {
-		return hint.EN
-	}
-	slices.SortStableFunc(wishes, func(a, b wish) int {
-		switch {
-		case a.q > b.q:
-			return -1
-		case a.q < b.q:
-			return 1
-		}
-		return 0
-	})
-	return wishes[0].lang
 }
 
 // unbroken keeps French punctuation from beginning a line.
