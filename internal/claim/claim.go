@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/safepath"
@@ -76,7 +77,7 @@ func NewReset(now time.Time) (code string, o Offer, err error) {
 // ForOwner makes the offer that creates an owner without a claim. bcrypt takes
 // at most 72 bytes of password: longer ones are an error.
 func ForOwner(name, password string) (Offer, error) {
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
+	hash, err := bcrypt.GenerateFromPassword([]byte(norm.NFC.String(password)), bcrypt.DefaultCost)
 	if err != nil {
 		return Offer{}, fmt.Errorf("cannot hash the password: %w", err)
 	}

@@ -280,7 +280,7 @@ func TestErrorsOfRouting(t *testing.T) {
 		if r.status != c.status || r.body["errno"] != float64(c.errno) {
 			t.Errorf("%s as %q %v: %d %s, want %d errno %d", c.line, c.user, c.headers, r.status, r.text, c.status, c.errno)
 		}
-		if r.status == 401 && r.header.Get("WWW-Authenticate") != `Basic realm="Realm"` {
+		if r.status == 401 && r.header.Get("WWW-Authenticate") != `Basic realm="Realm", charset="UTF-8"` {
 			t.Errorf("%s: WWW-Authenticate %q", c.line, r.header.Get("WWW-Authenticate"))
 		}
 	}

@@ -67,11 +67,11 @@ func TestBrowsersAreNotAskedForPasswords(t *testing.T) {
 	asked := func(headers ...string) string {
 		return strings.Join(s.must(401, "", "GET /v1/buckets/b", "", headers...).header.Values("WWW-Authenticate"), ", ")
 	}
-	if got := asked("Sec-Fetch-Mode: navigate", "Sec-Fetch-Site: none"); got != `x-Basic realm="Realm"` {
+	if got := asked("Sec-Fetch-Mode: navigate", "Sec-Fetch-Site: none"); got != `x-Basic realm="Realm", charset="UTF-8"` {
 		t.Errorf("a browser: %s", got)
 	}
 	for _, headers := range [][]string{nil, {"Sec-Fetch-Mode: cors", "Sec-Fetch-Site: cross-site"}} {
-		if got := asked(headers...); got != `Basic realm="Realm"` {
+		if got := asked(headers...); got != `Basic realm="Realm", charset="UTF-8"` {
 			t.Errorf("a client with %v: %s", headers, got)
 		}
 	}

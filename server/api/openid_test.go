@@ -121,7 +121,7 @@ func TestOpenIDToken(t *testing.T) {
 	}
 	for _, header := range []string{"Bearer bad", "Bearer ", "Basic good", "Bearer " + strings.Repeat("x", 1<<15)} {
 		r := s.must(401, "", "GET /v1/buckets", "", "Authorization: "+header)
-		if got := r.header.Values("WWW-Authenticate"); len(got) != 2 || got[0] != `Bearer realm="Realm"` || got[1] != `Basic realm="Realm"` {
+		if got := r.header.Values("WWW-Authenticate"); len(got) != 2 || got[0] != `Bearer realm="Realm"` || got[1] != `Basic realm="Realm", charset="UTF-8"` {
 			t.Errorf("%q", got)
 		}
 	}

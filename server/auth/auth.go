@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/server/kinto"
@@ -135,11 +136,11 @@ func (a *Auth) Profile(ctx context.Context, authorization string) (json.RawMessa
 func (a *Auth) Realms() []string {
 	var out []string
 	for _, p := range a.policies {
-		scheme := "Basic"
 		if provider := a.providers[p]; provider != nil {
-			scheme = provider.HeaderType
+			out = append(out, provider.HeaderType+` realm="Realm"`)
+			continue
 		}
-		out = append(out, scheme+` realm="Realm"`)
+		out = append(out, `Basic realm="Realm", charset="UTF-8"`) // RFC 7617 §2.1
 	}
 	return out
 }
@@ -171,6 +172,19 @@ func basic(authorization string) (name, password string, ok bool) {
 	if err != nil {
 		return "", "", false
 	}
-	name, password, ok = strings.Cut(string(raw), ":")
+	name, password, ok = strings.Cut(decoded(raw), ":")
 	return name, password, ok && name != ""
+}
+
+// decoded is what a client wrote: UTF-8, as it is told to, or else ISO 8859-1, which some
+// libraries write whatever they are told. The reference reads it so, too.
+func decoded(raw []byte) string {
+	if utf8.Valid(raw) {
+		return string(raw)
+	}
+	out := make([]rune, len(raw))
+	for i, b := range raw {
+		out[i] = rune(b)
+	}
+	return string(out)
 }

@@ -137,3 +137,41 @@ func TestAccounts(t *testing.T) {
 		t.Errorf("the log tells secrets: %s", s)
 	}
 }
+
+// Four spellings of one password are one: accents as one character or two, in UTF-8 or in
+// ISO 8859-1; of an account, not of the policy basicauth, whose ids they make.
+func TestSpellingsOfCredentials(t *testing.T) {
+	t.Attr("shows", "mend2")
+	h := newHouse(t, map[string]string{"multiauth.policies": "account"})
+	const composed, apart, latin = "d\u00e9j\u00e0 vu \u00e9t\u00e9", "de\u0301ja\u0300 vu e\u0301te\u0301", "d\xe9j\xe0 vu \xe9t\xe9"
+	offer, err := claim.ForOwner("jeannine", apart)
+	if err == nil {
+		err = claim.Leave(h.dir, offer, -1, -1)
+	}
+	if err == nil {
+		err = h.people.TakeOffer(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, password := range []string{composed, apart, latin} {
+		if who := h.identify("jeannine", password); who.ID != "account:jeannine" {
+			t.Errorf("%q: %q", password, who.ID)
+		}
+		if _, err := h.people.SignIn(t.Context(), "jeannine", decoded([]byte(password)), people.From{Address: "192.0.2.1"}, "a test", ""); err != nil {
+			t.Errorf("%q on the page: %v", password, err)
+		}
+	}
+	if who := h.identify("jeannine", "deja vu ete"); who.ID != "" {
+		t.Errorf("without accents: %q", who.ID)
+	}
+	for _, name := range []string{"jeannine", "Jeannine", " jeannine ", "JEANNINE\t"} {
+		if cookie, err := h.people.SignIn(t.Context(), name, composed, people.From{Address: "192.0.2.1"}, "a test", ""); err != nil || !strings.HasPrefix(cookie, "jeannine:") {
+			t.Errorf("%q: %q, %v", name, cookie, err)
+		}
+	}
+	b := newHouse(t, map[string]string{"multiauth.policies": "basicauth", "userid_hmac_secret": "x"})
+	if b.identify("a", composed).ID != b.identify("a", latin).ID || b.identify("a", composed).ID == b.identify("a", apart).ID {
+		t.Error("ids of the policy basicauth are not those of the reference")
+	}
+}

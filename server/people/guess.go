@@ -294,6 +294,7 @@ type try struct {
 // wraps one.
 func (p *passwords) check(ctx context.Context, t try) (ok bool, err error) {
 	v := p.verifier
+	t.password = normal(t.password)
 	who, password := v.of(t.name, t.address), v.of(t.password)
 	credentials := v.of(t.name, t.password)
 	if t.client && t.address != "" && v.remembers(who, password, t.hash) {

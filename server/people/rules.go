@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
@@ -101,7 +102,12 @@ func freeName(tx kinto.Tx, name string) error {
 	return errors.Join(kinto.GiveUp(tx, "account:"+name), tx.SetMeta(kinto.MetaReserved+name, nil), tx.SetMeta(metaFolded+strings.ToLower(name), nil))
 }
 
+// normal is a password as it is hashed and compared: letters with accents in one spelling
+// (NFC), since keyboards and systems differ in how they write them (RFC 8265 §4.2).
+func normal(password string) string { return norm.NFC.String(password) }
+
 func (r rules) passwordFits(password string) error {
+	password = normal(password)
 	if utf8.RuneCountInString(password) < r.passwordChars || len(password) > passwordBytes || !utf8.ValidString(password) {
 		return passwordWeak(r.passwordChars)
 	}
@@ -135,7 +141,7 @@ func (c *core) hash(ctx context.Context, s Secret) (hash string, err error) {
 	}
 	if e := c.verifier.making.do(ctx, "", func() {
 		var raw []byte
-		raw, err = bcrypt.GenerateFromPassword([]byte(s.Password), c.verifier.cost)
+		raw, err = bcrypt.GenerateFromPassword([]byte(normal(s.Password)), c.verifier.cost)
 		hash = string(raw)
 	}); e != nil {
 		return "", e

@@ -137,10 +137,32 @@ func (s sessions) EndSession(ctx context.Context, name, id string, others bool) 
 // whosoever it was, so that nobody can have prepared it.
 // Errors a person can act on have code signin-wrong or signin-paused.
 func (s sessions) SignIn(ctx context.Context, name, password string, from From, device, old string) (cookie string, err error) {
+	if name, err = s.whose(ctx, name); err != nil {
+		return "", err
+	}
 	if err := s.prove(ctx, name, password, from, ""); err != nil {
 		return "", err
 	}
 	return s.begin(ctx, name, device, old, Event{Who: name, What: SignedIn, Note: short(device, deviceBytes)})
+}
+
+// whose is the name of an account that somebody means who types a name: without what
+// stands around it, and with its own capital letters.
+func (s sessions) whose(ctx context.Context, typed string) (name string, err error) {
+	typed = strings.TrimSpace(typed)
+	err = s.store.Read(ctx, func(tx kinto.Reader) error {
+		name = typed
+		p, _, err := find(tx, typed)
+		if err != nil || p != nil || !kinto.Account.ValidID(typed) {
+			return err
+		}
+		own, err := tx.Meta(metaFolded + strings.ToLower(typed))
+		if own != nil {
+			name = string(own)
+		}
+		return err
+	})
+	return name, err
 }
 
 // begin opens a session and tells of it.
