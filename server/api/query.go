@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -41,6 +42,12 @@ func readParameters(h http.Header, raw string, req *kinto.Request) error {
 		q.Sort = kinto.PermissionSort(q.Sort)
 	}
 	var bad []error
+	if len(q.Sort) > kinto.MaxSortKeys {
+		return kinto.Invalid("querystring", "_sort", fmt.Sprintf("A list is sorted by at most %d fields", kinto.MaxSortKeys))
+	}
+	if len(values) > 2*kinto.MaxFilters {
+		return kinto.Invalid("querystring", "", fmt.Sprintf("A list is filtered by at most %d fields", kinto.MaxFilters))
+	}
 	for _, k := range q.Sort {
 		if !req.List.Kind.Knows(k.Field) {
 			bad = append(bad, unknownField("_sort", "sort", k.Field))
@@ -83,6 +90,9 @@ func readParameters(h http.Header, raw string, req *kinto.Request) error {
 				bad = append(bad, err)
 			}
 		}
+	}
+	if len(q.Filters) > kinto.MaxFilters {
+		return kinto.Invalid("querystring", "", fmt.Sprintf("A list is filtered by at most %d fields", kinto.MaxFilters))
 	}
 	if text := values.Get("_token"); text != "" {
 		if err := readToken(text, req); err != nil {

@@ -629,7 +629,7 @@ func hasFormat(format, text string) bool {
 	case "uuid":
 		return len(text) == 36 && uuid.Validate(text) == nil
 	case "regex":
-		_, err := newSchemaPattern(text)
+		_, err := newSchemaPattern(text, patternSteps)
 		return err == nil
 	}
 	return true

@@ -2,6 +2,7 @@ package kinto
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -21,6 +22,22 @@ func Members(o *Object) []string {
 		}
 	}
 	return out
+}
+
+// groupsOfEverybody is how many groups may have everybody who is known as a member: each
+// of them is a principal of every request.
+const groupsOfEverybody = 200
+
+// everybody refuses one more group of everybody than there may be.
+func (s *Service) everybody(tx Reader, o, old *Object) error {
+	if !slices.Contains(Members(o), Authenticated) || old != nil && slices.Contains(Members(old), Authenticated) {
+		return nil
+	}
+	there, err := tx.Groups(Authenticated)
+	if err == nil && len(there) >= groupsOfEverybody {
+		err = Invalid("body", "data.members", fmt.Sprintf("There are %d groups that everybody is in already; that is all a server has", groupsOfEverybody))
+	}
+	return err
 }
 
 // shapeGroup checks members; a group that has data has some, if only none.

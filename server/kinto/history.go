@@ -221,6 +221,7 @@ func (c *chronicle) trim(t trimming) error {
 		for _, v := range values {
 			f.Values = append(f.Values, quote(v))
 		}
+		f.sort()
 		q.Filters = append(q.Filters, f)
 	}
 	same("resource_name", string(t.kind))

@@ -152,7 +152,13 @@ func plainID(s string) bool { return idOf(s, "_-") }
 // accountID: ^[a-zA-Z0-9][+.@a-zA-Z0-9_-]*$
 func accountID(s string) bool { return idOf(s, "_-+.@") }
 
+// idBytes bounds an id: it is in addresses, keys and tombstones.
+const idBytes = 255
+
 func idOf(s, signs string) bool {
+	if len(s) > idBytes {
+		return false
+	}
 	for i := range len(s) {
 		c := s[i]
 		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'

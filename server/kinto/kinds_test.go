@@ -44,10 +44,13 @@ func TestLocate(t *testing.T) {
 
 func TestIDs(t *testing.T) {
 	plain, account := regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]*$`), regexp.MustCompile(`^[a-zA-Z0-9][+.@a-zA-Z0-9_-]*$`)
-	for _, id := range []string{"", "a", "A-_9", "-a", "_a", "a.b", "a@b", ".a", "a+", "é", "aé", "a b", "a/b", "a\x00", "a\n", strings.Repeat("a", 5000)} {
+	for _, id := range []string{"", "a", "A-_9", "-a", "_a", "a.b", "a@b", ".a", "a+", "é", "aé", "a b", "a/b", "a\x00", "a\n", strings.Repeat("a", idBytes)} {
 		if Record.ValidID(id) != plain.MatchString(id) || Account.ValidID(id) != account.MatchString(id) {
 			t.Errorf("%q: %v, %v", id, Record.ValidID(id), Account.ValidID(id))
 		}
+	}
+	if Record.ValidID(strings.Repeat("a", idBytes+1)) || Account.ValidID(strings.Repeat("a", idBytes+1)) {
+		t.Error("an id of 256 bytes is one")
 	}
 	for range 1000 {
 		if id := shortID(); !Bucket.ValidID(id) || len(id) != 8 {

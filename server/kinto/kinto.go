@@ -190,6 +190,7 @@ func (s *Service) do(ctx context.Context, r *Request) (a *Answer, err error) {
 	if err := s.takeAim(ctx, r); err != nil {
 		return nil, err
 	}
+	s.readAhead(r)
 	err = s.store.Write(ctx, s.About(r.List, r.target()), func(tx Tx) error {
 		if a, err = s.write(tx, r); err != nil {
 			return err

@@ -10,7 +10,7 @@ import (
 // Bounds of what one JSON Patch costs, since other writes wait for it.
 const (
 	patchOps   = 1000
-	patchBytes = 16 << 20 // compared and copied
+	patchBytes = 16 << 20 // compared and copied, and 8 for each name looked at
 )
 
 // operation is one step of a JSON Patch (RFC 6902).
@@ -307,6 +307,7 @@ func (t *tree) find(path []string) *node {
 			return nil
 		}
 		if n.object {
+			t.left -= 8 * len(n.members)
 			i := n.at(name)
 			if i < 0 {
 				return nil
@@ -323,10 +324,15 @@ func (t *tree) find(path []string) *node {
 	return n
 }
 
+const patchTooLarge = "the patch is too large: it looks at too much"
+
 // do does one operation; it returns why it cannot.
 func (t *tree) do(o operation) string {
 	path := short([]byte("/" + strings.Join(o.path, "/")))
 	missing := "there is nothing at '" + path + "'"
+	if t.left < 0 {
+		return patchTooLarge
+	}
 	switch o.op {
 	case "test":
 		n := t.find(o.path)
@@ -335,7 +341,7 @@ func (t *tree) do(o operation) string {
 		}
 		text, ok := t.text(n)
 		if !ok {
-			return "the patch is too large"
+			return patchTooLarge
 		}
 		if compare(text, o.value) != 0 {
 			return "the value at '" + path + "' is another one"
@@ -359,7 +365,7 @@ func (t *tree) do(o operation) string {
 		}
 		text, ok := t.text(n)
 		if !ok {
-			return "the patch is too large"
+			return patchTooLarge
 		}
 		return t.add(o.path, &node{raw: text})
 	case "move":
@@ -389,6 +395,7 @@ func (t *tree) add(path []string, v *node) string {
 	case n == nil || !n.open():
 		return "there is nothing to add '" + short([]byte(last)) + "' to"
 	case n.object:
+		t.left -= 8 * len(n.members)
 		n.set(last, v)
 	case last == "-":
 		n.list = append(n.list, v)
@@ -410,6 +417,7 @@ func (t *tree) remove(path []string) *node {
 		return nil
 	}
 	if n.object {
+		t.left -= 8 * len(n.members)
 		i := n.at(last)
 		if i < 0 {
 			return nil

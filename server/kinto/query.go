@@ -95,6 +95,13 @@ func (f Field) of(o *Object) []byte {
 	return nil
 }
 
+// What one request may ask of a list, far more than apps do: each costs something with
+// every object.
+const (
+	MaxSortKeys = 32
+	MaxFilters  = 64
+)
+
 // ParseSort reads "a,-b,+c"; what cannot be a field is left out (protocol §7).
 func ParseSort(text string) []Key {
 	var out []Key

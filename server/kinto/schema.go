@@ -29,7 +29,8 @@ const (
 	schemaBytes  = 256 << 10
 	schemaValues = 10_000
 	patternBytes = 2_000
-	patternSteps = 5_000 // of a compiled pattern
+	patternSteps = 5_000  // of a compiled pattern
+	schemaSteps  = 20_000 // of all of them
 )
 
 // Bounds of what is remembered.
@@ -54,7 +55,8 @@ type schema struct {
 
 func newSchemas() *schemas { return &schemas{known: map[[sha256.Size]byte]schema{}} }
 
-// read reads a schema; its error is one of package jsonschema or errSchemaSize.
+// read reads a schema; its error is one of package jsonschema, errSchemaSize or
+// errSchemaPatterns.
 func (ss *schemas) read(text []byte) (*jsonschema.Schema, error) {
 	key := sha256.Sum256(text)
 	ss.mu.Lock()
@@ -78,6 +80,8 @@ func (ss *schemas) read(text []byte) (*jsonschema.Schema, error) {
 }
 
 var errSchemaSize = fmt.Errorf("a schema has at most %d bytes and %d values", schemaBytes, schemaValues)
+
+var errSchemaPatterns = errors.New("the patterns of a schema are too many, or too large")
 
 // dialects are the meta-schemas that $schema can name.
 var dialects = []string{
@@ -105,21 +109,37 @@ func readSchema(text []byte) (*jsonschema.Schema, error) {
 
 func compileSchema(doc any, draft *jsonschema.Draft) (*jsonschema.Schema, error) {
 	const here = "foyer:///schema"
-	c := newCompiler()
+	left := schemaSteps
+	c := newCompiler(&left)
 	if draft != nil {
 		c.DefaultDraft(draft)
 	}
 	if err := c.AddResource(here, doc); err != nil {
 		return nil, err
 	}
-	return c.Compile(here)
+	root, err := c.Compile(here)
+	if left < 0 {
+		return nil, errSchemaPatterns
+	}
+	return root, err
 }
 
-func newCompiler() *jsonschema.Compiler {
+// newCompiler returns one whose patterns have as many steps together as are left; fewer
+// than none are left when there are more.
+func newCompiler(left *int) *jsonschema.Compiler {
 	c := jsonschema.NewCompiler()
 	c.AssertFormat()
 	c.UseLoader(nowhere{})
-	c.UseRegexpEngine(func(text string) (jsonschema.Regexp, error) { return newSchemaPattern(text) })
+	c.UseRegexpEngine(func(text string) (jsonschema.Regexp, error) {
+		p, err := newSchemaPattern(text, *left)
+		switch {
+		case err == nil:
+			*left -= p.steps
+		case errors.Is(err, errSchemaPatterns):
+			*left = -1
+		}
+		return p, err
+	})
 	return c
 }
 
@@ -214,7 +234,11 @@ func (p *schemaPattern) MatchString(s string) bool { return p.re.MatchString(s) 
 // unicodeEscape is how other languages write a character by its number.
 var unicodeEscape = regexp.MustCompile(`(^|[^\\])((?:\\\\)*)\\u([0-9A-Fa-f]{4})`)
 
-func newSchemaPattern(text string) (*schemaPattern, error) {
+// newSchemaPattern reads a pattern of as many steps as are left, or less.
+func newSchemaPattern(text string, left int) (*schemaPattern, error) {
+	if left <= 0 {
+		return nil, errSchemaPatterns
+	}
 	if len(text) > patternBytes {
 		return nil, fmt.Errorf("a pattern has at most %d characters", patternBytes)
 	}
@@ -233,11 +257,26 @@ func newSchemaPattern(text string) (*schemaPattern, error) {
 	if len(program.Inst) > patternSteps {
 		return nil, errors.New("the pattern is too large")
 	}
+	if len(program.Inst) > left {
+		return nil, errSchemaPatterns
+	}
 	re, err := regexp.Compile(ours)
 	if err != nil {
 		return nil, err
 	}
 	return &schemaPattern{text, re, len(program.Inst)}, nil
+}
+
+// readAhead reads the schemas that a request brings before its transaction begins, which
+// finds them read: other writes do not wait for that. What is wrong with them is told
+// there.
+func (s *Service) readAhead(r *Request) {
+	if r.List.Kind != Collection && r.List.Kind != Bucket || !r.Body.HasData || r.Invalid != nil {
+		return
+	}
+	if shape := r.List.Kind.row().shape; shape != nil {
+		shape(s.schemas, r.Body.Data) //nolint:errcheck // told in the transaction
+	}
 }
 
 // metaSchema is what a schema is checked against when it is written.
@@ -249,7 +288,8 @@ func (ss *schemas) metaSchema() (*jsonschema.Schema, error) {
 	if found, ok := ss.known[key]; ok {
 		return found.root, nil
 	}
-	root, err := newCompiler().Compile(url)
+	left := schemaSteps
+	root, err := newCompiler(&left).Compile(url)
 	if err == nil {
 		ss.known[key] = schema{root: root}
 	}
@@ -269,6 +309,9 @@ func (ss *schemas) wellFormed(data []byte, name string) error {
 	left := schemaValues
 	if _, err := plain(text, &left); err != nil || len(text) > schemaBytes {
 		return Invalid("body", name, errSchemaSize.Error())
+	}
+	if _, err := ss.read(text); errors.Is(err, errSchemaPatterns) {
+		return Invalid("body", name, errSchemaPatterns.Error())
 	}
 	meta, err := ss.metaSchema()
 	if err != nil {

@@ -112,6 +112,9 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 			return nil, err
 		}
 	case r.List.Kind == Group && attribute(body.Data, "members") != nil:
+		if err := s.everybody(tx, o, old); err != nil {
+			return nil, err
+		}
 		refs, err := referAll(tx, Members(o))
 		if err != nil {
 			return nil, err
