@@ -24,6 +24,7 @@ import (
 	"sync/atomic"
 
 	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/fair"
 	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/kinto"
@@ -62,6 +63,8 @@ type api struct {
 	feeds      *atomic.Int64 // that are open
 	inFlight   *atomic.Int64 // bytes of large bodies being held
 	notices    *notices
+	searches   *fair.Queue // what looks through whole lists
+	held       *holdings   // bytes of large answers
 	buffers    *sync.Pool
 }
 
@@ -85,6 +88,8 @@ func New(c Config) http.Handler {
 		feeds:      &atomic.Int64{},
 		inFlight:   &atomic.Int64{},
 		notices:    newNotices(c.Log),
+		searches:   fair.NewQueue(searchesAtOnce(), searchesWaiting, searchesOfOne),
+		held:       &holdings{most: answersHeld},
 		buffers:    &sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }},
 	}
 	a.accounts = a.hasAccounts()

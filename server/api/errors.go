@@ -64,7 +64,19 @@ func tooBusy(e *kinto.BusyError) hint.Text {
 	if e.Wait > time.Second {
 		return hint.T("Too many wrong passwords were tried. Try again later; an app password works meanwhile.", "Trop de mauvais mots de passe ont été essayés. Réessayez plus tard ; le mot de passe d'une application marche entre-temps.")
 	}
-	return hint.T("This server is checking as many %s as it can. Try again in a moment.", "Ce serveur en vérifie autant qu'il peut (%s). Réessayez dans un instant.", e.What)
+	with, ok := busyWith[e.What]
+	if !ok {
+		with = hint.T("requests", "demandes")
+	}
+	return hint.T("This server has as many %s as it can take at once. Try again in a moment.", "Ce serveur a autant de %s qu'il peut en prendre à la fois. Réessayez dans un instant.", with)
+}
+
+// busyWith are the kinds of what there can be too much of (kinto.BusyError).
+var busyWith = map[string]hint.Text{
+	"passwords":     hint.T("passwords to check", "mots de passe à vérifier"),
+	"tokens":        hint.T("tokens to check", "jetons à vérifier"),
+	"searches":      hint.T("searches", "recherches"),
+	"large answers": hint.T("large answers", "grandes réponses"),
 }
 
 // errorBody is the error body of §2.

@@ -101,11 +101,19 @@ func resource(c *call, list kinto.List, id, called string) {
 		}
 	}
 	req.Invalid = kinto.Problems(bad[:]...)
-	answer, err := c.kinto.Do(c.r.Context(), &req)
+	answer, err := c.inTurn(&req)
 	if err != nil {
 		c.fail(c.refused(who, err))
 		return
 	}
+	// What was read is there already, and is written once more: both are held until the
+	// client has taken it.
+	release, ok := c.held.hold(2 * sizeOf(answer))
+	if !ok {
+		c.fail(&kinto.BusyError{What: "large answers"})
+		return
+	}
+	defer release()
 	c.answer(&req, answer)
 }
 

@@ -143,7 +143,7 @@ func (c *claims) guess(ctx context.Context, code string, reset bool, from string
 		return offer, claimPaused(wait, command(reset))
 	}
 	ok := false
-	if err := c.codes.queue.do(ctx, from, func() { ok = offer.Matches(code) }); err != nil {
+	if err := hashing(ctx, c.codes.queue, from, func() { ok = offer.Matches(code) }); err != nil {
 		return offer, err
 	}
 	if !ok {

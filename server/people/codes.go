@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/claim"
+	"github.com/foyer-server/foyer/internal/fair"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -39,7 +40,7 @@ type codeLimits struct {
 // codes counts tries of one code after the other.
 type codes struct {
 	store  kinto.Store
-	queue  *turns
+	queue  *fair.Queue
 	limits codeLimits
 
 	mu    sync.Mutex
@@ -49,7 +50,7 @@ type codes struct {
 }
 
 func newCodes(store kinto.Store) *codes {
-	return &codes{store: store, queue: newTurns(1, waitingFor/4), limits: codeLimits{codeTriesFrom, codeTries, codeAhead}, by: map[string]*guesses{}}
+	return &codes{store: store, queue: fair.NewQueue(1, waitingFor, waitingFor/4), limits: codeLimits{codeTriesFrom, codeTries, codeAhead}, by: map[string]*guesses{}}
 }
 
 // spent is what the store keeps of the tries of an offer.

@@ -353,7 +353,7 @@ func (p *passwords) checkOnce(ctx context.Context, t try, who, password, credent
 	if l.device != "" {
 		queue, caller = v.familiar, t.name
 	}
-	if err := queue.do(ctx, caller, func() { ok = v.compare(t.password, t.hash) }); err != nil {
+	if err := hashing(ctx, queue, caller, func() { ok = v.compare(t.password, t.hash) }); err != nil {
 		return false, err
 	}
 	// The outcome is kept even when whoever asked does not wait for it.

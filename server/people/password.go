@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/foyer-server/foyer/internal/fair"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -30,9 +32,9 @@ type verifier struct {
 	cost     int           // of new hashes
 	dummy    []byte        // compared with when there is no account: a hash of that cost
 	key      []byte        // of the cache's keys; never leaves memory
-	strange  *turns        // passwords of whom nobody knows
-	familiar *turns        // of devices that are known: strangers do not stand before them
-	making   *turns        // new passwords
+	strange  *fair.Queue   // passwords of whom nobody knows
+	familiar *fair.Queue   // of devices that are known: strangers do not stand before them
+	making   *fair.Queue   // new passwords
 
 	mu    sync.Mutex
 	right map[digested]right
@@ -49,10 +51,7 @@ type right struct {
 	until    time.Time
 }
 
-const (
-	rightMost  = 10_000
-	waitingFor = 64 // comparisons that may wait
-)
+const rightMost = 10_000 // that are remembered
 
 // dummy is a hash, of the cost that hashes have here, of random text nobody kept.
 const dummy = "$2a$10$zE/dm/cddKKPRvkAyLPosuX6E5xMonGF8w8TyB8bDC8Nyv0DJM7SW"
@@ -60,9 +59,9 @@ const dummy = "$2a$10$zE/dm/cddKKPRvkAyLPosuX6E5xMonGF8w8TyB8bDC8Nyv0DJM7SW"
 func newVerifier(rightFor time.Duration) *verifier {
 	v := &verifier{rightFor: rightFor, cost: bcrypt.DefaultCost, dummy: []byte(dummy), key: make([]byte, 32), right: map[digested]right{}, wrong: map[digested]string{}}
 	rand.Read(v.key)
-	v.strange = newTurns(max(1, runtime.GOMAXPROCS(0)/2), placesOfOne)
-	v.familiar = newTurns(1, placesOfOne)
-	v.making = newTurns(1, placesOfOne)
+	v.strange = fair.NewQueue(max(1, runtime.GOMAXPROCS(0)/2), waitingFor, placesOfOne)
+	v.familiar = fair.NewQueue(1, waitingFor, placesOfOne)
+	v.making = fair.NewQueue(1, waitingFor, placesOfOne)
 	return v
 }
 
@@ -85,68 +84,20 @@ func (v *verifier) compare(password, hash string) bool {
 	return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
 }
 
-// turns is a queue for slow hashing. Nobody holds more than a few places of it, so that
-// one caller leaves room for the others. It is safe for concurrent use.
-type turns struct {
-	slots chan struct{} // one for each that runs
-	line  chan struct{} // one for each that runs or waits
+// How a queue for hashing is shared.
+const (
+	waitingFor  = 64 // comparisons that may wait
+	placesOfOne = 4  // of one caller, running or waiting
+)
 
-	each int // places that one caller may hold
-
-	mu     sync.Mutex
-	places map[string]int // those that each caller holds
-}
-
-// placesOfOne is how many places of a queue for passwords one caller holds at most.
-const placesOfOne = 4
-
-func newTurns(slots, each int) *turns {
-	return &turns{slots: make(chan struct{}, slots), line: make(chan struct{}, waitingFor), each: each, places: map[string]int{}}
-}
-
-// do runs one piece of hashing for a caller when its turn comes; an empty one is not
-// counted. The error is a *kinto.BusyError when too many wait, or too many of the
-// caller's do.
-func (t *turns) do(ctx context.Context, caller string, hash func()) error {
-	if !t.enter(caller) {
+// hashing runs one piece of hashing for a caller when its turn comes; an empty one is not
+// counted by itself. The error is a *kinto.BusyError when too many wait.
+func hashing(ctx context.Context, q *fair.Queue, caller string, hash func()) error {
+	err := q.Do(ctx, caller, hash)
+	if errors.Is(err, fair.ErrFull) {
 		return &kinto.BusyError{What: "passwords"}
 	}
-	defer t.leave(caller)
-	select {
-	case t.line <- struct{}{}:
-		defer func() { <-t.line }()
-	default:
-		return &kinto.BusyError{What: "passwords"}
-	}
-	select {
-	case t.slots <- struct{}{}:
-		defer func() { <-t.slots }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	hash()
-	return nil
-}
-
-func (t *turns) enter(caller string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if caller == "" {
-		return true
-	}
-	if t.places[caller] >= t.each {
-		return false
-	}
-	t.places[caller]++
-	return true
-}
-
-func (t *turns) leave(caller string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.places[caller]--; t.places[caller] <= 0 {
-		delete(t.places, caller)
-	}
+	return err
 }
 
 // remembers reports whether somebody showed this password a moment ago, and it was right.

@@ -139,7 +139,7 @@ func (c *core) hash(ctx context.Context, s Secret) (hash string, err error) {
 	if s.Passkey != nil {
 		s.Password = rand.Text()
 	}
-	if e := c.verifier.making.do(ctx, "", func() {
+	if e := hashing(ctx, c.verifier.making, "", func() {
 		var raw []byte
 		raw, err = bcrypt.GenerateFromPassword([]byte(normal(s.Password)), c.verifier.cost)
 		hash = string(raw)
