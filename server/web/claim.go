@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"unicode/utf8"
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/front"
@@ -81,12 +82,11 @@ func (s *Site) readClaim(w http.ResponseWriter, r *http.Request, c *claimRequest
 		hint.T(`Send a form, or JSON such as {"code": "K7QX-9M2P", "name": "jeannine", "password": "…"}.`, `Envoyez un formulaire, ou du JSON comme {"code": "K7QX-9M2P", "name": "jeannine", "password": "…"}.`))
 	switch kind {
 	case "application/json":
-		dec := json.NewDecoder(r.Body)
-		if err := dec.Decode(c); err != nil {
-			return people.Secret{}, malformed.Because(errors.New("not JSON")) // the decoder's own words may quote a password
-		}
-		if _, err := dec.Token(); err != io.EOF {
-			return people.Secret{}, malformed
+		// The decoder would make other characters of bytes that are none, and its own words
+		// may quote a password.
+		text, err := io.ReadAll(r.Body)
+		if err != nil || !utf8.Valid(text) || json.Unmarshal(text, c) != nil {
+			return people.Secret{}, malformed.Because(errors.New("not JSON"))
 		}
 		return people.Secret{Password: c.Password}, nil
 	case "application/x-www-form-urlencoded":
