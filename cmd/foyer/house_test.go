@@ -238,7 +238,7 @@ func TestCompatibilityIsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	var tests strings.Builder
-	for _, root := range []string{"../../server", "../../packaging/clients"} {
+	for _, root := range []string{"../../server", "../../internal/fair", "../../packaging/clients"} {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil:
