@@ -21,6 +21,7 @@ type conn struct {
 	out   uintptr // scratch for results by pointer
 	sql   map[string]string
 	stmts map[string]*stmt
+	noted func(*codeError) // told of every error; nil: nobody wants to know
 }
 
 // stmt is one prepared statement. Parameters are bound with int and text, then
@@ -300,6 +301,14 @@ func (e *codeError) damaged() bool {
 	return e.code&0xff == sqlite3.SQLITE_CORRUPT || e.code&0xff == sqlite3.SQLITE_NOTADB
 }
 
+// ioError reports that the disk did not do what it was asked.
+func (e *codeError) ioError() bool { return e.code&0xff == sqlite3.SQLITE_IOERR }
+
+// readOnly reports that what may be written may not be any more.
+func (e *codeError) readOnly() bool {
+	return e.code&0xff == sqlite3.SQLITE_READONLY || e.code&0xff == sqlite3.SQLITE_CANTOPEN
+}
+
 func (e *codeError) Error() string { return fmt.Sprintf("sqlite: %s (%d)", e.text, e.code) }
 
 // fail makes rc an error that the rules understand.
@@ -322,8 +331,14 @@ func (c *conn) fail(rc int32) error {
 	case rc == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
 		return fmt.Errorf("%w: %w", kinto.ErrConflict, err)
 	}
+	if c.noted != nil {
+		c.noted(err)
+	}
+	if err.damaged() {
+		return fmt.Errorf("%w: %w", kinto.ErrUnavailable, damaged(err))
+	}
 	switch rc & 0xff {
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
 		return fmt.Errorf("%w: %w", kinto.ErrUnavailable, err)
 	}
 	return err

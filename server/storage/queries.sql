@@ -127,6 +127,8 @@ DELETE FROM files WHERE location IN (SELECT location FROM files WHERE list = ?1 
 -- name: sweep_list
 DELETE FROM lists WHERE pk = ?1
 
+-- name: has_meta
+SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'meta'
 -- name: meta
 SELECT value FROM meta WHERE name = ?1
 -- name: meta_set
@@ -177,6 +179,8 @@ SELECT 1 FROM files JOIN lists ON lists.pk = files.list WHERE hash = ?1 AND kind
 PRAGMA freelist_count
 -- name: checkpoint
 PRAGMA wal_checkpoint(PASSIVE)
+-- name: check_quickly
+PRAGMA quick_check(10)
 -- name: check
 PRAGMA integrity_check(10)
 -- name: version

@@ -14,7 +14,6 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
-	"github.com/foyer-server/foyer/internal/hint"
 )
 
 // Check reads the whole database and looks whether all of it fits together; reads
@@ -22,26 +21,35 @@ import (
 // names the first problems.
 func (db *SQLite) Check(ctx context.Context) error {
 	err := db.apart(ctx, func(c *conn) error {
-		s := c.do("check")
-		var found []string
-		for {
-			more, err := s.step()
-			if err != nil {
+		for _, name := range []string{"check_quickly", "check"} { // the first finds most, much sooner
+			if err := checked(c.do(name)); err != nil {
 				return err
 			}
-			if !more {
-				break
-			}
-			if said := string(s.raw(0)); said != "ok" {
-				found = append(found, said)
-			}
-		}
-		if len(found) > 0 {
-			return &damage{strings.Join(found, "; ")}
 		}
 		return nil
 	})
 	return explain(err)
+}
+
+// checked runs a statement that answers "ok", or what is damaged.
+func checked(s *stmt) error {
+	var found []string
+	for {
+		more, err := s.step()
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		if said := string(s.raw(0)); said != "ok" {
+			found = append(found, said)
+		}
+	}
+	if len(found) > 0 {
+		return &damage{strings.Join(found, "; ")}
+	}
+	return nil
 }
 
 // Snapshot writes a copy of the database to path: everything that was answered
@@ -119,22 +127,27 @@ func (db *SQLite) apart(ctx context.Context, fn func(*conn) error) (err error) {
 	return errors.Join(err, c.close())
 }
 
-// damage is what Check finds.
-type damage struct{ text string }
-
-func (d *damage) Error() string { return d.text }
-
-// explain makes an error that says the database is damaged one that a person can
-// act on; others stay what they are.
-func explain(err error) error {
-	code, isCode := errors.AsType[*codeError](err)
-	_, found := errors.AsType[*damage](err)
-	if !found && !(isCode && code.damaged()) {
-		return err
+// Meta returns one fact of the database file at path without opening it to be written,
+// so that nothing is changed in it, its schema included; empty: it has none.
+func Meta(ctx context.Context, path, name string) (value string, err error) {
+	if err := errors.Join(setUp(), ctx.Err()); err != nil {
+		return "", err
 	}
-	return hint.New("database-damaged",
-		hint.T("The database is damaged: a disk that fails, or another program, has changed it.", "La base de données est endommagée : un disque défaillant ou un autre programme l'a modifiée."),
-		hint.T("Nothing was changed.", "Rien n'a été modifié."),
-		hint.T("Restore a backup.", "Restaurez une sauvegarde.")).
-		Because(err)
+	c, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY, statements(queries))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	there := c.do("has_meta")
+	if found, err := there.one(); !found {
+		return "", err
+	}
+	there.reset()
+	s := c.do("meta").text(1, name)
+	if found, err := s.one(); !found {
+		return "", err
+	}
+	value = string(s.raw(0))
+	s.reset()
+	return value, nil
 }

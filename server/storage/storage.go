@@ -34,6 +34,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
@@ -49,7 +50,7 @@ var migrations embed.FS
 //go:embed queries.sql
 var queries string
 
-// patience is how long a write may wait before Health complains.
+// patience is how long nothing may be committed while writes wait before Health complains.
 const patience = 10 * time.Second
 
 // SQLite is a kinto.Store in one file. It is safe for concurrent use.
@@ -60,6 +61,13 @@ type SQLite struct {
 	writer  *writer
 	readers chan *conn // those at rest
 	size    int
+	probe   chan *conn    // Health's own; taken while it is in use
+	done    atomic.Uint64 // reads
+	file    os.FileInfo   // as it was opened
+	trouble *trouble
+	mark    mark
+	helpers sync.WaitGroup
+	stop    context.CancelFunc // of helpers
 	log     *slog.Logger
 }
 
@@ -99,7 +107,8 @@ func Open(ctx context.Context, path string, log *slog.Logger) (db *SQLite, err e
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Close(); err != nil {
+	is, err := f.Stat()
+	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
 	sql := statements(queries)
@@ -110,21 +119,37 @@ func Open(ctx context.Context, path string, log *slog.Logger) (db *SQLite, err e
 	if err := prepareFile(c); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	db = &SQLite{path: path, cache: newCache(), shelf: newShelf(), size: max(4, 2*runtime.GOMAXPROCS(0)), log: log}
-	db.writer = newWriter(c, db.cache, newReserve(path, log), log)
-	db.readers = make(chan *conn, db.size)
-	for range db.size {
-		r, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY, sql)
-		if err == nil {
-			err = r.exec("PRAGMA query_only = ON; PRAGMA cell_size_check = ON; PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF")
-		}
+	db = &SQLite{path: path, cache: newCache(), shelf: newShelf(), size: max(4, 2*runtime.GOMAXPROCS(0)), file: is, trouble: newTrouble(log), mark: markOf(path), log: log}
+	db.writer = newWriter(c, db.cache, newReserve(path, log), db.trouble, log)
+	c.noted = db.trouble.noteWrite
+	db.readers, db.probe = make(chan *conn, db.size), make(chan *conn, 1)
+	for i := range db.size + 1 {
+		r, err := db.openReader(sql)
 		if err != nil {
-			return nil, errors.Join(err, db.closeReaders(len(db.readers)), c.close())
+			return nil, errors.Join(err, closeAll(db.readers, len(db.readers)), c.close())
 		}
-		db.readers <- r
+		if i < db.size {
+			db.readers <- r
+		} else {
+			db.probe <- r
+		}
 	}
+	db.begin()
 	go db.writer.run()
 	return db, nil
+}
+
+// openReader makes a connection that only reads.
+func (db *SQLite) openReader(sql map[string]string) (*conn, error) {
+	r, err := openConn(db.path, sqlite3.SQLITE_OPEN_READONLY, sql)
+	if err != nil {
+		return nil, err
+	}
+	r.noted = db.trouble.note
+	if err := r.exec("PRAGMA query_only = ON; PRAGMA cell_size_check = ON; PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF"); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return r, nil
 }
 
 // prepareFile sets the writer's connection up and migrates the schema. The log is
@@ -211,13 +236,20 @@ func (db *SQLite) Read(ctx context.Context, fn func(kinto.Reader) error) (err er
 		if e := v.close(); err == nil {
 			err = e
 		}
+		if err == nil {
+			db.done.Add(1)
+		}
 		db.readers <- c
 	}()
 	return fn(v)
 }
 
-// Write implements kinto.Store.
+// Write implements kinto.Store. Once the database is known to be damaged, or gone from
+// where it was, nothing is written.
 func (db *SQLite) Write(ctx context.Context, _ []kinto.List, fn func(kinto.Tx) error) error {
+	if err := db.trouble.sound(); err != nil {
+		return err
+	}
 	return db.writer.write(ctx, fn)
 }
 
@@ -226,33 +258,50 @@ func (db *SQLite) Watch(l kinto.List) (changed <-chan struct{}, stop func()) {
 	return db.writer.hub.watch(l)
 }
 
-// Health is nil when a read works and no write has waited for more than 10 s.
+// Health is nil when the file is where it was, a read works, and when writes that wait for more than 10 s see
+// others being kept meanwhile. It has a connection of its own, so that it waits for no
+// other reader; one call at a time has it.
 func (db *SQLite) Health(ctx context.Context) error {
-	if at := db.writer.oldest(); !at.IsZero() && time.Since(at) > patience {
-		return fmt.Errorf("a write has waited for %s", time.Since(at).Round(time.Second))
+	if wait := db.writer.stuck(); wait > patience {
+		return fmt.Errorf("nothing has been written for %s, and something waits", wait.Round(time.Second))
 	}
-	return db.Read(ctx, func(r kinto.Reader) error {
-		v := r.(*view)
-		if err := v.open(); err != nil {
-			return err
-		}
-		return v.c.do("quick").run()
-	})
+	var c *conn
+	select {
+	case c = <-db.probe:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if c == nil {
+		return fmt.Errorf("%w: it is closed", kinto.ErrUnavailable)
+	}
+	defer func() { db.probe <- c }()
+	// An open file is read and written after it has gone from its folder, for nobody.
+	if is, err := os.Stat(db.path); errors.Is(err, fs.ErrNotExist) || err == nil && (is.Size() == 0 || !os.SameFile(is, db.file)) {
+		return fmt.Errorf("%w: %w", kinto.ErrUnavailable, db.trouble.away(db.path))
+	}
+	return c.do("quick").run()
 }
 
 // Close finishes what is being written and read, and closes the file. Calls
 // after it fail. It is called once.
 func (db *SQLite) Close() error {
+	db.stop()
+	db.helpers.Wait()
 	db.writer.close()
-	err := db.closeReaders(db.size)
+	err := errors.Join(closeAll(db.readers, db.size), closeAll(db.probe, 1))
 	close(db.readers)
-	return errors.Join(err, db.writer.c.close())
+	close(db.probe)
+	if err = errors.Join(err, db.writer.c.close()); err != nil {
+		return err
+	}
+	return db.end()
 }
 
-func (db *SQLite) closeReaders(n int) error {
+// closeAll closes n connections, each when it is at rest.
+func closeAll(conns chan *conn, n int) error {
 	var err error
 	for range n {
-		err = errors.Join(err, (<-db.readers).close())
+		err = errors.Join(err, (<-conns).close())
 	}
 	return err
 }

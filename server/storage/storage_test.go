@@ -49,7 +49,7 @@ func open(t testing.TB, path string) *SQLite {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if db.writer.oldest(); !db.writer.isClosed() {
+		if !db.writer.isClosed() {
 			if err := db.Close(); err != nil {
 				t.Error(err)
 			}

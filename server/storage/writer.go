@@ -42,6 +42,7 @@ type writer struct {
 	waiting []*job
 	working []*job // taken from waiting, not yet answered
 	closed  bool
+	moved   time.Time // when something was last committed
 
 	ledger *ledger
 	hub    *hub
@@ -49,6 +50,9 @@ type writer struct {
 
 	reserve *reserve
 	tight   bool // the reserve is not there
+
+	state *trouble
+	done  atomic.Uint64 // commits
 
 	own    bool      // the open transaction changed what the cache holds
 	dead   bool      // there may be something to sweep
@@ -58,8 +62,8 @@ type writer struct {
 // tidy is how often the writer looks for what time alone makes ready to be swept.
 const tidy = time.Minute
 
-func newWriter(c *conn, cache *cache, reserve *reserve, log *slog.Logger) *writer {
-	return &writer{c: c, cache: cache, log: log, reserve: reserve, tight: !reserve.keep(), wake: make(chan struct{}, 1), ended: make(chan struct{}), ledger: newLedger(), hub: newHub(), dead: true}
+func newWriter(c *conn, cache *cache, reserve *reserve, state *trouble, log *slog.Logger) *writer {
+	return &writer{c: c, state: state, cache: cache, log: log, reserve: reserve, tight: !reserve.keep(), wake: make(chan struct{}, 1), ended: make(chan struct{}), ledger: newLedger(), hub: newHub(), dead: true}
 }
 
 // write queues fn and waits for its commit. A ctx that ends before the writer
@@ -95,17 +99,24 @@ func (w *writer) poke() {
 	}
 }
 
-// oldest is when the oldest write began to wait; zero when none does.
-func (w *writer) oldest() time.Time {
+// stuck is how long nothing has been committed although something waits; 0: nothing
+// waits, or it is its turn soon.
+func (w *writer) stuck() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.working) > 0 {
-		return w.working[0].at
+	var since time.Time
+	switch {
+	case len(w.working) > 0:
+		since = w.working[0].at
+	case len(w.waiting) > 0:
+		since = w.waiting[0].at
+	default:
+		return 0
 	}
-	if len(w.waiting) > 0 {
-		return w.waiting[0].at
+	if since.Before(w.moved) {
+		since = w.moved
 	}
-	return time.Time{}
+	return time.Since(since)
 }
 
 // run writes until the writer is closed and nothing waits. What was deleted is
@@ -125,7 +136,7 @@ func (w *writer) run() {
 			w.dead = true
 		}
 		switch {
-		case w.dead && (len(jobs) == 0 || n%64 == 0):
+		case w.dead && (len(jobs) == 0 || n%64 == 0) && w.state.sound() == nil:
 			w.sweep()
 		case len(jobs) == 0:
 			select {
@@ -207,6 +218,9 @@ var errHalf = errors.New("a write failed halfway")
 func (w *writer) transact(jobs []*job, savepoints bool) (n int, err error) {
 	w.own = false
 	w.ledger.open()
+	if err := w.state.sound(); err != nil {
+		return len(jobs), err
+	}
 	if err := w.c.do("begin_immediate").run(); err != nil {
 		return len(jobs), err
 	}
@@ -231,9 +245,17 @@ func (w *writer) transact(jobs []*job, savepoints bool) (n int, err error) {
 	if err := w.ledger.write(w.c); err != nil {
 		return n, err
 	}
+	if err := w.state.sound(); err != nil { // what was built on damage is not kept
+		return n, err
+	}
 	if err := w.c.do("commit").run(); err != nil {
 		return n, err
 	}
+	w.done.Add(1)
+	w.state.kept()
+	w.mu.Lock()
+	w.moved = time.Now()
+	w.mu.Unlock()
 	if w.own {
 		w.cache.forget()
 	}

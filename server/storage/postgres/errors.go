@@ -31,6 +31,8 @@ func fail(err error) error {
 			return fmt.Errorf("%w: %w", kinto.ErrFull, plain)
 		case pg.Code == "23505" && pg.ConstraintName == "objects_ts":
 			return fmt.Errorf("%w: %w", kinto.ErrConflict, plain)
+		case pg.Code == "XX001", pg.Code == "XX002": // data_corrupted, index_corrupted
+			return fmt.Errorf("%w: %w", kinto.ErrUnavailable, damaged(plain))
 		case passing(pg):
 			return fmt.Errorf("%w: %w", kinto.ErrUnavailable, plain)
 		}
@@ -40,6 +42,15 @@ func fail(err error) error {
 		return fmt.Errorf("%w: %w", kinto.ErrUnavailable, err)
 	}
 	return err
+}
+
+// damaged is the error of a database that is not what was written there.
+func damaged(cause error) *hint.Error {
+	return hint.New("database-damaged",
+		hint.T("The database of this server is damaged: the PostgreSQL server says so.", "La base de données de ce serveur est endommagée : c'est ce que dit le serveur PostgreSQL."),
+		hint.T("What cannot be read or stored is refused; the rest goes on.", "Ce qui ne peut être lu ou enregistré est refusé ; le reste continue."),
+		hint.T("Check the disk of the PostgreSQL server; its log says which table or index it is.", "Vérifiez le disque du serveur PostgreSQL ; son journal dit de quelle table ou de quel index il s'agit.")).
+		Because(cause)
 }
 
 func understood(err error) bool {
@@ -65,7 +76,7 @@ func passing(pg *pgconn.PgError) bool {
 	case "25006", // read_only_sql_transaction
 		"25P03", "25P04", // timeouts of transactions
 		"55P03", "55000", // lock_not_available, object_not_in_prerequisite_state
-		"3D000", "XX000", "XX001", "XX002":
+		"3D000", "XX000":
 		return true
 	}
 	return pg.SeverityUnlocalized == "FATAL" || pg.SeverityUnlocalized == "PANIC"

@@ -51,6 +51,7 @@ type lane struct {
 	waiting []*job
 	working []*job // taken from waiting, not yet answered
 	closed  bool
+	moved   time.Time // when something was last committed
 }
 
 func newLane(db *DB) *lane {
@@ -94,17 +95,24 @@ func poke(ch chan struct{}) {
 	}
 }
 
-// oldest is when the oldest write began to wait; zero when none does.
-func (l *lane) oldest() time.Time {
+// stuck is how long nothing has been committed although something waits; 0: nothing
+// waits, or it is its turn soon.
+func (l *lane) stuck() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.working) > 0 {
-		return l.working[0].at
+	var since time.Time
+	switch {
+	case len(l.working) > 0:
+		since = l.working[0].at
+	case len(l.waiting) > 0:
+		since = l.waiting[0].at
+	default:
+		return 0
 	}
-	if len(l.waiting) > 0 {
-		return l.waiting[0].at
+	if since.Before(l.moved) {
+		since = l.moved
 	}
-	return time.Time{}
+	return time.Since(since)
 }
 
 // close waits until everything queued is done.
@@ -173,6 +181,12 @@ func (l *lane) batch(jobs []*job) {
 			for _, j := range live[:n] {
 				j.err = fail(err)
 			}
+		}
+		if err == nil && n > 0 {
+			l.db.done.Add(1)
+			l.mu.Lock()
+			l.moved = time.Now()
+			l.mu.Unlock()
 		}
 		for _, j := range live[:n] {
 			close(j.done)

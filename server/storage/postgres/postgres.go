@@ -37,12 +37,14 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -74,7 +76,7 @@ func statement(name string) string {
 
 const (
 	lanes = 4
-	// patience is how long a write may wait before Health complains.
+	// patience is how long a lane may commit nothing while writes wait before Health complains.
 	patience = 10 * time.Second
 	// limit is how long a transaction that writes, or one statement that reads, may
 	// take before it is given up: the server may have vanished without a word.
@@ -91,6 +93,7 @@ type DB struct {
 	hub    *hub
 	lanes  [lanes]*lane
 	seed   maphash.Seed
+	done   atomic.Uint64 // reads and commits
 	log    *slog.Logger
 
 	changes  *changes        // to be told to other nodes
@@ -101,8 +104,10 @@ type DB struct {
 	closings sync.WaitGroup // reads that are being ended
 	mu       sync.Mutex
 	closed   bool
-	asking   bool      // a question is under way
-	next     *question // the one after that
+	damage   *hint.Error // that the server last told of
+	damaged  time.Time   // when
+	asking   bool        // a question is under way
+	next     *question   // the one after that
 }
 
 var _ kinto.Store = (*DB)(nil)
@@ -225,7 +230,10 @@ func (db *DB) Read(ctx context.Context, fn func(kinto.Reader) error) error {
 	if wrong {
 		_, err = db.read(ctx, fn, true)
 	}
-	return err
+	if err == nil {
+		db.done.Add(1)
+	}
+	return db.noted(err)
 }
 
 // read runs fn once. Unless proven is asked for, what the cache says is believed
@@ -253,17 +261,49 @@ func (db *DB) Write(ctx context.Context, about []kinto.List, fn func(kinto.Tx) e
 	if len(about) > 0 {
 		first = about[0]
 	}
-	return db.lanes[maphash.Comparable(db.seed, first)%lanes].write(ctx, about, fn)
+	return db.noted(db.lanes[maphash.Comparable(db.seed, first)%lanes].write(ctx, about, fn))
 }
+
+// told is how long damage is spoken of that the server told of once: only who looks
+// after the server knows when it is mended.
+const told = time.Hour
+
+// noted keeps that the server says its data are damaged, and returns err.
+func (db *DB) noted(err error) error {
+	if e := hint.Find(err); e != nil && e.Code == "database-damaged" {
+		db.mu.Lock()
+		defer db.mu.Unlock()
+		if db.damage == nil {
+			db.log.Error("the database server says that the database is damaged", "err", e.Err)
+		}
+		db.damage, db.damaged = e, time.Now()
+	}
+	return err
+}
+
+// Trouble is that the server said of the database, within the last hour, that it is
+// damaged (code database-damaged); nil: it did not. It does not block.
+func (db *DB) Trouble() *hint.Error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.damage == nil || time.Since(db.damaged) > told {
+		return nil
+	}
+	return db.damage
+}
+
+// Progress grows with each read and each commit that succeeds. It does not block.
+func (db *DB) Progress() uint64 { return db.done.Load() }
 
 // Watch implements kinto.Store.
 func (db *DB) Watch(l kinto.List) (changed <-chan struct{}, stop func()) { return db.hub.watch(l) }
 
-// Health is nil when a read works and no write has waited for more than 10 s.
+// Health is nil when a read works, and when writes that wait for more than 10 s see
+// others being kept meanwhile.
 func (db *DB) Health(ctx context.Context) error {
 	for _, l := range db.lanes {
-		if at := l.oldest(); !at.IsZero() && time.Since(at) > patience {
-			return fmt.Errorf("%w: a write has waited for %s", kinto.ErrUnavailable, time.Since(at).Round(time.Second))
+		if wait := l.stuck(); wait > patience {
+			return fmt.Errorf("%w: nothing has been written for %s, and something waits", kinto.ErrUnavailable, wait.Round(time.Second))
 		}
 	}
 	return db.Read(ctx, func(r kinto.Reader) error {
