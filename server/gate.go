@@ -19,6 +19,9 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 	where := s.site.Where(path)
 	claimed, err := s.owner.Claimed(r.Context())
 	switch {
+	case (claimed || err != nil) && path == apiHeartbeat && reads(r) && s.trouble() != nil:
+		w.Header().Set("Retry-After", "30")
+		s.beatless(w)
 	case err != nil:
 		s.Log.Error("cannot tell whether there is an owner", "err", err)
 		w.Header().Set("Retry-After", "3")
@@ -62,12 +65,15 @@ func beat(w http.ResponseWriter) { send(w, http.StatusOK, struct{}{}) }
 
 // fail is an error in the form Kinto clients know.
 func fail(w http.ResponseWriter, status, errno int, message string) {
-	send(w, status, struct {
-		Code    int    `json:"code"`
-		Errno   int    `json:"errno"`
-		Error   string `json:"error"`
-		Message string `json:"message"`
-	}{status, errno, http.StatusText(status), message})
+	send(w, status, problem{status, errno, http.StatusText(status), message})
+}
+
+// problem is an error in the form Kinto clients know.
+type problem struct {
+	Code    int    `json:"code"`
+	Errno   int    `json:"errno"`
+	Error   string `json:"error"`
+	Message string `json:"message"`
 }
 
 func send(w http.ResponseWriter, status int, v any) {

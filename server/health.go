@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -23,17 +24,25 @@ const (
 )
 
 // Health is what the server says of itself on the Local listener, GET /health:
-// with status 200 when it is well, else 503. The supervisor believes it, and starts
-// a server that is not well anew; one whose database is another machine's is well
-// without it, and goes on by itself when it is back.
+// with status 200 when it is to be left alone, else 503. The supervisor believes it, and
+// starts a server anew that is not well and makes no progress. One whose database is
+// another machine's is left alone without it, and goes on by itself when it is back; so
+// is one whose database is damaged, which no start mends.
 type Health struct {
 	OK                 bool                   `json:"ok"`
 	Version            string                 `json:"version"`
+	Opening            bool                   `json:"opening,omitempty"` // it has not opened its data yet
+	Failed             bool                   `json:"failed,omitempty"`  // it could not: Trouble says why. It goes on by itself when that is mended
 	Claimed            bool                   `json:"claimed"`
-	People             int                    `json:"people"`   // who have an account, as counted within the last minute; at most countMost
-	Requests           uint64                 `json:"requests"` // begun since this process was started
-	Memory             int64                  `json:"memory"`   // of this process, in bytes: nobody else may look (host.NoCoreFiles)
-	Storage            string                 `json:"storage"`  // what is wrong with it; empty: nothing
+	Data               string                 `json:"data,omitempty"`    // the id of the data, once there is an owner
+	Shared             bool                   `json:"shared,omitempty"`  // the data are in a database server, not in the data folder
+	People             int                    `json:"people"`            // who have an account, as counted within the last minute; at most countMost
+	Requests           uint64                 `json:"requests"`          // begun since this process was started
+	Progress           uint64                 `json:"progress"`          // grows with whatever is read and written
+	Busy               bool                   `json:"busy,omitempty"`    // the storage answers others and is late for the probe
+	Memory             int64                  `json:"memory"`            // of this process, in bytes: nobody else may look (host.NoCoreFiles)
+	Storage            string                 `json:"storage"`           // what is wrong with it, for the log; empty: nothing
+	Trouble            *Trouble               `json:"trouble,omitempty"` // the same for a person, where that is known
 	Fingerprint        string                 `json:"fingerprint"`
 	Words              map[hint.Lang][]string `json:"words"`
 	Names              []string               `json:"names"`
@@ -46,12 +55,27 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookTime)
 	defer cancel()
 	h := Health{Version: s.Version, Words: map[hint.Lang][]string{}, Names: []string{}}
-	claimed, err := s.probe.look(ctx)
+	trouble := s.trouble()
+	var err error
+	if s.down != nil {
+		h.Failed, h.Storage = true, s.down.Error()
+	} else {
+		h.Claimed, err = s.probe.look(ctx)
+		trouble = s.trouble() // the look may have met it
+		h.Busy = errors.Is(err, errBusy)
+		h.OK = err == nil || h.Busy || s.apart || damaged(trouble)
+	}
+	h.Trouble, h.Data, h.Shared = troubleOf(trouble), s.data.get(), s.apart
 	h.Requests, h.Memory = s.requests.Load(), host.ProcessMemory(os.Getpid())
 	h.People = int(s.count.people.Load())
-	h.OK, h.Claimed = err == nil || s.apart, claimed
-	if err != nil {
+	if s.store != nil {
+		h.Progress = s.store.Progress()
+	}
+	switch {
+	case err != nil && !h.Busy:
 		h.Storage = err.Error()
+	case trouble != nil && h.Storage == "":
+		h.Storage = trouble.Error()
 	}
 	if s.certs != nil {
 		h.Fingerprint, h.Names = s.certs.Fingerprint(), s.certs.Names()
@@ -78,33 +102,61 @@ const (
 	countEvery = time.Minute
 )
 
-// count counts people, now and then. It is brought up to date by one look of the
-// probe at a time.
+// count counts people, now and then, beside whatever else goes on.
 type count struct {
 	people atomic.Int64
-	at     time.Time
+	wanted chan struct{} // one token: it may be time
+	at     time.Time     // run's own
 }
 
-// look counts who has an account, if it is time.
-func (c *count) look(ctx context.Context, a *people.People) {
-	if !c.at.IsZero() && time.Since(c.at) < countEvery {
-		return
-	}
-	if all, _, err := a.People(ctx, "", countMost); err == nil { // else: as it was
-		c.people.Store(int64(len(all)))
-		c.at = time.Now()
+// ask has people counted if it is time. It does not block.
+func (c *count) ask() {
+	select {
+	case c.wanted <- struct{}{}:
+	default:
 	}
 }
+
+// run counts when it is asked to, until ctx ends; before it counts it calls first.
+func (c *count) run(ctx context.Context, a *people.People, first func(context.Context)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.wanted:
+		}
+		first(ctx)
+		if !c.at.IsZero() && time.Since(c.at) < countEvery {
+			continue
+		}
+		if all, _, err := a.People(ctx, "", countMost); err == nil { // else: as it was
+			c.people.Store(int64(len(all)))
+			c.at = time.Now()
+		}
+	}
+}
+
+// identify has the data have an id. It is called once there is an owner.
+func (s *server) identify(ctx context.Context) {
+	if err := s.data.know(ctx, s.store); err != nil && ctx.Err() == nil {
+		s.Log.Debug("the id of the data cannot be told yet", "err", err)
+	}
+}
+
+// errBusy: the storage has not answered the probe in its time, and others meanwhile.
+var errBusy = errors.New("the storage is busy")
 
 // probe looks whether the storage answers. A disk that hangs cannot be
 // interrupted: its look goes on by itself, one at a time, and who asks meanwhile
 // is told how long it has been going on. That goroutine alone is not waited for.
 type probe struct {
-	check func(context.Context) (claimed bool, err error)
+	check    func(context.Context) (claimed bool, err error)
+	progress func() uint64 // of the storage; nil: not known
 
 	mu      sync.Mutex
 	current *look
-	claimed bool // as last seen
+	claimed bool   // as last seen
+	seen    uint64 // the progress when somebody was last told that it is late
 }
 
 type look struct {
@@ -114,12 +166,15 @@ type look struct {
 	err     error
 }
 
+// look returns whether there is an owner, as last seen, and what is wrong with the
+// storage: errBusy when it is late and others are answered. It waits for storageTime at
+// most.
 func (p *probe) look(ctx context.Context) (claimed bool, err error) {
 	p.mu.Lock()
 	l := p.current
 	if l == nil {
 		l = &look{since: time.Now(), done: make(chan struct{})}
-		p.current = l
+		p.current, p.seen = l, p.made()
 		go p.run(l)
 	}
 	last := p.claimed
@@ -128,11 +183,29 @@ func (p *probe) look(ctx context.Context) (claimed bool, err error) {
 	defer timer.Stop()
 	select {
 	case <-l.done:
-		return l.claimed, l.err
+		if !errors.Is(l.err, context.DeadlineExceeded) {
+			return l.claimed, l.err
+		}
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+	p.mu.Lock()
+	before := p.seen
+	p.seen = p.made()
+	moved := p.seen != before
+	p.mu.Unlock()
+	if moved {
+		return last, errBusy
+	}
 	return last, fmt.Errorf("the storage has not answered for %s", time.Since(l.since).Round(100*time.Millisecond))
+}
+
+// made is the progress of the storage.
+func (p *probe) made() uint64 {
+	if p.progress == nil {
+		return 0
+	}
+	return p.progress()
 }
 
 func (p *probe) run(l *look) {

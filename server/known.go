@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -117,7 +118,10 @@ func (s *server) addresses(r *http.Request) []string {
 func (s *server) light(ctx context.Context) web.Light {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	if _, err := s.probe.look(ctx); err != nil {
+	if t := s.trouble(); t != nil {
+		return web.Light{What: told(t), Do: hint.T("On the server, type: sudo foyer doctor. It says what to do.", "Sur le serveur, tapez : sudo foyer doctor. Il dit quoi faire.")}
+	}
+	if _, err := s.probe.look(ctx); err != nil && !errors.Is(err, errBusy) {
 		s.Log.Warn("the storage is not well", "err", err)
 		return web.Light{
 			What: hint.T("Your data can be read, and nothing can be stored right now.", "Vos données peuvent être lues, mais rien ne peut être enregistré en ce moment."),

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -61,10 +62,13 @@ func (s *server) chain(next http.HandlerFunc) http.Handler {
 	slow := seconds(l.BodySeconds)
 	upload := s.uploadLimit()
 	verbose := s.Log.Enabled(context.Background(), slog.LevelDebug)
+	if s.down != nil {
+		next = s.refuse
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
 		r = s.front.Resolve(r)
-		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), slow: slow, id: rand.Uint64()}
+		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), slow: slow, id: rand.Uint64(), instead: func() []byte { return s.instead(r) }}
 		start := time.Now()
 		defer func() {
 			if p := recover(); p != nil {
@@ -126,6 +130,8 @@ type answer struct {
 	extended time.Time
 	status   int
 	id       uint64
+	instead  func() []byte // of a 503 in JSON; nil: what is said anyway. May be nil itself
+	replaced bool          // that was written, and nothing else is
 }
 
 const piece = 64 << 10
@@ -137,12 +143,24 @@ func (a *answer) WriteHeader(status int) {
 	if a.status == 0 && status >= 200 {
 		a.status = status
 	}
+	if status == http.StatusServiceUnavailable && a.instead != nil && strings.HasPrefix(a.Header().Get("Content-Type"), "application/json") {
+		if body := a.instead(); body != nil {
+			a.replaced = true
+			a.Header().Set("Content-Length", strconv.Itoa(len(body)))
+			a.ResponseWriter.WriteHeader(status)
+			_, _ = a.ResponseWriter.Write(body) // a client that is gone is nobody to tell
+			return
+		}
+	}
 	a.ResponseWriter.WriteHeader(status)
 }
 
 func (a *answer) Write(p []byte) (n int, err error) {
 	if a.status == 0 {
 		a.status = http.StatusOK
+	}
+	if a.replaced {
+		return len(p), nil
 	}
 	for first := true; first || len(p) > 0; first = false {
 		now := p[:min(len(p), piece)]

@@ -14,7 +14,7 @@ func (s *server) local(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/health" && reads(r):
 		s.health(w, r)
-	case r.URL.Path == knock.Local && r.Method == http.MethodPost:
+	case r.URL.Path == knock.Local && r.Method == http.MethodPost && s.down == nil:
 		nonce, err := io.ReadAll(io.LimitReader(r.Body, 64))
 		if err != nil || !s.dial.Expect(string(nonce)) {
 			fail(w, http.StatusBadRequest, 107, "That is no nonce, or one too many.")

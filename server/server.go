@@ -64,14 +64,19 @@ type Config struct {
 
 // Run serves until ctx ends; then it returns nil once requests in flight are
 // done, or after ten seconds. Other ends are errors; those a person can act on
-// are *hint.Error (data-missing, data-readonly, disk-full, database-newer).
+// are *hint.Error (data-missing, data-readonly, data-gone, data-other, disk-full,
+// database-damaged, database-newer, database-unreachable). Where there is a supervisor
+// to tell such a one, Run answers requests with it until that is mended, and returns it
+// then.
 func Run(ctx context.Context, cfg Config) error {
 	defer host.Close(cfg.Listeners)
+	door := openLocal(cfg)
+	defer door.close()
 	s, err := open(ctx, cfg)
 	if err != nil {
-		return explain(cfg.Settings.Data, err)
+		return errors.Join(s.standIn(ctx, door, explain(cfg.Settings.Data, err)), s.close())
 	}
-	return errors.Join(s.serve(ctx), s.close())
+	return errors.Join(s.serve(ctx, door), s.close())
 }
 
 // server is the open rooms.
@@ -89,50 +94,48 @@ type server struct {
 	site   *web.Site
 	probe  *probe
 	count  count
+	data   identity
+	down   *hint.Error // why it could not start; nil: it could
 	dial   *dial.Room
 	port   int // of HTTPS, as clients know it
 
 	requests atomic.Uint64 // begun since the start
 }
 
-// open opens the rooms.
-func open(ctx context.Context, cfg Config) (_ *server, err error) {
+// open opens the rooms. What it returns is to be closed, with an error too.
+func open(ctx context.Context, cfg Config) (s *server, err error) {
 	set := cfg.Settings
-	s := &server{Config: cfg, port: set.HTTPSPort}
+	s = &server{Config: cfg, port: set.HTTPSPort}
+	s.count.wanted = make(chan struct{}, 1)
 	s.front = front.Front{Trusted: set.Proxy.Prefixes(), Protocol: set.Proxy.Protocol == "on"}
 	for _, l := range cfg.Listeners {
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok && l.Name == host.HTTPS {
 			s.port = tcp.Port
 		}
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
 	if err = s.openStore(ctx); err != nil {
-		return nil, err
+		return s, err
 	}
 	db := s.store
 	a := people.New(db, set.Kinto, set.Data, cfg.Log)
 	if err = takeOffer(ctx, a, cfg.Log); err != nil {
-		return nil, err
+		return s, err
 	}
 	s.owner, s.people = a, a
-	s.probe = &probe{check: func(ctx context.Context) (bool, error) {
+	s.probe = &probe{progress: s.store.Progress, check: func(ctx context.Context) (bool, error) {
 		if err := s.store.Health(ctx); err != nil {
 			return false, err
 		}
 		claimed, err := s.owner.Claimed(ctx)
 		if err == nil && claimed {
-			s.count.look(ctx, a)
+			s.count.ask()
 		}
 		return claimed, err
 	}}
 	s.dial = dial.New(dial.Config{Answer: set.Reach.Answer != "off", Private: set.Reach.Answer == "home"})
 	s.kinto = kinto.New(db, set.Kinto, a.Accounts())
 	if s.files, err = openFiles(set); err != nil {
-		return nil, err
+		return s, err
 	}
 	s.api = api.New(api.Config{Kinto: s.kinto, Auth: auth.New(db, set.Kinto, a, cfg.Log), Files: s.files, Settings: set, Version: cfg.Version, Log: cfg.Log, Done: ctx.Done()})
 	w := web.Config{
@@ -183,21 +186,21 @@ func (s *server) close() error {
 	return nil
 }
 
-// serve answers on the listeners until ctx ends or one of them fails.
-func (s *server) serve(ctx context.Context) error {
+// serve answers on the listeners until ctx ends or one of them fails. The supervisor,
+// who does not wait for a slot, has the local door.
+func (s *server) serve(ctx context.Context, door *localDoor) error {
+	door.use(s.local)
 	slots := make(chan struct{}, s.Settings.Limits.Connections)
-	var public, local []*http.Server
+	var public []*http.Server
 	var runs []func() error
 	for _, l := range s.Listeners {
 		switch {
-		case l.Name == host.Local: // the supervisor does not wait for a slot
-			srv := s.httpServer(http.HandlerFunc(s.local))
-			local, runs = append(local, srv), append(runs, func() error { return srv.Serve(l) })
+		case l.Name == host.Local, l.Name == host.HTTPS && s.certs == nil && s.down != nil:
 		case l.Name == host.HTTPS && !s.PlainHTTP:
 			srv := s.httpServer(s.chain(s.proven(s.strict(s.route))))
 			srv.TLSConfig = s.certs.TLSConfig()
-			door := s.behind(limit(l, slots))
-			public, runs = append(public, srv), append(runs, func() error { return srv.ServeTLS(door, "", "") })
+			outer := s.behind(limit(l, slots))
+			public, runs = append(public, srv), append(runs, func() error { return srv.ServeTLS(outer, "", "") })
 		case l.Name == host.HTTP:
 			next := s.plain
 			if s.PlainHTTP {
@@ -208,12 +211,12 @@ func (s *server) serve(ctx context.Context) error {
 				h = s.certs.Challenges(h)
 			}
 			srv := s.httpServer(h)
-			door := s.behind(limit(l, slots))
-			public, runs = append(public, srv), append(runs, func() error { return srv.Serve(door) })
+			outer := s.behind(limit(l, slots))
+			public, runs = append(public, srv), append(runs, func() error { return srv.Serve(outer) })
 		case l.Name == host.Front && s.certs == nil:
 			srv := s.httpServer(s.chain(s.proven(s.fronted)))
-			door := s.behind(s.front.Only(limit(l, slots)))
-			public, runs = append(public, srv), append(runs, func() error { return srv.Serve(door) })
+			outer := s.behind(s.front.Only(limit(l, slots)))
+			public, runs = append(public, srv), append(runs, func() error { return srv.Serve(outer) })
 		default:
 			return fmt.Errorf("cannot serve on listener %q at %s: it has no use here", l.Name, l.Addr())
 		}
@@ -227,16 +230,20 @@ func (s *server) serve(ctx context.Context) error {
 			}
 		})
 	}
-	collecting, stop := context.WithCancel(ctx)
-	wg.Go(func() { s.collect(collecting) })
+	beside, stop := context.WithCancel(ctx)
+	if s.down == nil {
+		wg.Go(func() { s.collect(beside) })
+		wg.Go(func() { s.count.run(beside, s.people, s.identify) })
+	}
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
+	case err = <-door.failed:
 	}
 	stop()
 	s.shutdown(public)
-	s.shutdown(local)
+	door.close()
 	wg.Wait()
 	return err
 }

@@ -121,7 +121,11 @@ func Start(t testing.TB, c Config) *Server {
 			t.Logf("the server's log:\n%s", s.Log())
 		}
 	})
-	if h, status, err := s.Health(); err != nil || status != http.StatusOK {
+	h, status, err := s.Health()
+	for deadline := time.Now().Add(2 * time.Minute); err == nil && h.Opening && time.Now().Before(deadline); h, status, err = s.Health() {
+		time.Sleep(time.Millisecond) // its data are being opened
+	}
+	if err != nil || status != http.StatusOK {
 		t.Fatalf("the server is not well: %d %+v, %v\n%s", status, h, err, s.Log())
 	}
 	return s
