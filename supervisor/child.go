@@ -25,7 +25,8 @@ const (
 	stateHealthy    state = "healthy"    // answered the last look
 	stateUnwell     state = "unwell"     // answered before, did not now
 	stateRestarting state = "restarting" // ended; the next one is started after a pause
-	stateCrashLoop  state = "crash-loop" // ended again and again
+	stateCrashLoop  state = "crash-loop" // ended again and again, or cannot start and says why
+	stateWaiting    state = "waiting"    // not started: its data are not there
 )
 
 // child is the server process as the supervisor sees it.
@@ -42,6 +43,13 @@ type child struct {
 // facts is what the server says of itself on its private socket (server.Health).
 type facts struct {
 	OK                 bool                `json:"ok"`
+	Opening            bool                `json:"opening"`
+	Failed             bool                `json:"failed"`
+	Data               string              `json:"data"`
+	Shared             bool                `json:"shared"`
+	Progress           uint64              `json:"progress"`
+	Busy               bool                `json:"busy"`
+	Trouble            *trouble            `json:"trouble"`
 	Version            string              `json:"version"`
 	Claimed            bool                `json:"claimed"`
 	People             int                 `json:"people"`
@@ -52,12 +60,57 @@ type facts struct {
 	Words              map[string][]string `json:"words"`
 	CertificateExpires time.Time           `json:"certificate_expires"`
 	Certificates       []health.Served     `json:"certificates"`
+
+	answered bool // whatever it is, it is an answer
+}
+
+// trouble is something wrong with the server that a person can act on (server.Trouble).
+type trouble struct {
+	Code string    `json:"code"`
+	What hint.Text `json:"what"`
+	Did  hint.Text `json:"did"`
+	Do   hint.Text `json:"do"`
+}
+
+// finding is trouble as a check tells it.
+func (t *trouble) finding() health.Finding {
+	return health.Finding{Severity: health.Error, What: t.What, Did: t.Did, Do: t.Do, Cause: t.Code}
+}
+
+// err is trouble as an answer to a person who asked for something else.
+func (t *trouble) err() error { return hint.New(t.Code, t.What, t.Did, t.Do) }
+
+// await returns once the data are there that the server is to have; false: ctx ended.
+func (s *Supervisor) await(ctx context.Context) bool {
+	for first := true; ; first = false {
+		t := s.keeper.check()
+		s.mu.Lock()
+		s.lost = t
+		if t != nil {
+			s.child = child{state: stateWaiting, since: s.child.since, restarts: s.child.restarts, lastEnd: s.child.lastEnd}
+		}
+		s.mu.Unlock()
+		if t == nil {
+			return true
+		}
+		if first {
+			s.cfg.Log.Error("the data are not those this server had; it is not started", "what", t.What.EN)
+			s.notify("STATUS=" + t.What.EN)
+			s.happened(hint.T("%s %s", "%s %s", t.What, t.Did))
+		}
+		if !pause(ctx, s.cfg.Timing.Probe) {
+			return false
+		}
+	}
 }
 
 // keep starts the server, and again each time it ends, until ctx ends.
 func (s *Supervisor) keep(ctx context.Context) {
 	quick := 0 // deaths in a row of servers that were not steady
 	for {
+		if !s.await(ctx) {
+			return
+		}
 		started := time.Now()
 		why := s.runServer(ctx)
 		if ctx.Err() != nil {
@@ -187,38 +240,104 @@ func endedBy(err error) string {
 	return err.Error()
 }
 
+// signs are the signs of life of one server process.
+type signs struct {
+	pid      int
+	progress uint64        // as it last told
+	moved    time.Time     // when it last answered that it is well, or has made progress
+	answered time.Time     // when it last answered anything
+	missed   int           // looks in a row without an answer
+	cpu      time.Duration // at the last of them; it may compute and be late
+	counted  time.Time     // when that was counted
+}
+
+// read takes in what a look brought, and returns why the server is to be replaced; empty:
+// it lives. One that answers lives while it is well, opens its data, has said what is
+// wrong with them, or makes progress. One that does not answer lives, for a while, if it
+// computes: a machine that is busy is slow and not dead.
+func (g *signs) read(c child, f facts, err error, t Timing, now time.Time) (dead string) {
+	if g.pid != c.pid {
+		*g = signs{pid: c.pid, moved: now, answered: now, counted: now}
+		g.cpu, _ = host.CPUTime(c.pid)
+	}
+	if err == nil || f.answered { // it answered
+		if err == nil || f.Opening || f.Failed || f.Progress != g.progress {
+			g.moved = now
+		}
+		g.answered, g.missed, g.progress = now, 0, f.Progress
+		g.cpu, _ = host.CPUTime(c.pid)
+		g.counted = now
+		limit := t.Stuck
+		if c.state == stateStarting || c.state == stateCrashLoop {
+			limit = t.Grace
+		}
+		switch {
+		case f.Trouble != nil && f.Trouble.Code == "data-gone" && !f.Failed:
+			return "its data are gone"
+		case now.Sub(g.moved) > limit:
+			return fmt.Sprintf("it did not answer well (%v)", err)
+		}
+		return ""
+	}
+	g.missed++
+	used, known := host.CPUTime(c.pid)
+	computes := !known || used-g.cpu > now.Sub(g.counted)/100
+	g.cpu, g.counted = used, now
+	limit := time.Duration(0)
+	if computes {
+		limit = t.Busy
+	}
+	if c.state == stateStarting || c.state == stateCrashLoop {
+		limit = max(limit, t.Grace)
+	}
+	if g.missed >= misses && now.Sub(g.answered) > limit {
+		return fmt.Sprintf("it did not answer (%v)", err)
+	}
+	return ""
+}
+
 // watch looks at the server until ctx ends: records how it is, tells the service
 // manager, and has a server that hangs killed.
 func (s *Supervisor) watch(ctx context.Context) {
-	ready, missed, reported := false, 0, time.Time{}
+	ready, reported := false, time.Time{}
+	var life signs
 	for {
 		f, err := s.probe.ask(ctx)
 		if ctx.Err() != nil {
 			s.notify("STOPPING=1")
 			return
 		}
+		if f.Trouble != nil {
+			s.keeper.advise(f.Trouble)
+		}
+		if err == nil {
+			s.keeper.learn(f)
+		}
 		s.mu.Lock()
 		c := s.child
-		if err == nil {
-			s.facts, missed = f, 0
+		switch {
+		case err == nil:
+			s.facts = f
 			if c.pid != 0 {
 				s.child.state = stateHealthy
 			}
-		} else {
-			if f.Storage != "" {
-				s.facts.Storage = f.Storage
+		case f.Failed && c.pid != 0: // what it said before is of an earlier one
+			s.facts.Trouble, s.facts.Storage, s.facts.Busy = f.Trouble, f.Storage, false
+			s.child.state = stateCrashLoop
+		default:
+			if f.answered && !f.Opening {
+				s.facts.Storage, s.facts.Trouble, s.facts.Busy = f.Storage, f.Trouble, f.Busy
 			}
-			switch c.state {
-			case stateHealthy, stateUnwell:
-				missed++
+			s.facts.Opening = f.Opening
+			if c.state == stateHealthy || c.state == stateUnwell {
 				s.child.state = stateUnwell
-			case stateStarting, stateCrashLoop:
-				if c.pid != 0 && time.Since(c.since) > s.cfg.Timing.Grace {
-					missed = misses
-				}
 			}
 		}
 		s.mu.Unlock()
+		dead := ""
+		if c.pid != 0 {
+			dead = life.read(c, f, err, s.cfg.Timing, time.Now())
+		}
 
 		switch {
 		case err == nil && !ready:
@@ -227,10 +346,11 @@ func (s *Supervisor) watch(ctx context.Context) {
 		case err == nil && c.state != stateHealthy:
 			s.notify("STATUS=Serving")
 			s.cfg.Log.Info("server healthy", "pid", c.pid)
-		case err != nil && missed >= misses && c.kill != nil:
-			s.cfg.Log.Warn("the server does not answer; it is replaced", "pid", c.pid, "err", err)
-			c.kill(fmt.Sprintf("it did not answer (%v)", err))
-			missed = 0
+		}
+		if dead != "" && c.kill != nil {
+			s.cfg.Log.Warn("the server makes no progress; it is replaced", "pid", c.pid, "why", dead)
+			c.kill(dead)
+			life = signs{}
 		}
 		// The loop that watches has come round: it is this loop's liveness that the
 		// service manager's watchdog stands for, the server's is handled above.
@@ -243,7 +363,7 @@ func (s *Supervisor) watch(ctx context.Context) {
 			reported = time.Now()
 		}
 		wait := s.cfg.Timing.Probe
-		if err != nil && c.state != stateHealthy && c.state != stateUnwell {
+		if err != nil && !f.Failed && c.state != stateHealthy && c.state != stateUnwell && c.state != stateWaiting {
 			wait = s.cfg.Timing.Starting
 		}
 		if !pause(ctx, wait) {
@@ -284,6 +404,7 @@ func (p *prober) ask(ctx context.Context) (facts, error) {
 	if err != nil {
 		return f, fmt.Errorf("the server's answer makes no sense: %w", err)
 	}
+	f.answered = true
 	if resp.StatusCode != http.StatusOK || !f.OK {
 		return f, fmt.Errorf("it is not well: %s", f.Storage)
 	}

@@ -48,6 +48,11 @@ type Config struct {
 	Listeners []host.Listener
 	RunDir    string // holds control.sock and local.sock; must exist
 	DataDir   string // holds the data; claim offers are left there
+	// StateDir is the supervisor's own folder, outside the data, for the mark that says
+	// which data are this server's. Empty: the one the service manager names in
+	// STATE_DIRECTORY (StateName); where it names none, as under `foyer try`, no mark is
+	// kept, and whatever data are there are taken for this server's.
+	StateDir  string
 	Version   string
 	Built     time.Time                // of this version; the clock is not believed to be earlier
 	Addresses func() []string          // under which people reach this Foyer; asked often
@@ -66,6 +71,8 @@ type Timing struct {
 	ProbeTimeout time.Duration   // for an answer; 3 s, longer than the server takes to say that it is not well
 	Starting     time.Duration   // between two looks at a server that has not answered yet; 50 ms
 	Grace        time.Duration   // a new server may take so long to answer first; 2 min
+	Stuck        time.Duration   // one that answers that it is not well may go so long without progress; 30 s
+	Busy         time.Duration   // one that does not answer, and computes, may take so long; 2 min
 	Drain        time.Duration   // a server that is told to end may take so long; 15 s
 	Steady       time.Duration   // a server that lived so long has recovered; 1 min
 	Checks       time.Duration   // between two rounds of checks; 2 s
@@ -73,7 +80,7 @@ type Timing struct {
 	Pauses       []time.Duration // before the 1st, 2nd, … start in a row; the last one repeats
 }
 
-// misses is how many looks in a row must fail before a server is replaced.
+// misses is how many looks in a row must go unanswered before a server is replaced.
 const misses = 2
 
 // crashLoop is how many quick deaths in a row are called a crash loop.
@@ -89,6 +96,8 @@ func (t Timing) orDefaults() Timing {
 	set(&t.ProbeTimeout, 3*time.Second)
 	set(&t.Starting, 50*time.Millisecond)
 	set(&t.Grace, 2*time.Minute)
+	set(&t.Stuck, 30*time.Second)
+	set(&t.Busy, 2*time.Minute)
 	set(&t.Drain, 15*time.Second)
 	set(&t.Steady, time.Minute)
 	set(&t.Checks, 2*time.Second)
@@ -107,16 +116,22 @@ type Supervisor struct {
 	local   host.Listener // the server's private listener
 	probe   *prober
 
-	mu    sync.Mutex // guards what follows
-	child child
-	facts facts // what the server last said of itself
+	mu     sync.Mutex // guards what follows
+	child  child
+	facts  facts    // what the server last said of itself
+	lost   *trouble // why it is not started; nil: it is
+	keeper *keeper
 	course
 }
 
 // New returns a supervisor that does nothing yet.
 func New(cfg Config) *Supervisor {
 	cfg.Timing = cfg.Timing.orDefaults()
+	if cfg.StateDir == "" {
+		cfg.StateDir = stateDir(os.Getenv)
+	}
 	s := &Supervisor{cfg: cfg, started: time.Now(), child: child{state: stateStarting, since: time.Now()}}
+	s.keeper = &keeper{dir: cfg.StateDir, data: cfg.DataDir, log: cfg.Log}
 	s.board = health.NewBoard(cfg.Log, append([]health.Check{
 		s.serverCheck(),
 		health.Disk(func() (uint64, uint64, error) { return atomicfile.FreeSpace(cfg.DataDir) }),
@@ -202,18 +217,33 @@ func (s *Supervisor) notify(state string) {
 	}
 }
 
+// said is what the server last said of itself. What had an owner once has one, whether
+// or not the data are there to say so.
 func (s *Supervisor) said() facts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.facts
+	f := s.facts
+	f.Claimed = f.Claimed || s.keeper.known.Load() != nil
+	return f
+}
+
+// isLost is why the server is not started; nil: it is.
+func (s *Supervisor) isLost() *trouble {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
 }
 
 func (s *Supervisor) serverCheck() health.Check {
 	return health.Check{Code: "server", Title: hint.T("Server", "Serveur"), Run: func(context.Context) health.Finding {
 		s.mu.Lock()
-		c, f := s.child, s.facts
+		c, f, lost := s.child, s.facts, s.lost
 		s.mu.Unlock()
 		switch {
+		case lost != nil:
+			return lost.finding()
+		case f.Trouble != nil:
+			return f.Trouble.finding()
 		case c.state == stateCrashLoop:
 			return health.Finding{
 				Severity: health.Error, What: hint.T("The server stops as soon as it is started.", "Le serveur s'arrête dès qu'il démarre."),
@@ -225,6 +255,11 @@ func (s *Supervisor) serverCheck() health.Check {
 				Severity: health.Error, What: hint.T("The server cannot reach its data.", "Le serveur n'accède plus à ses données."),
 				Did: hint.T("Foyer starts it anew.", "Foyer le relance."), Do: hint.T("Check the disk; `sudo foyer logs` shows more.", "Vérifiez le disque ; `sudo foyer logs` en dit plus."),
 			}
+		case c.state == stateHealthy && f.Busy:
+			return health.Finding{
+				Severity: health.Warning, What: hint.T("The server has more to do than this machine can: answers take long.", "Le serveur a plus à faire que cette machine ne peut : les réponses tardent."),
+				Did: hint.T("It goes on with one request after the other.", "Il traite une demande après l'autre."), Cause: "busy",
+			}
 		case c.state == stateHealthy && f.Storage != "":
 			return health.Finding{
 				Severity: health.Error, What: hint.T("The server cannot reach its database.", "Le serveur n'accède plus à sa base de données."),
@@ -233,6 +268,11 @@ func (s *Supervisor) serverCheck() health.Check {
 			}
 		case c.state == stateHealthy:
 			return health.Finding{What: hint.T("The server answers.", "Le serveur répond.")}
+		case c.state == stateStarting && f.Opening && time.Since(c.since) > 15*time.Second:
+			return health.Finding{
+				Severity: health.Warning, What: hint.T("The server has been opening its data for %s.", "Le serveur ouvre ses données depuis %s.", health.Age(time.Since(c.since))),
+				Did: hint.T("It goes on; visitors wait meanwhile.", "Il continue ; les visiteurs patientent."), Cause: "opening",
+			}
 		case c.state == stateStarting && time.Since(c.since) < 15*time.Second:
 			return health.Finding{Severity: health.Info, What: hint.T("The server is starting.", "Le serveur démarre.")}
 		}
@@ -246,8 +286,9 @@ func (s *Supervisor) serverCheck() health.Check {
 // Status implements control.Appliance.
 func (s *Supervisor) Status(ctx context.Context) control.Status {
 	s.board.Round(ctx)
+	f := s.said()
 	s.mu.Lock()
-	c, f := s.child, s.facts
+	c := s.child
 	lately, samples := s.course.told()
 	s.mu.Unlock()
 	st := control.Status{
@@ -279,6 +320,9 @@ func (s *Supervisor) Status(ctx context.Context) control.Status {
 
 // NewClaim implements control.Appliance.
 func (s *Supervisor) NewClaim(context.Context) (code string, expires time.Time, err error) {
+	if t := s.isLost(); t != nil {
+		return "", time.Time{}, t.err()
+	}
 	if s.said().Claimed {
 		return "", time.Time{}, hint.New("claim-done",
 			hint.T("This server has an owner already.", "Ce serveur a déjà un propriétaire."), hint.Text{},
@@ -289,6 +333,9 @@ func (s *Supervisor) NewClaim(context.Context) (code string, expires time.Time, 
 
 // NewReset implements control.Appliance.
 func (s *Supervisor) NewReset(context.Context) (code string, expires time.Time, err error) {
+	if t := s.isLost(); t != nil {
+		return "", time.Time{}, t.err()
+	}
 	if !s.said().Claimed {
 		return "", time.Time{}, hint.New("claim-open",
 			hint.T("This server has no owner yet.", "Ce serveur n'a pas encore de propriétaire."), hint.Text{},

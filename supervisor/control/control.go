@@ -78,7 +78,7 @@ const (
 
 // Server is the state of `foyer serve`.
 type Server struct {
-	State     string    `json:"state"` // starting, healthy, unwell, restarting, crash-loop
+	State     string    `json:"state"` // starting, healthy, unwell, restarting, crash-loop, waiting
 	PID       int       `json:"pid"`   // 0 while there is none
 	Restarts  int       `json:"restarts"`
 	Since     time.Time `json:"since"`                // when this process was started
@@ -97,6 +97,8 @@ func (s Server) Word() hint.Text {
 		return hint.T("restarting", "en redémarrage")
 	case "crash-loop":
 		return hint.T("keeps stopping", "s'arrête sans cesse")
+	case "waiting":
+		return hint.T("waiting for its data", "en attente de ses données")
 	}
 	return hint.T("does not answer", "ne répond pas")
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
 )
 
 // installOther registers with a manager that is not systemd. A unit left half
@@ -54,6 +55,9 @@ func (s *Service) uninstallOther(ctx context.Context) error {
 		if err := atomicfile.Remove(f.Path); err != nil {
 			return err
 		}
+	}
+	if s.cfg.Manager == host.OpenRC {
+		return s.removeState()
 	}
 	return nil
 }

@@ -72,6 +72,9 @@ func (s *Service) uninstallSystemd(ctx context.Context) error {
 	if err := s.stopSystemd(ctx); err != nil {
 		return err
 	}
+	if err := s.removeState(); err != nil {
+		return err
+	}
 	units := s.Units()
 	var there []File
 	for _, f := range units {

@@ -2,14 +2,31 @@ package service
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 )
 
 const systemdDir = "/etc/systemd/system"
+
+// StateName is the folder in /var/lib that is the supervisor's own (package supervisor
+// knows it by this name): outside the data, for what is to be known of them when they are
+// gone.
+const StateName = Name + "-supervisor"
+
+// removeState takes that folder away with the service. What it knows is learned again
+// from data that are there. /var/lib is root's, so that nothing else can stand in its
+// place.
+func (s *Service) removeState() error {
+	if err := os.RemoveAll(s.path("/var/lib/" + StateName)); err != nil {
+		return fmt.Errorf("cannot take the supervisor's folder away: %w", err)
+	}
+	return atomicfile.SyncDir(s.path("/var/lib"))
+}
 
 // Units returns the files this package writes for the service manager of cfg,
 // the socket before the service that needs it.
@@ -78,9 +95,9 @@ func serviceUnit(cfg Config) string {
 	data := filepath.ToSlash(cfg.DataDir)
 	var folders []string
 	if data == "/var/lib/"+Name {
-		folders = append(folders, "StateDirectory="+Name, "StateDirectoryMode=0700")
+		folders = append(folders, "StateDirectory="+Name+" "+StateName, "StateDirectoryMode=0700")
 	} else {
-		folders = append(folders, "ReadWritePaths="+quoteUnit(data))
+		folders = append(folders, "StateDirectory="+StateName, "StateDirectoryMode=0700", "ReadWritePaths="+quoteUnit(data))
 	}
 	home := "ProtectHome=yes"
 	for _, private := range []string{"/home/", "/root/", "/run/user/"} {
@@ -195,7 +212,7 @@ _kb=$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo)
 : "${rc_cgroup_settings:=pids.max 2048
 memory.high $((${_kb:-0} * 512))
 memory.max $((${_kb:-0} * 716))}"
-export GOTRACEBACK=single
+export GOTRACEBACK=single STATE_DIRECTORY=/var/lib/%[3]s
 output_logger="logger -t foyer"
 error_logger="logger -t foyer"
 
@@ -207,6 +224,7 @@ depend() {
 start_pre() {
 	ulimit -c 0
 	checkpath --directory --owner "%[2]s:%[2]s" --mode 0755 /run/foyer
+	checkpath --directory --owner "%[2]s:%[2]s" --mode 0700 /var/lib/%[3]s
 }
-`, quote(cfg.Executable), cfg.User)
+`, quote(cfg.Executable), cfg.User, StateName)
 }
