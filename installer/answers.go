@@ -135,10 +135,18 @@ func LoadAnswers(path string, stdin io.Reader, environ []string, flags map[strin
 		l.values[key] = value{flags[key], "--" + strings.ReplaceAll(key, "_", "-")}
 	}
 	l.fill(a)
-	if len(l.problems) > 0 {
-		return nil, all(l.problems)
+	if err := config.All(l.problems); err != nil {
+		return nil, err
 	}
 	return a, nil
+}
+
+// ReadAnswers reads the answers at path ("-" = stdin) as they are, for LoadAnswers to be
+// told them as its stdin: so that a pipe may be asked once only. Its error is that of
+// LoadAnswers.
+func ReadAnswers(path string, stdin io.Reader) ([]byte, error) {
+	_, data, _, err := readAnswers(path, stdin)
+	return data, err
 }
 
 func readAnswers(path string, stdin io.Reader) (name string, data []byte, is fs.FileInfo, err error) {
@@ -354,25 +362,6 @@ func validOwner(name string) bool {
 	return true
 }
 
-// all makes one error of many problems.
-func all(problems []*hint.Error) *hint.Error {
-	if len(problems) == 1 {
-		return problems[0]
-	}
-	var what hint.Text
-	var causes []error
-	for i, p := range problems {
-		if i > 0 {
-			what.EN, what.FR = what.EN+"\n", what.FR+"\n"
-		}
-		what.EN, what.FR = what.EN+p.What.EN, what.FR+p.What.FR
-		causes = append(causes, p)
-	}
-	one := *problems[0]
-	one.What = what
-	return one.Because(errors.Join(causes...))
-}
-
 // Given are the answers that somebody gave, as text; secrets of the owner are not
 // among them.
 func (a *Answers) Given() Values {
@@ -475,10 +464,10 @@ func (a *Answers) Write(w io.Writer) error {
 		for _, n := range names {
 			text := config.QuoteTOML(s.Kinto.String(n))
 			if strings.Contains(n, "secret") {
-				fmt.Fprintf(&b, "# %q = \"********\"\n", n)
+				fmt.Fprintf(&b, "# %s = \"********\"\n", config.QuoteTOML(n))
 				continue
 			}
-			fmt.Fprintf(&b, "%q = %s\n", n, text)
+			fmt.Fprintf(&b, "%s = %s\n", config.QuoteTOML(n), text)
 		}
 	}
 	_, err = io.WriteString(w, b.String())

@@ -31,7 +31,7 @@ func (d *Dashboard) Run(ctx context.Context) error {
 	m := newDashboard(d)
 	m.cmds(ctx)
 	p := d.program(ctx, m)
-	if _, err := p.Run(); err != nil && !errors.Is(err, tea.ErrInterrupted) {
+	if _, err := p.Run(); err != nil && !errors.Is(err, tea.ErrInterrupted) && ctx.Err() == nil {
 		return fmt.Errorf("cannot use the terminal: %w", err)
 	}
 	return nil

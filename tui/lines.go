@@ -14,11 +14,13 @@ import (
 
 	"github.com/foyer-server/foyer/installer"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
 )
 
 // Lines runs the wizard as lines: everything is said once, top to bottom; answers
 // are read line by line from In, of which nothing beyond is taken. An empty line
-// is the answer in brackets, "<" goes back, the end of the input is ErrCancelled.
+// is the answer in brackets, "<" goes back; the end of the input, Ctrl-C and the end of
+// ctx are ErrCancelled while it asks, and ErrLeft while it installs.
 func (w *Wizard) Lines(ctx context.Context) (Outcome, error) {
 	l := &lines{Wizard: w, page: newPage(w.Term), in: bufio.NewReader(w.In), values: maps.Clone(w.Values)}
 	if l.values == nil {
@@ -28,6 +30,9 @@ func (w *Wizard) Lines(ctx context.Context) (Outcome, error) {
 		if err := l.askAll(ctx); err != nil {
 			return Outcome{}, err
 		}
+	}
+	if ctx.Err() != nil && !w.Running {
+		return Outcome{}, ErrCancelled
 	}
 	o, err := w.Apply(ctx, l.values, func(p Progress) {
 		if p.Done {
@@ -53,20 +58,35 @@ func (l *lines) tell(format string, args ...any) {
 	fmt.Fprintln(l.Out, l.page.plain(hint.Sprintf(l.lang, format, args...))) //nolint:errcheck // nobody reads any more: the next question finds out
 }
 
-// ask shows a prompt and reads one line.
-func (l *lines) ask(prompt string) (string, error) {
-	if _, err := io.WriteString(l.Out, l.page.plain(prompt)); err != nil {
-		return "", fmt.Errorf("cannot ask: %w", err)
-	}
-	text, err := l.in.ReadString('\n')
+// ReadLine reads one line that a person types, as text without white space around it. Every
+// question that is no screen is answered here. Ctrl-C, whether it comes as a signal or, from
+// a terminal that makes none of it, as a character; a closed terminal; the end of ctx and
+// that of the input are ErrCancelled, and what is typed after the first of them is nobody's
+// answer.
+func ReadLine(ctx context.Context, in *bufio.Reader) (string, error) {
+	text, err := host.Interruptible(ctx, func() (string, error) { return in.ReadString('\n') })
 	if errors.Is(err, io.EOF) && text != "" {
 		err = nil
 	}
-	if err != nil {
-		l.tell("")
+	if err != nil || strings.ContainsRune(text, endOfText) {
 		return "", ErrCancelled
 	}
 	return strings.TrimSpace(ansi.Strip(text)), nil
+}
+
+// endOfText is the character of Ctrl-C.
+const endOfText = '\x03'
+
+// ask shows a prompt and reads one line.
+func (l *lines) ask(ctx context.Context, prompt string) (string, error) {
+	if _, err := io.WriteString(l.Out, l.page.plain(prompt)); err != nil {
+		return "", fmt.Errorf("cannot ask: %w", err)
+	}
+	text, err := ReadLine(ctx, l.in)
+	if err != nil {
+		l.tell("")
+	}
+	return text, err
 }
 
 // askAll asks what is on the way and then for the last word.
@@ -74,7 +94,7 @@ func (l *lines) askAll(ctx context.Context) error {
 	if !l.LangSure {
 		for _, q := range l.Questions {
 			if q.Key == "language" {
-				if err := l.question(q); err != nil && !errors.Is(err, errBack) {
+				if err := l.question(ctx, q); err != nil && !errors.Is(err, errBack) {
 					return err
 				}
 			}
@@ -82,6 +102,9 @@ func (l *lines) askAll(ctx context.Context) error {
 	}
 	l.tell("%s", l.say(looking))
 	sight := l.Look(ctx)
+	if ctx.Err() != nil {
+		return ErrCancelled
+	}
 	for k, v := range sight.Values {
 		if _, answered := l.values[k]; !answered {
 			l.values[k] = v
@@ -98,7 +121,7 @@ func (l *lines) askAll(ctx context.Context) error {
 		if at < len(way) {
 			l.tell("")
 			l.tell("%d/%d", at+1, len(way)+1)
-			switch err := l.question(way[at]); {
+			switch err := l.question(ctx, way[at]); {
 			case errors.Is(err, errBack):
 				at = max(0, at-1)
 			case err != nil:
@@ -118,7 +141,7 @@ func (l *lines) askAll(ctx context.Context) error {
 }
 
 // question asks until there is an answer that is right.
-func (l *lines) question(q installer.Question) error {
+func (l *lines) question(ctx context.Context, q installer.Question) error {
 	now := l.values.Get(q.Key)
 	if q.Key == "language" && now == "" {
 		now = string(l.lang)
@@ -138,7 +161,7 @@ func (l *lines) question(q installer.Question) error {
 		}
 	}
 	for {
-		text, err := l.ask(fmt.Sprintf("[%s]> ", shown))
+		text, err := l.ask(ctx, fmt.Sprintf("[%s]> ", shown))
 		if err != nil {
 			return err
 		}
@@ -178,6 +201,9 @@ func (l *lines) question(q installer.Question) error {
 func (l *lines) lastWord(ctx context.Context) error {
 	l.tell("")
 	plan, err := l.Plan(ctx, maps.Clone(l.values))
+	if ctx.Err() != nil {
+		return ErrCancelled
+	}
 	yes := hint.T("Install", "Installer")
 	if err != nil {
 		for i, sentence := range strings.Split(hint.Describe(err, l.lang), "\n") {
@@ -202,14 +228,14 @@ func (l *lines) lastWord(ctx context.Context) error {
 		l.tell("  %d. %s", i+1, l.say(t))
 	}
 	for {
-		text, askErr := l.ask("[1]> ")
+		text, askErr := l.ask(ctx, "[1]> ")
 		switch {
 		case askErr != nil:
 			return askErr
 		case text == "<":
 			return errBack
 		case text == "2":
-			if err := l.change(); err != nil && !errors.Is(err, errBack) {
+			if err := l.change(ctx); err != nil && !errors.Is(err, errBack) {
 				return err
 			}
 			return l.lastWord(ctx)
@@ -226,12 +252,12 @@ func (l *lines) lastWord(ctx context.Context) error {
 }
 
 // change lets the person pick one answer and give it anew.
-func (l *lines) change() error {
+func (l *lines) change(ctx context.Context) error {
 	choices := installer.Choices(l.Questions, l.values)
 	for i, q := range choices {
 		l.tell("  %d. %s: %s", i+1, l.say(q.Title), l.say(q.Shown(l.values)))
 	}
-	text, err := l.ask("[<]> ")
+	text, err := l.ask(ctx, "[<]> ")
 	if err != nil {
 		return err
 	}
@@ -239,5 +265,5 @@ func (l *lines) change() error {
 	if err != nil || n < 1 || n > len(choices) {
 		return nil //nolint:nilerr // anything else is "back"
 	}
-	return l.question(choices[n-1])
+	return l.question(ctx, choices[n-1])
 }

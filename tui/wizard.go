@@ -74,8 +74,8 @@ var (
 )
 
 // Screens runs the wizard in Bubble Tea. It returns when the person is done with
-// the last screen, ErrCancelled when they chose not to install, ErrLeft when they
-// went away while it installs.
+// the last screen, ErrCancelled when they chose not to install, or ctx ended before that,
+// ErrLeft when they went away, or it ended, while it installs.
 func (w *Wizard) Screens(ctx context.Context) (Outcome, error) {
 	m := newWizard(w)
 	p := w.program(ctx, m)
@@ -83,6 +83,8 @@ func (w *Wizard) Screens(ctx context.Context) (Outcome, error) {
 	end, err := p.Run()
 	last, _ := end.(*wizard)
 	switch {
+	case last == nil && ctx.Err() != nil:
+		return Outcome{}, ErrCancelled
 	case last == nil:
 		return Outcome{}, fmt.Errorf("cannot use the terminal: %w", err)
 	case last.err != nil:
@@ -91,7 +93,7 @@ func (w *Wizard) Screens(ctx context.Context) (Outcome, error) {
 		return Outcome{}, ErrLeft
 	case last.at == atDone:
 		return last.outcome, nil
-	case err != nil && !errors.Is(err, tea.ErrInterrupted):
+	case err != nil && !errors.Is(err, tea.ErrInterrupted) && ctx.Err() == nil:
 		return Outcome{}, fmt.Errorf("cannot use the terminal: %w", err)
 	}
 	return Outcome{}, ErrCancelled

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +27,29 @@ type installFlags struct {
 	answers                           string
 	yes, dryRun, print, replaceEdited bool
 	given                             map[string]string // answers given as flags
+
+	once     []byte // answers of standard input or a pipe, which can be read once only; then answers is "-"
+	password string // of the owner, from wherever it was
+}
+
+// readOnce reads answers that can be read once only, for all who want them.
+func (f *installFlags) readOnce(ctx context.Context, a *app) error {
+	fi, err := os.Stat(f.answers)
+	if f.answers == "" || f.answers != "-" && (err != nil || fi.Mode().IsRegular()) {
+		return nil
+	}
+	data, err := host.Interruptible(ctx, func() ([]byte, error) { return installer.ReadAnswers(f.answers, a.in) })
+	f.answers, f.once = "-", data
+	return err
+}
+
+// stdin is what answers from "-" are.
+func (f *installFlags) stdin() io.Reader { return bytes.NewReader(f.once) }
+
+// loadAnswers gathers answers (installer.LoadAnswers); the file, and that of the password,
+// may be pipes.
+func (a *app) loadAnswers(ctx context.Context, path string, stdin io.Reader, environ []string, given map[string]string) (*installer.Answers, error) {
+	return host.Interruptible(ctx, func() (*installer.Answers, error) { return installer.LoadAnswers(path, stdin, environ, given) })
 }
 
 func (a *app) installCmd() *cobra.Command {
@@ -53,10 +81,14 @@ func (a *app) installCmd() *cobra.Command {
 }
 
 func (a *app) install(ctx context.Context, f installFlags) error {
-	answers, err := installer.LoadAnswers(f.answers, a.in, a.environ, f.given)
+	if err := f.readOnce(ctx, a); err != nil {
+		return err
+	}
+	answers, err := a.loadAnswers(ctx, f.answers, f.stdin(), a.environ, f.given)
 	if err != nil {
 		return err
 	}
+	f.password = answers.OwnerPassword
 	if l, ok := hint.ParseLang(answers.Language); ok {
 		a.lang = l
 	}
@@ -171,6 +203,12 @@ func (a *app) notes(notes []hint.Text) {
 	}
 }
 
+// repaired reports whether a plan was that of a machine with a program in its place
+// already, which a first install and another version do not have.
+func repaired(p installer.Plan) bool {
+	return !slices.ContainsFunc(p.Changes, func(c installer.Change) bool { return c.Kind == installer.KindUser || c.Kind == installer.KindLink })
+}
+
 func nothingToDo() hint.Text {
 	return hint.T("Foyer is installed already; there was nothing to change.", "Foyer est déjà installé ; il n'y avait rien à changer.")
 }
@@ -182,6 +220,8 @@ func (a *app) showResult(r installer.Result, p installer.Plan) error {
 	}
 	if !r.Changed {
 		a.say(nothingToDo())
+	} else if repaired(p) {
+		a.say(hint.T("Foyer is repaired, and running.", "Foyer est réparé et tourne."))
 	} else {
 		a.say(hint.T("Foyer is installed and running.", "Foyer est installé et tourne."))
 	}
@@ -223,11 +263,14 @@ func (a *app) uninstall(ctx context.Context, purge, yes bool) error {
 	if os.Geteuid() > 0 {
 		return needRoot()
 	}
-	s, err := config.Load(a.settings, nil)
+	s, err := a.loadSettings(ctx, nil)
+	if errors.Is(err, host.ErrInterrupted) {
+		return err
+	}
 	if err != nil { // settings that cannot be read must not keep Foyer from being taken away
 		s = config.Default()
 	}
-	answers, err := installer.LoadAnswers("", a.in, nil, map[string]string{"name": s.Name, "data": s.Data})
+	answers, err := installer.LoadAnswers("", nil, nil, map[string]string{"name": s.Name, "data": s.Data})
 	if err != nil {
 		return err
 	}
@@ -236,7 +279,7 @@ func (a *app) uninstall(ctx context.Context, purge, yes bool) error {
 		return err
 	}
 	if !yes {
-		if err := a.confirmUninstall(purge, s.Name); err != nil {
+		if err := a.confirmUninstall(ctx, purge, s.Name); err != nil {
 			return err
 		}
 	}
@@ -280,8 +323,8 @@ func (a *app) uninstall(ctx context.Context, purge, yes bool) error {
 	return nil
 }
 
-// confirmUninstall asks. Before a purge the server's name must be typed.
-func (a *app) confirmUninstall(purge bool, name string) error {
+// confirmUninstall asks; nothing but the right answer is a yes. Before a purge the server's name must be typed.
+func (a *app) confirmUninstall(ctx context.Context, purge bool, name string) error {
 	if !a.onTerminal() && !a.plain {
 		return hint.New("yes-needed", hint.T("Without a terminal nobody can be asked.", "Sans terminal, personne ne peut répondre."), hint.T("Nothing was changed.", "Rien n'a été changé."),
 			hint.T("Add --yes.", "Ajoutez --yes.")).Exits(hint.ExitUsage)
@@ -296,8 +339,11 @@ func (a *app) confirmUninstall(purge bool, name string) error {
 	} else {
 		a.say(hint.T("This takes Foyer away and keeps its data. Type %s to go on:", "Ceci retire Foyer et garde ses données. Tapez %s pour continuer :", want))
 	}
-	var typed string
-	if _, err := fmt.Fscanln(a.in, &typed); err != nil || typed != want {
+	typed, err := tui.ReadLine(ctx, bufio.NewReader(a.in))
+	if err != nil {
+		a.printf("\n") // after what the terminal shows of Ctrl-C
+	}
+	if err != nil || typed != want {
 		return cancelled()
 	}
 	return nil

@@ -9,13 +9,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/charmbracelet/x/term"
@@ -23,6 +23,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
 )
 
 // Set at link time: -X main.version=1.2.3 -X main.built=2026-11-01T00:00:00Z.
@@ -41,8 +42,9 @@ func builtAt() time.Time {
 }
 
 func main() {
-	// The first signal asks everything to end in good order, the second one kills.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal asks everything to end in good order, the second one kills. What
+	// waits for a person, or for a pipe, does not go on without them (host.Interruptible).
+	ctx, stop := signal.NotifyContext(context.Background(), host.Interrupts()...)
 	go func() {
 		<-ctx.Done()
 		stop()
@@ -95,6 +97,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return hint.ExitOK
+	}
+	if errors.Is(err, host.ErrInterrupted) {
+		err = cancelled()
 	}
 	a.complain(err)
 	return hint.ExitCode(err)
@@ -170,6 +175,11 @@ func (a *app) onTerminal() bool {
 func (a *app) atTerminal() bool {
 	in, ok := a.in.(*os.File)
 	return ok && term.IsTerminal(in.Fd()) && isTerminal(a.screen)
+}
+
+// loadSettings reads the settings file, which may be a pipe, and the environment.
+func (a *app) loadSettings(ctx context.Context, environ []string) (*config.Settings, error) {
+	return host.Interruptible(ctx, func() (*config.Settings, error) { return config.Load(a.settings, environ) })
 }
 
 // installed reports whether a Foyer is installed on this machine.

@@ -31,8 +31,8 @@ func (a *app) proxyCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "proxy " + strings.Join(proxyKinds, "|"), Args: usage(a, cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)), ValidArgs: proxyKinds,
 		Short: hint.T("What to write into the configuration of a reverse proxy of yours", "Ce qu'il faut écrire dans la configuration d'un mandataire inverse à vous").In(a.lang),
-		RunE: func(_ *cobra.Command, args []string) error {
-			s, err := config.Load(a.settings, a.environ)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := a.loadSettings(cmd.Context(), a.environ)
 			if err != nil {
 				return err
 			}

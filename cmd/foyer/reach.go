@@ -115,7 +115,7 @@ func signs(s router.State) string {
 // examine finds out by hand whether visitors get in, where the settings want them to.
 // What the running Foyer found stays where this user may not ask its server.
 func (a *app) examine(ctx context.Context, found []health.Result) ([]health.Result, *reach.Diagnosis) {
-	s, err := config.Load(a.settings, a.environ)
+	s, err := a.loadSettings(ctx, a.environ)
 	if err != nil {
 		return found, nil // told elsewhere
 	}

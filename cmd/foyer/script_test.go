@@ -5,12 +5,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/supervisor/control"
 )
 
@@ -18,7 +18,7 @@ import (
 // `foyer` in them is this test binary, with the real main.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"foyer": func() {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		ctx, stop := signal.NotifyContext(context.Background(), host.Interrupts()...)
 		defer stop()
 		a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}
 		os.Exit(a.run(ctx, os.Args[1:]))

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/server"
@@ -26,7 +25,7 @@ func (a *app) serveCmd() *cobra.Command {
 			if err := host.NoCoreFiles(); err != nil {
 				return err
 			}
-			s, err := config.Load(a.settings, a.environ)
+			s, err := a.loadSettings(cmd.Context(), a.environ)
 			if err != nil {
 				return err
 			}

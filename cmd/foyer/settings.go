@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -22,8 +24,8 @@ func (a *app) settingsCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "settings", Args: usage(a, cobra.NoArgs),
 		Short: hint.T("Every setting: value, meaning, default, where it comes from", "Chaque réglage : valeur, sens, défaut, provenance").In(a.lang),
-		RunE: func(*cobra.Command, []string) error {
-			s, err := config.Load(a.settings, a.environ)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := a.loadSettings(cmd.Context(), a.environ)
 			if err != nil {
 				return err
 			}
@@ -52,11 +54,31 @@ func (a *app) settingsCmd() *cobra.Command {
 				if l.Source != "default" {
 					from = hint.T("set by %s; default %q", "réglé par %s ; défaut %q", l.Source, l.Default)
 				}
-				line(a.out, fmt.Sprintf("%s = %q", l.Key, l.Value))
-				line(a.out, "    "+l.Means)
-				line(a.out, "    "+from.In(a.lang))
+				line(a.out, a.inTOML(s.Line(l.Key)))
+				line(a.out, "    # "+l.Means)
+				line(a.out, "    # "+from.In(a.lang))
 			}
 			return nil
 		},
 	}
+}
+
+// inTOML is a line of TOML that our printer leaves as it is: beyond ASCII there are only
+// characters of strings, which may be written as escapes where they are not shown.
+func (a *app) inTOML(text string) string {
+	if p, ok := a.out.(*printer); !ok || !p.ascii {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r > 0xffff:
+			fmt.Fprintf(&b, `\U%08X`, r)
+		case r > unicode.MaxASCII:
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }

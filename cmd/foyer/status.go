@@ -27,7 +27,7 @@ func (a *app) status(ctx context.Context) error {
 		return err
 	}
 	if a.json {
-		a.printJSON(s)
+		a.printJSON(statusJSON(s))
 		return nil
 	}
 	mark := map[control.Light]string{control.Green: "✓", control.Yellow: "!", control.Red: "✗"}[s.Light]
@@ -38,8 +38,13 @@ func (a *app) status(ctx context.Context) error {
 		}
 	}
 	row(hint.T("Address", "Adresse"), strings.Join(s.Addresses, "  "))
-	owner := hint.T("yes", "oui")
-	if !s.Claimed {
+	var owner hint.Text
+	switch claimed := ownedBy(s); {
+	case claimed == nil:
+		owner = hint.T("not known while the server does not answer", "inconnu tant que le serveur ne répond pas")
+	case *claimed:
+		owner = hint.T("yes", "oui")
+	default:
 		owner = hint.T("not yet: `sudo foyer claim` gives a code", "pas encore : `sudo foyer claim` donne un code")
 	}
 	row(hint.T("Owner", "Propriétaire"), owner.In(a.lang))
@@ -53,6 +58,23 @@ func (a *app) status(ctx context.Context) error {
 	row(hint.T("Version", "Version"), s.Version)
 	a.findings(s.Checks)
 	return nil
+}
+
+// ownedBy reports whether the server has an owner; nil where nobody knows, since the server
+// that would has not said so.
+func ownedBy(s control.Status) *bool {
+	if !s.Claimed && s.Server.State != "healthy" {
+		return nil
+	}
+	return &s.Claimed
+}
+
+// statusJSON is a status in which what is not known is null.
+func statusJSON(s control.Status) any {
+	return struct {
+		control.Status
+		Claimed *bool `json:"claimed"`
+	}{s, ownedBy(s)}
 }
 
 // findings prints those that want attention, each with what it means, what was

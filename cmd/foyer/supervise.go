@@ -38,7 +38,7 @@ func (a *app) supervise(ctx context.Context) error {
 	if err := host.NoCoreFiles(); err != nil {
 		return err
 	}
-	s, err := config.Load(a.settings, a.environ)
+	s, err := a.loadSettings(ctx, a.environ)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/foyer-server/foyer/installer"
-	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/server/certs"
@@ -56,7 +55,7 @@ func (a *app) trust(cmd *cobra.Command, f trustFlags) error {
 		a.say(hint.T("The programs of this machine no longer trust the server by %s.", "Les programmes de cette machine ne font plus confiance au serveur par %s.", strings.Join(files, ", ")))
 		return nil
 	}
-	s, err := config.Load(a.settings, a.environ)
+	s, err := a.loadSettings(cmd.Context(), a.environ)
 	if err != nil {
 		return err
 	}

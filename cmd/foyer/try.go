@@ -62,7 +62,7 @@ func (a *app) try(ctx context.Context, f tryFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	owner, password, err := a.tryOwner(f)
+	owner, password, err := a.tryOwner(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func tryAddress(f tryFlags) (string, error) {
 }
 
 // tryOwner finds the owner to make and their password.
-func (a *app) tryOwner(f tryFlags) (name, password string, err error) {
+func (a *app) tryOwner(ctx context.Context, f tryFlags) (name, password string, err error) {
 	if f.owner == "" && f.answers == "" {
 		return "", "", nil
 	}
@@ -228,7 +228,7 @@ func (a *app) tryOwner(f tryFlags) (name, password string, err error) {
 	if f.owner != "" {
 		flags["owner"] = f.owner
 	}
-	answers, err := installer.LoadAnswers(f.answers, a.in, a.environ, flags)
+	answers, err := a.loadAnswers(ctx, f.answers, a.in, a.environ, flags)
 	if err != nil {
 		return "", "", err
 	}

@@ -33,7 +33,7 @@ import (
 // process of its own, which goes on when the terminal goes away. Coming back shows
 // the install that is at work, or takes up the answers given so far.
 func (a *app) wizard(ctx context.Context, f installFlags, answers *installer.Answers) error {
-	w := &worker{app: a, flags: f, password: answers.OwnerPassword, dir: workerDir}
+	w := &worker{app: a, flags: f, dir: workerDir}
 	kept := a.keptAnswers()
 	values := kept
 	if a.langGiven {
@@ -127,7 +127,7 @@ func publicAddress() netip.Addr {
 }
 
 // settle are the answers an install with these values has.
-func (a *app) settle(f installFlags, v installer.Values) (*installer.Answers, error) {
+func (a *app) settle(ctx context.Context, f installFlags, v installer.Values) (*installer.Answers, error) {
 	if v.Get("where") == installer.WhereServer && v.Get("addresses") == "" && v.Get("proxy.listen") == "" {
 		if ip := publicAddress(); ip.IsValid() {
 			v["addresses"] = ip.String()
@@ -141,12 +141,16 @@ func (a *app) settle(f installFlags, v installer.Values) (*installer.Answers, er
 			v[k] = text
 		}
 	}
-	return installer.LoadAnswers(f.answers, nil, a.environ, v)
+	environ := a.environ
+	if f.password != "" { // wherever it was, it is not read again
+		environ = append(slices.Clone(environ), "FOYER_OWNER_PASSWORD="+f.password)
+	}
+	return a.loadAnswers(ctx, f.answers, f.stdin(), environ, v)
 }
 
 // planFor is the plan with these answers, as people read it.
 func (a *app) planFor(ctx context.Context, f installFlags, v installer.Values) (tui.Plan, error) {
-	answers, err := a.settle(f, v)
+	answers, err := a.settle(ctx, f, v)
 	if err != nil {
 		return tui.Plan{}, err
 	}
@@ -293,10 +297,9 @@ func installing() bool {
 // worker has an install done by a process of its own and follows it.
 type worker struct {
 	*app
-	flags    installFlags
-	password string
-	dir      string
-	result   workerResult
+	flags  installFlags
+	dir    string
+	result workerResult
 }
 
 // workerResult is what `foyer install --json` prints.
@@ -325,7 +328,7 @@ func (w *worker) apply(ctx context.Context, v installer.Values, progress func(tu
 			}
 		}()
 	} else {
-		cmd, err := w.start(v)
+		cmd, err := w.start(ctx, v)
 		if err != nil {
 			return tui.Outcome{}, err
 		}
@@ -346,8 +349,8 @@ func (w *worker) apply(ctx context.Context, v installer.Values, progress func(tu
 
 // start starts the process that installs. The answers go to it through its
 // environment, which only root can read.
-func (w *worker) start(v installer.Values) (*exec.Cmd, error) {
-	if _, err := w.settle(w.flags, v); err != nil { // it fills in what follows from the machine
+func (w *worker) start(ctx context.Context, v installer.Values) (*exec.Cmd, error) {
+	if _, err := w.settle(ctx, w.flags, v); err != nil { // it fills in what follows from the machine
 		return nil, err
 	}
 	exe, err := os.Executable()
@@ -377,8 +380,8 @@ func (w *worker) start(v installer.Values) (*exec.Cmd, error) {
 	for k, text := range v {
 		cmd.Env = append(cmd.Env, config.EnvName(k)+"="+text)
 	}
-	if w.password != "" {
-		cmd.Env = append(cmd.Env, "FOYER_OWNER_PASSWORD="+w.password)
+	if w.flags.password != "" {
+		cmd.Env = append(cmd.Env, "FOYER_OWNER_PASSWORD="+w.flags.password)
 	}
 	out, err1 := os.OpenFile(w.path("result"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	events, err2 := os.OpenFile(w.path("events"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
@@ -386,6 +389,11 @@ func (w *worker) start(v installer.Values) (*exec.Cmd, error) {
 	defer events.Close() //nolint:errcheck // as above
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, fmt.Errorf("cannot begin the install: %w", err)
+	}
+	if w.flags.once != nil {
+		if cmd.Stdin, err = w.answers(); err != nil {
+			return nil, fmt.Errorf("cannot begin the install: %w", err)
+		}
 	}
 	cmd.Stdout, cmd.Stderr = out, events
 	host.Detach(cmd)
@@ -396,14 +404,36 @@ func (w *worker) start(v installer.Values) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
+// answers is a file without a name that holds what was read of standard input.
+func (w *worker) answers() (*os.File, error) {
+	f, err := os.OpenFile(w.path("answers"), os.O_CREATE|os.O_RDWR|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(w.flags.once)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err == nil {
+		err = os.Remove(w.path("answers"))
+	}
+	if err != nil {
+		f.Close() //nolint:errcheck // err says what is wrong
+		return nil, err
+	}
+	return f, nil
+}
+
 func (w *worker) path(name string) string { return filepath.Join(w.dir, name) }
 
 // follow passes on what the install tells until it has ended.
 func (w *worker) follow(ctx context.Context, ended <-chan struct{}, progress func(tui.Progress)) error {
 	f, err := os.Open(w.path("events"))
 	if errors.Is(err, os.ErrNotExist) { // an install by other means tells nothing
-		<-ended
-		return ctx.Err()
+		if <-ended; ctx.Err() != nil {
+			return tui.ErrLeft
+		}
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("cannot follow the install: %w", err)
@@ -428,8 +458,8 @@ func (w *worker) follow(ctx context.Context, ended <-chan struct{}, progress fun
 			return nil
 		}
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-ctx.Done(): // it goes on by itself
+			return tui.ErrLeft
 		case <-ended:
 			over = true
 		case <-tick.C:

@@ -3,8 +3,9 @@
 //
 // Four sources, later ones win: defaults, the settings file (TOML), the
 // environment, flags. The file is strict: an unknown key or a value of the wrong
-// kind is an error that names file, line and key and says what is allowed. The
-// table [kinto] takes the reference server's own setting names and is also read
+// kind is an error that names file, line and key and says what is allowed; all that is
+// wrong is told at once. What a setting is can be written as it stands in the file
+// (Settings.Line). The table [kinto] takes the reference server's own setting names and is also read
 // from KINTO_<NAME> (dots and dashes become underscores), so that a host who
 // moves finds what they know.
 //
@@ -14,6 +15,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -184,39 +186,75 @@ func Load(path string, environ []string) (*Settings, error) {
 	return s, s.Validate()
 }
 
+// readFile reads the settings file key by key, so that every mistake is found and told
+// as a person wrote it.
 func (s *Settings) readFile(path string, data []byte) error {
 	data = Normalise(data)
-	var doc struct {
-		Settings
-		Kinto map[string]any `toml:"kinto"`
-	}
-	doc.Settings = *s
+	doc := map[string]any{}
 	if err := DecodeTOML(path, data, &doc, keyNames()); err != nil {
 		return err
 	}
-	kinto := s.Kinto
-	*s = doc.Settings
-	s.Kinto = kinto
-	flat := map[string]any{}
-	if err := toml.Unmarshal(data, &flat); err != nil {
-		return Malformed(path, 0, "", Reason(err))
-	}
-	for name := range Flatten("", flat) {
-		if !strings.HasPrefix(name, "kinto.") {
-			s.sources[name] = fmt.Sprintf("%s:%d", path, LineOf(data, name))
+	values := Flatten("", doc)
+	keys := slices.SortedFunc(maps.Keys(values), func(a, b string) int {
+		return cmp.Or(cmp.Compare(LineOf(data, a), LineOf(data, b)), cmp.Compare(a, b))
+	})
+	var wrong []*hint.Error
+	for _, key := range keys {
+		line := LineOf(data, key)
+		if err := s.setValue(key, values[key], fmt.Sprintf("%s:%d", path, line)); err != nil {
+			wrong = append(wrong, Malformed(path, line, key, Reason(err)))
 		}
 	}
-	for name, v := range Flatten("", doc.Kinto) {
-		line := LineOf(data, "kinto."+name)
+	return All(wrong)
+}
+
+// setValue sets one key from a value of the file, which has to be of the key's kind; the
+// error is an Allowed.
+func (s *Settings) setValue(key string, v any, source string) error {
+	if name, ok := strings.CutPrefix(key, "kinto."); ok {
 		text, err := kintoText(v)
 		if err != nil {
-			return Malformed(path, line, "kinto."+name, Reason(err))
+			return err
 		}
-		if err := s.Kinto.set(name, text, fmt.Sprintf("%s:%d", path, line)); err != nil {
-			return Malformed(path, line, "kinto."+name, Reason(err))
-		}
+		return s.Kinto.set(name, text, source)
 	}
+	switch p := s.field(key).(type) {
+	case *string:
+		text, ok := v.(string)
+		if !ok {
+			return Allowed(hint.T(`text in quotes, like "this", is needed`, `il faut un texte entre guillemets, comme "ceci"`))
+		}
+		*p = text
+	case *int:
+		n, ok := v.(int64)
+		if !ok || int64(int(n)) != n {
+			return Allowed(hint.T("a whole number, without quotes, is needed", "il faut un nombre entier, sans guillemets"))
+		}
+		*p = int(n)
+	case *[]string:
+		list, ok := v.([]any)
+		words := make([]string, 0, len(list))
+		for _, e := range list {
+			word, text := e.(string)
+			words, ok = append(words, word), ok && text
+		}
+		if !ok {
+			return Allowed(hint.T(`a list of text, like ["a", "b"], is needed`, `il faut une liste de textes, comme ["a", "b"]`))
+		}
+		*p = words
+	default:
+		if isTable(key) {
+			return Allowed(hint.T("this is a table: its keys stand below a line [%s], or as %s.KEY", "c'est une table : ses clés sont sous une ligne [%s], ou écrites %s.CLÉ", key, key))
+		}
+		return Allowed(NoSuchKey(key, keyNames()))
+	}
+	s.sources[key] = source
 	return nil
+}
+
+// isTable reports whether keys stand below that name.
+func isTable(name string) bool {
+	return name == "kinto" || strings.HasPrefix(name, "kinto.") || slices.ContainsFunc(Keys, func(k Key) bool { return strings.HasPrefix(k.Name, name+".") })
 }
 
 // readEnv reads FOYER_<KEY> and KINTO_<NAME>. An unknown FOYER_ or KINTO_
@@ -338,7 +376,7 @@ var Keys = []Key{
 	{"https_port", "443", hint.T("Port for HTTPS.", "Port HTTPS."), port(func(s *Settings) int { return s.HTTPSPort })},
 	{"addresses", "", hint.T("Further names and addresses this server may be called by; public ones get a certificate that everybody trusts.", "Autres noms et adresses sous lesquels on peut appeler ce serveur ; les publics reçoivent un certificat reconnu de tous."), func(s *Settings) error {
 		for _, a := range s.Addresses {
-			if _, err := netip.ParseAddr(a); err != nil && !hostRE.MatchString(strings.TrimPrefix(a, "*.")) {
+			if !isAddress(a) && !hostName(strings.TrimPrefix(a, "*.")) {
 				return Allowed(hint.T("names and addresses like cloud.example or 192.168.1.20, not %q", "des noms et adresses comme cloud.example ou 192.168.1.20, pas %q", a))
 			}
 		}
@@ -357,10 +395,9 @@ var Keys = []Key{
 		return nil
 	}},
 	{"dyndns", "off", hint.T("off: leave DNS alone; router: keep the public names in `addresses` at the address the router has outside; https://…: at the address this peer answers with.", "off : laisser le DNS tranquille ; router : garder les noms publics de `addresses` à l'adresse extérieure de la box ; https://… : à l'adresse que répond ce pair."), func(s *Settings) error {
-		u, err := url.Parse(s.DynDNS)
 		switch {
 		case s.DynDNS == "off":
-		case s.DynDNS != "router" && (err != nil || u.Scheme != "https" || u.Host == ""):
+		case s.DynDNS != "router" && !isHTTPS(s.DynDNS):
 			return Allowed(hint.T("off, router, or https://…", "off, router, ou https://…"))
 		case s.DynDNS == "router" && s.Router == "off":
 			return Allowed(hint.T("off or https://…, while the setting router is off", "off ou https://…, tant que le réglage router est à off"))
@@ -379,21 +416,22 @@ var Keys = []Key{
 		return nil
 	}},
 	{"dns.zone", "", hint.T("Zone at that service where the public names, or the proofs that they are yours, are written. Empty: found out.", "Zone, chez ce service, où sont écrits les noms publics, ou les preuves qu'ils sont à vous. Vide : trouvée d'elle-même."), func(s *Settings) error {
-		if s.DNS.Zone != "" && !hostRE.MatchString(strings.TrimSuffix(s.DNS.Zone, ".")) {
+		if s.DNS.Zone != "" && !hostName(strings.TrimSuffix(s.DNS.Zone, ".")) {
 			return Allowed(hint.T("a name like example.org, or empty", "un nom comme exemple.org, ou vide"))
 		}
 		return nil
 	}},
 	{"dns.resolvers", "", hint.T("DNS servers asked whether a record is there yet, as HOST:PORT. Empty: the system's.", "Serveurs DNS interrogés pour savoir si un enregistrement est là, sous la forme HÔTE:PORT. Vide : ceux du système."), func(s *Settings) error {
 		for _, r := range s.DNS.Resolvers {
-			if _, _, err := net.SplitHostPort(r); err != nil {
+			host, port, err := net.SplitHostPort(r)
+			if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 1 || n > 65535 || !isAddress(host) && !hostName(host) {
 				return Allowed(hint.T("addresses like 9.9.9.9:53, not %q", "des adresses comme 9.9.9.9:53, pas %q", r))
 			}
 		}
 		return nil
 	}},
 	{"certificates.ca", "", hint.T("Directory URL of the certificate authority for public names. Empty: Let's Encrypt; off: none.", "URL du répertoire de l'autorité de certification pour les noms publics. Vide : Let's Encrypt ; off : aucune."), func(s *Settings) error {
-		if ca := s.Certificates.CA; ca != "" && ca != "off" && !strings.HasPrefix(ca, "https://") {
+		if ca := s.Certificates.CA; ca != "" && ca != "off" && !isHTTPS(ca) {
 			return Allowed(hint.T("https://…, off, or empty", "https://…, off, ou vide"))
 		}
 		return nil
@@ -406,14 +444,14 @@ var Keys = []Key{
 		return nil
 	}},
 	{"certificates.rehearse", "", hint.T("Directory URL of an authority at which renewals are rehearsed each week. Empty: the one Let's Encrypt has for that, for its certificates; off: nowhere.", "URL du répertoire d'une autorité auprès de laquelle les renouvellements sont répétés chaque semaine. Vide : celle que Let's Encrypt a pour cela, pour ses certificats ; off : nulle part."), func(s *Settings) error {
-		if ca := s.Certificates.Rehearse; ca != "" && ca != "off" && !strings.HasPrefix(ca, "https://") {
+		if ca := s.Certificates.Rehearse; ca != "" && ca != "off" && !isHTTPS(ca) {
 			return Allowed(hint.T("https://…, off, or empty", "https://…, off, ou vide"))
 		}
 		return nil
 	}},
 	{"certificates.members", "", hint.T("Domain below which each member has a name, e.g. members.example: jeannine.members.example; neither this server's own name nor below it. A certificate is ordered when first asked for. Empty: none.", "Domaine sous lequel chaque membre a un nom, p. ex. membres.example : jeannine.membres.example ; ni le nom du serveur, ni en dessous. Un certificat est demandé au premier besoin. Vide : aucun."), func(s *Settings) error {
 		d := strings.ToLower(s.Certificates.Members)
-		if d != "" && (!hostRE.MatchString(d) || !strings.Contains(d, ".")) {
+		if d != "" && (!hostName(d) || !strings.Contains(d, ".")) {
 			return Allowed(hint.T("a domain like members.example, or empty", "un domaine comme membres.example, ou vide"))
 		}
 		for _, own := range s.Addresses {
@@ -463,7 +501,7 @@ var Keys = []Key{
 	}},
 	{"reach.peer", "", hint.T("Address of a Foyer elsewhere, e.g. https://community.example, that is asked to try whether visitors from outside get in here. Empty: nobody tries.", "Adresse d'un Foyer ailleurs, p. ex. https://communaute.exemple, prié d'essayer si les visiteurs de l'extérieur entrent ici. Vide : personne n'essaie."), func(s *Settings) error {
 		u, err := url.Parse(s.Reach.Peer)
-		if s.Reach.Peer != "" && (err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "") {
+		if s.Reach.Peer != "" && (err != nil || !isHTTPS(s.Reach.Peer) || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "") {
 			return Allowed(hint.T("https://NAME, or empty", "https://NOM, ou vide"))
 		}
 		return nil
@@ -484,8 +522,34 @@ var Keys = []Key{
 
 var (
 	nameRE = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
-	hostRE = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
+	hostRE = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$`)
+	// numberRE is a last label by which programs take a whole name for an IPv4 address
+	// (URL Standard, "ends in a number").
+	numberRE = regexp.MustCompile(`^([0-9]+|0[xX][0-9a-fA-F]*)$`)
 )
+
+// hostName reports whether text is a name as DNS has them (RFC 1123): labels of 63
+// characters at most, 253 together. What would be read as an address that is not written
+// right, like 1.2.3, is none.
+func hostName(text string) bool {
+	return len(text) <= 253 && hostRE.MatchString(text) && !endsInNumber(text)
+}
+
+func endsInNumber(name string) bool {
+	return numberRE.MatchString(name[strings.LastIndexByte(name, '.')+1:])
+}
+
+// isAddress reports whether text is an IP address that something can be called by.
+func isAddress(text string) bool {
+	ip, err := netip.ParseAddr(text)
+	return err == nil && ip.Zone() == "" && !ip.IsUnspecified() && !ip.IsMulticast()
+}
+
+// isHTTPS reports whether text is the address of something that is asked over HTTPS.
+func isHTTPS(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme == "https" && u.Hostname() != "" && (isAddress(u.Hostname()) || !endsInNumber(u.Hostname()))
+}
 
 func anything(*Settings) error { return nil }
 
@@ -517,18 +581,39 @@ func between(name string, low, high int, get func(*Settings) int) func(*Settings
 	}
 }
 
-// Validate checks every setting; the error names the first that is wrong, where
-// it was set, and what is allowed.
+// Validate checks every setting; the error names each that is wrong, where it was set,
+// and what is allowed.
 func (s *Settings) Validate() error {
+	var wrong []*hint.Error
 	for _, k := range Keys {
 		if err := k.check(s); err != nil {
-			return Malformed(s.sources[k.Name], 0, k.Name, Reason(err))
+			wrong = append(wrong, Malformed(s.sources[k.Name], 0, k.Name, Reason(err)))
 		}
 	}
-	if s.HTTPPort == s.HTTPSPort {
-		return Malformed(s.sources["https_port"], 0, "https_port", hint.T("another port than http_port", "un autre port que http_port"))
+	if len(wrong) == 0 && s.HTTPPort == s.HTTPSPort {
+		wrong = append(wrong, Malformed(cmp.Or(s.sources["https_port"], s.sources["http_port"]), 0, "https_port", hint.T("another port than http_port", "un autre port que http_port")))
 	}
-	return nil
+	return All(wrong)
+}
+
+// All makes one error of several problems, that tells each on a line of its own; nil of
+// none.
+func All(problems []*hint.Error) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	one := *problems[0]
+	var causes []error
+	for i, p := range problems {
+		if i > 0 {
+			one.What.EN, one.What.FR = one.What.EN+"\n"+p.What.EN, one.What.FR+"\n"+p.What.FR
+		}
+		causes = append(causes, p)
+	}
+	if len(problems) == 1 {
+		return problems[0]
+	}
+	return one.Because(errors.Join(causes...))
 }
 
 // Malformed is the error for a settings or answers file: where (a file, an
@@ -646,11 +731,12 @@ func keyNames() []string {
 	return out
 }
 
-// Flatten turns nested tables into dotted names.
+// Flatten turns nested tables into dotted names. A table that is empty is left out where
+// there is one of that name.
 func Flatten(prefix string, table map[string]any) map[string]any {
 	out := map[string]any{}
 	for k, v := range table {
-		if sub, ok := v.(map[string]any); ok {
+		if sub, ok := v.(map[string]any); ok && (len(sub) > 0 || isTable(prefix+k)) {
 			maps.Copy(out, Flatten(prefix+k+".", sub))
 			continue
 		}
@@ -659,20 +745,28 @@ func Flatten(prefix string, table map[string]any) map[string]any {
 	return out
 }
 
-// LineOf finds the line on which a dotted key is set, for messages; 0 when it
-// cannot be told (an inline table, a quoted key).
+// LineOf finds the line on which a dotted key is set, for messages; of a key within an
+// inline table, that of the table. 0: it cannot be told.
 func LineOf(data []byte, key string) int {
 	table := ""
 	for i, line := range strings.Split(string(data), "\n") {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "[") {
-			table = strings.Trim(line, "[] ") + "."
+			table, _, _ = strings.Cut(strings.TrimLeft(line, "[ "), "]")
+			table = strings.ReplaceAll(strings.TrimSpace(table), `"`, "")
+			if table == key {
+				return i + 1
+			}
+			table += "."
 			continue
 		}
 		name, _, ok := strings.Cut(line, "=")
 		if ok && table+strings.ReplaceAll(strings.TrimSpace(name), `"`, "") == key {
 			return i + 1
 		}
+	}
+	if at := strings.LastIndexByte(key, '.'); at > 0 {
+		return LineOf(data, key[:at])
 	}
 	return 0
 }

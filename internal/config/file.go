@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/foyer-server/foyer/internal/hint"
@@ -34,7 +35,7 @@ func (s *Settings) File(l hint.Lang) []byte {
 	if names := s.Kinto.Names(); len(names) > 0 {
 		b.WriteString("\n[kinto]\n")
 		for _, n := range names {
-			fmt.Fprintf(&b, "%q = %s\n", n, QuoteTOML(s.Kinto.String(n)))
+			fmt.Fprintf(&b, "%s = %s\n", QuoteTOML(n), QuoteTOML(s.Kinto.String(n)))
 		}
 	}
 	return []byte(b.String())
@@ -56,7 +57,53 @@ func (s *Settings) tomlValue(key string) string {
 	return `""`
 }
 
-// QuoteTOML writes a TOML basic string.
+// Line is one setting as a line of the settings file, which may stand anywhere before its
+// first table and reads back as what the setting is. Where that cannot be shown, since it
+// holds a secret, or where key is a pattern that stands for many, the line is a comment.
+func (s *Settings) Line(key string) string {
+	value, _ := s.Get(key)
+	shown := Shown(key, value)
+	name, kinto := strings.CutPrefix(key, "kinto.")
+	text := s.tomlValue(key)
+	if k := kintoKey(name); kinto && k != nil {
+		if text = QuoteTOML(shown); k.Kind.plain(shown) {
+			text = shown
+		}
+		// A name of the owner's own may begin with another one that is no table.
+		if key = "kinto." + name; k.Name != name || strings.Contains(name, "*") {
+			key = "kinto." + QuoteTOML(name)
+		}
+	}
+	switch {
+	case shown != value && !kinto && s.isList(key):
+		text = "[" + QuoteTOML(shown) + "]"
+	case shown != value:
+		text = QuoteTOML(shown)
+	case !strings.Contains(key, "*"):
+		return key + " = " + text
+	}
+	return "# " + key + " = " + text
+}
+
+func (s *Settings) isList(key string) bool {
+	_, ok := s.field(key).(*[]string)
+	return ok
+}
+
+// plain reports whether text, of a setting of that kind, needs no quotes in TOML.
+func (k KintoKind) plain(text string) bool {
+	switch k {
+	case KintoBool:
+		return text == "true" || text == "false"
+	case KintoInt:
+		n, err := strconv.ParseInt(text, 10, 64)
+		return err == nil && strconv.FormatInt(n, 10) == text
+	}
+	return false
+}
+
+// QuoteTOML writes a TOML basic string. What would not be seen, or would have a terminal
+// do something, is an escape.
 func QuoteTOML(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -67,7 +114,9 @@ func QuoteTOML(s string) string {
 			b.WriteRune(r)
 		case r == '\n':
 			b.WriteString(`\n`)
-		case r < 0x20 || r == 0x7f:
+		case r > 0xffff && !hint.IsPrintable(r):
+			fmt.Fprintf(&b, `\U%08X`, r)
+		case r == '\u200c', r == '\u200d', !hint.IsPrintable(r): // joiners hide after some characters
 			fmt.Fprintf(&b, `\u%04X`, r)
 		default:
 			b.WriteRune(r)

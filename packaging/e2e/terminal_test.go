@@ -43,10 +43,16 @@ func (m *machine) terminal(width, height int, env []string, args ...string) *ter
 func (m *machine) terminalOf(tellWidth, tellHeight, width, height int, env []string, args ...string) *terminal {
 	m.t.Helper()
 	full := append([]string{"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=xterm-256color"}, env...)
-	x := &terminal{m: m, cmd: m.nsenter(append(full, args...)...), screen: vt.NewSafeEmulator(width, height), ended: make(chan struct{})}
+	return m.terminalFor(m.nsenter(append(full, args...)...), tellWidth, tellHeight, width, height)
+}
+
+// terminalFor starts a command at such a terminal.
+func (m *machine) terminalFor(cmd *exec.Cmd, tellWidth, tellHeight, width, height int) *terminal {
+	m.t.Helper()
+	x := &terminal{m: m, cmd: cmd, screen: vt.NewSafeEmulator(width, height), ended: make(chan struct{})}
 	master, err := pty.StartWithSize(x.cmd, &pty.Winsize{Cols: uint16(tellWidth), Rows: uint16(tellHeight)})
 	if err != nil {
-		m.t.Fatalf("cannot start %q at a terminal: %v", args, err)
+		m.t.Fatalf("cannot start %q at a terminal: %v", cmd.Args, err)
 	}
 	fd, err := unix.Dup(int(master.Fd()))
 	master.Close()
