@@ -23,6 +23,7 @@ var writers = map[string]map[string][]string{
 		"complain":   {"fmt.Fprintln"},           // as above
 		"printJSON":  {"fmt.Fprintln"},           // as above
 		"escaped":    {"fmt.Fprintf"},            // into memory
+		"inTOML":     {"fmt.Fprintf"},            // as above
 		"trust":      {"fmt.Fprint"},             // a certificate, as it was parsed: several lines
 	},
 	"tui": {
