@@ -84,6 +84,7 @@ type machine struct {
 	result   *Result
 	exeSum   []byte // SHA-256 of the program to install
 	rootUser host.User
+	gaveBack bool     // something the service needs was given back to it, which it does not know yet
 	keepData bool     // data that was there before this run is not to be removed
 	left     []Change // what an undo did not remove, since it is not ours, or not any more
 }
@@ -359,6 +360,12 @@ func (m *machine) unfit(err error) error {
 		return hint.New("data-link",
 			hint.T("%s is a link that somebody other than the administrator could change: Foyer does not follow it.", "%s est un lien que quelqu'un d'autre que l'administrateur pourrait changer : Foyer ne le suit pas.", e.Path), nothing,
 			hint.T("Give the folder itself, without a link: --data FOLDER.", "Donnez le dossier lui-même, sans lien : --data DOSSIER.")).Because(err)
+	}
+	if e.Why == safepath.Foreign {
+		return hint.New("data-mixed",
+			hint.T("Foyer does not take over %s: it %s.", "Foyer ne reprend pas %s : %s.", e.Path, reason(e.Why)), nothing,
+			hint.T("Look at it: if it is Foyer's, `sudo chown %s: %s` gives it to Foyer; if not, move it away, or choose another folder: --data FOLDER.",
+				"Examinez-le : s'il est à Foyer, `sudo chown %s: %s` le lui donne ; sinon, déplacez-le, ou choisissez un autre dossier : --data DOSSIER.", config.SystemUser, e.Path)).Because(err)
 	}
 	return hint.New("data-mixed",
 		hint.T("Foyer does not take over %s: it %s.", "Foyer ne reprend pas %s : %s.", e.Path, reason(e.Why)), nothing,

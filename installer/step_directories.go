@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/config"
@@ -15,7 +16,8 @@ import (
 	"github.com/foyer-server/foyer/internal/safepath"
 )
 
-// directoriesStep makes the folders, with their owners and modes.
+// directoriesStep makes the folders, with their owners and modes, and gives back to Foyer
+// what is Foyer's in the data folder and was taken from it.
 type directoriesStep struct{ m *machine }
 
 func (directoriesStep) ID() string { return "directories" }
@@ -68,7 +70,53 @@ func (s directoriesStep) Check(ctx context.Context) ([]Change, error) {
 			out = append(out, c)
 		}
 	}
+	strays, err := s.strays(ctx)
+	return append(out, strays...), err
+}
+
+// mostLooked is how many names in the data folder are looked at for their owners.
+const mostLooked = 100_000
+
+// strays are the files and folders of Foyer's in the data folder that are not its own any
+// more, and, as Edited, those of which that cannot be told.
+func (s directoriesStep) strays(ctx context.Context) ([]Change, error) {
+	uid, _, ok, err := s.m.owner(ctx, config.SystemUser)
+	if err != nil || !ok { // it has no owner to be given back to: the plan of a first install
+		return nil, err
+	}
+	d, err := safepath.Open(s.m.dataDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, s.m.unfit(err)
+	}
+	defer d.Close() //nolint:errcheck // a folder, opened to be looked through
+	is, err := d.Info()
+	if err != nil || is.UID != uid { // then it changes its owner with all that is in it
+		return nil, err
+	}
+	found, err := safepath.Strays(d, uid, foyers, mostLooked)
+	if err != nil {
+		return nil, s.m.unfit(err)
+	}
+	var out []Change
+	for _, stray := range found {
+		c := Change{Op: Changed, Kind: KindFile, What: stray.Path, Stays: true, Why: hint.T(
+			"Foyer must be able to read and write it, and nobody else may", "Foyer doit pouvoir le lire et l'écrire, et personne d'autre")}
+		if stray.Why != 0 {
+			c.Op = Edited
+			c.Why = hint.T("belongs to another account and stays so, for it cannot be told whose it is (it %s); if it is Foyer's, `sudo chown %s: %s` gives it back",
+				"appartient à un autre compte et le reste, faute de savoir à qui il est (%s) ; s'il est à Foyer, `sudo chown %s: %s` le lui rend", reason(stray.Why), config.SystemUser, stray.Path)
+		}
+		out = append(out, c)
+	}
 	return out, nil
+}
+
+// foyers reports whether a name in the data folder is one that Foyer gives.
+func foyers(name string) bool {
+	return strings.HasPrefix(name, "data.db") || slices.Contains([]string{"data.id", "claim.json", "certificates", "attachments", "router.secret"}, name)
 }
 
 func (s directoriesStep) checkOne(ctx context.Context, f folder) (Change, error) {
@@ -128,9 +176,20 @@ func (s directoriesStep) ensure(f folder, uid, gid int) error {
 	}
 	defer d.Close() //nolint:errcheck // what is done to it is synced
 	if f.kind == KindData {
-		if err := takeOver(d, uid, gid); err != nil {
+		if err := takeOver(d, uid, gid); err != nil { // of all of it, or of nothing
 			return fmt.Errorf("cannot take over the data in %s: %w", f.path, err)
 		}
+		found, err := safepath.Strays(d, uid, foyers, mostLooked)
+		if err == nil && len(found) > 0 {
+			s.m.gaveBack = true
+			err = safepath.GiveBack(d, uid, gid, foyers)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot give what is in %s back to Foyer: %w", f.path, err)
+		}
+	}
+	if is, err := d.Info(); err == nil && is != (safepath.Info{UID: uid, GID: gid, Mode: f.mode}) {
+		s.m.gaveBack = true
 	}
 	if err := d.Own(f.mode, uid, gid); err != nil {
 		return err
@@ -182,6 +241,9 @@ func (s directoriesStep) Undo(ctx context.Context, made []Change, purge bool) er
 // undoOne takes back one folder. What stands under its name now and is not the folder
 // we made, or gave to us, is left and told of.
 func (s directoriesStep) undoOne(ctx context.Context, c Change, purge bool) error {
+	if c.Kind == KindFile {
+		return nil // of the data: it goes with them, and was Foyer's before
+	}
 	if c.What == s.m.optDir() || c.What == filepath.Join(s.m.optDir(), "install") {
 		return nil // goes with the journal
 	}

@@ -59,6 +59,7 @@ func (s settingsStep) Apply(ctx context.Context) error {
 	err = safepath.OwnFile(s.path(), func(is safepath.Info) safepath.Info {
 		return safepath.Info{UID: -1, GID: gid, Mode: is.Mode | 0o040}
 	})
+	s.m.gaveBack = true
 	if errors.Is(err, fs.ErrNotExist) {
 		return atomicfile.WriteAs(s.path(), s.text(), 0o640, s.m.rootUser.UID, gid)
 	}

@@ -24,7 +24,7 @@ type need int
 const (
 	needNothing need = iota
 	needStart
-	needRestart // another version runs, or the unit has changed
+	needRestart // another version runs, the unit has changed, or what the server could not use was given back
 	needSockets // the ports have changed, too
 )
 
@@ -57,6 +57,9 @@ func (s startStep) need(ctx context.Context) (need, error) {
 	// is before it has become ours: starting anew would not change it.
 	file, deleted := s.m.cfg.Facts.ProcessFile(st.PID)
 	if strings.HasPrefix(file, s.m.optDir()+"/") && (deleted || file != update.Path(s.m.optDir(), s.m.cfg.Version)) {
+		return needRestart, nil
+	}
+	if s.m.gaveBack && healthyStep(s).visit(ctx) != nil { // it tries again by itself, after ever longer pauses
 		return needRestart, nil
 	}
 	return needNothing, nil
@@ -92,6 +95,7 @@ func (s startStep) Apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.m.gaveBack = false
 	switch n {
 	case needNothing:
 		return nil

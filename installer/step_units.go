@@ -6,10 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/safepath"
+	"github.com/foyer-server/foyer/supervisor/service"
 )
 
 // unitsStep registers Foyer with the service manager, to start with the machine.
@@ -31,7 +34,7 @@ func (s unitsStep) Check(ctx context.Context) ([]Change, error) {
 		c := Change{Kind: KindUnit, What: u.Path, Why: u.Why, SHA256: hexSum([]byte(u.Text))}
 		switch {
 		case state == fileSame:
-			if fi, err := os.Stat(u.Path); err != nil || fi.Mode().Perm() == fs.FileMode(u.Mode) {
+			if right, err := s.right(u); err != nil || right {
 				continue
 			}
 			c.Op = Changed
@@ -83,7 +86,32 @@ func (s unitsStep) Apply(ctx context.Context) error {
 			}
 		}
 	}
-	return s.m.service.Install(ctx, kept...)
+	if err := s.m.service.Install(ctx, kept...); err != nil {
+		return err
+	}
+	for _, u := range s.m.service.Units() { // one with the right text is not written again
+		if right, err := s.right(u); slices.Contains(kept, u.Path) || err != nil || right {
+			continue
+		}
+		err := safepath.OwnFile(u.Path, func(safepath.Info) safepath.Info {
+			return safepath.Info{UID: s.m.rootUser.UID, GID: s.m.rootUser.GID, Mode: fs.FileMode(u.Mode)}
+		})
+		if err != nil {
+			return s.m.unfit(err)
+		}
+	}
+	return nil
+}
+
+// right reports whether a unit has the mode it should have, and is root's: whoever could
+// change it would be root.
+func (s unitsStep) right(u service.File) (bool, error) {
+	fi, err := os.Stat(u.Path)
+	if err != nil {
+		return false, err
+	}
+	uid, _ := host.FileOwner(fi)
+	return uid == s.m.rootUser.UID && fi.Mode().Perm() == fs.FileMode(u.Mode), nil
 }
 
 func (s unitsStep) Undo(ctx context.Context, made []Change, _ bool) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/safepath"
 	"github.com/foyer-server/foyer/supervisor/update"
 )
@@ -48,6 +49,16 @@ func (s versionStep) Check(context.Context) ([]Change, error) {
 		out = append(out, Change{Op: op, Kind: KindProgram, What: path, SHA256: hex.EncodeToString(want), Why: hint.T(
 			"Foyer itself, version %s", "Foyer lui-même, version %s", s.m.cfg.Version)})
 	}
+	if string(there) == string(want) {
+		closed, err := s.closed(path)
+		if err != nil {
+			return nil, err
+		}
+		if !closed {
+			out = append(out, Change{Op: Changed, Kind: KindProgram, What: path, SHA256: hex.EncodeToString(want), Why: hint.T(
+				"everybody may run it, and the administrator alone may change it", "tous peuvent le lancer, et l'administrateur seul peut le changer")})
+		}
+	}
 	link := filepath.Join(s.m.optDir(), "current")
 	if now, err := update.Current(s.m.optDir()); err != nil || now != s.m.cfg.Version {
 		op := Changed
@@ -79,6 +90,39 @@ func (s versionStep) Check(context.Context) ([]Change, error) {
 	return append(out, c), nil
 }
 
+// closed reports whether the program, and the folder of its version, are as they are made:
+// everybody's to run, and root's alone to change.
+func (s versionStep) closed(path string) (bool, error) {
+	for _, p := range []string{path, filepath.Dir(path)} {
+		fi, err := os.Lstat(p)
+		if err != nil {
+			return false, err
+		}
+		if uid, gid := host.FileOwner(fi); uid != s.m.rootUser.UID || gid != s.m.rootUser.GID || fi.Mode().Perm() != 0o755 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// close makes them so.
+func (s versionStep) close(path string) error {
+	if closed, err := s.closed(path); err != nil || closed {
+		return err
+	}
+	d, err := safepath.Open(filepath.Dir(path))
+	if err != nil {
+		return s.m.unfit(err)
+	}
+	defer d.Close() //nolint:errcheck // what is done to it is synced
+	if err := d.Own(0o755, s.m.rootUser.UID, s.m.rootUser.GID); err != nil {
+		return err
+	}
+	return s.m.unfit(safepath.OwnFile(path, func(safepath.Info) safepath.Info {
+		return safepath.Info{UID: s.m.rootUser.UID, GID: s.m.rootUser.GID, Mode: 0o755}
+	}))
+}
+
 // command looks at what stands under the command's name.
 func (s versionStep) command() (fileState, error) {
 	target, err := os.Readlink(s.m.path(command))
@@ -103,6 +147,9 @@ func (s versionStep) Apply(ctx context.Context) error {
 	defer src.Close() //nolint:errcheck // it was only read
 	if err := update.Stage(ctx, s.m.optDir(), s.m.cfg.Version, src, sum); err != nil {
 		return err
+	}
+	if err := s.close(update.Path(s.m.optDir(), s.m.cfg.Version)); err != nil {
+		return fmt.Errorf("cannot close the program to others: %w", err)
 	}
 	if now, err := update.Current(s.m.optDir()); err != nil || now != s.m.cfg.Version {
 		if err := update.Switch(s.m.optDir(), s.m.cfg.Version); err != nil {

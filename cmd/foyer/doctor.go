@@ -75,11 +75,11 @@ func (a *app) doctor(ctx context.Context) error {
 // must be empty; not installed, it must be possible.
 func (a *app) examineInstallation(ctx context.Context) []health.Result {
 	title := hint.T("Installation", "Installation")
-	s, err := config.Load(a.settings, nil)
+	s, err := a.loadSettings(ctx, nil)
 	if err != nil {
 		return []health.Result{fromError("settings", hint.T("Settings", "Réglages"), err)}
 	}
-	answers, err := installer.LoadAnswers("", a.in, nil, map[string]string{"name": s.Name, "data": s.Data})
+	answers, err := installer.LoadAnswers("", nil, nil, map[string]string{"name": s.Name, "data": s.Data})
 	if err != nil {
 		return []health.Result{fromError("installation", title, err)}
 	}
@@ -87,14 +87,15 @@ func (a *app) examineInstallation(ctx context.Context) []health.Result {
 	if err != nil {
 		return []health.Result{fromError("installation", title, err)}
 	}
-	if installed() && os.Geteuid() > 0 {
+	there := installed() || partly()
+	if there && os.Geteuid() > 0 {
 		return nil // only root can look into what root owns
 	}
 	plan, err := in.Plan(ctx)
 	if err != nil {
 		return []health.Result{fromError("installation", title, err)}
 	}
-	if !installed() {
+	if !there {
 		return []health.Result{{Code: "installation", Title: title, Finding: health.Finding{
 			Severity: health.Info, What: hint.T("Foyer is not installed here; nothing stands in its way.", "Foyer n'est pas installé ici ; rien ne s'y oppose."),
 			Do: hint.T("Install it with `sudo foyer install`.", "Installez-le par `sudo foyer install`."),
@@ -102,19 +103,52 @@ func (a *app) examineInstallation(ctx context.Context) []health.Result {
 	}
 	var out []health.Result
 	for _, c := range plan.Changes {
-		f := health.Finding{
-			Severity: health.Warning, What: hint.T("%s is not as it should be.", "%s n'est pas comme il devrait.", c.What),
-			Do: hint.T("`sudo foyer install` mends it.", "`sudo foyer install` le répare."),
+		if f, ok := misplaced(c); ok {
+			out = append(out, health.Result{Code: "installation", Title: title, Finding: f})
 		}
-		if c.Op == installer.Edited {
-			f = health.Finding{Severity: health.Info, What: hint.T("%s: %s.", "%s : %s.", c.What, c.Why)}
-		}
-		out = append(out, health.Result{Code: "installation", Title: title, Finding: f})
 	}
 	if len(out) == 0 {
 		out = append(out, health.Result{Code: "installation", Title: title, Finding: health.Finding{What: hint.T("Everything is in its place.", "Tout est à sa place.")}})
 	}
 	return out
+}
+
+// partly reports whether there is something of an installation, if not its middle: what is
+// missing is to be told, not that nothing is there.
+func partly() bool {
+	for _, path := range []string{config.SystemOpt + "/versions", "/etc/systemd/system/foyer.service", "/etc/init.d/foyer"} {
+		if _, err := os.Lstat(path); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// misplaced is what a change that an install would make says of the machine; false where it
+// says nothing that other checks do not.
+func misplaced(c installer.Change) (health.Finding, bool) {
+	install := hint.T("`sudo foyer install` mends it.", "`sudo foyer install` le répare.")
+	switch {
+	case c.Kind == installer.KindCheck, c.Kind == installer.KindClaim: // nothing that is in a place: whether the server answers, and has an owner
+		return health.Finding{}, false
+	case c.Op == installer.Edited && c.Kind == installer.KindFile && c.Stays: // data that may not be the service's
+		return health.Finding{Severity: health.Warning, What: hint.T("%s: %s.", "%s : %s.", c.What, c.Why)}, true
+	case c.Op == installer.Edited:
+		return health.Finding{Severity: health.Info, What: hint.T("%s: %s.", "%s : %s.", c.What, c.Why)}, true
+	case c.Op == installer.Made && c.Kind == installer.KindService:
+		return health.Finding{Severity: health.Warning, What: hint.T("The service is not running.", "Le service ne tourne pas."), Do: hint.T("`sudo foyer install` starts it.", "`sudo foyer install` le lance.")}, true
+	case c.Kind == installer.KindService:
+		return health.Finding{Severity: health.Warning, What: hint.T("The service was started before something it uses was changed.", "Le service a été lancé avant un changement de ce qu'il utilise."), Do: hint.T("`sudo foyer install` restarts it.", "`sudo foyer install` le relance.")}, true
+	case c.Op == installer.Made && c.Kind == installer.KindData:
+		return health.Finding{
+			Severity: health.Error, What: hint.T("The folder %s, which holds your data, is not there.", "Le dossier %s, qui contient vos données, n'est pas là.", c.What),
+			Do: hint.T("If it is on a disk of its own, connect that; else bring the folder back from a backup. Only then `sudo foyer install`: without it Foyer begins anew, and empty.",
+				"S'il est sur un disque à part, branchez-le ; sinon, remettez le dossier depuis une sauvegarde. Ensuite seulement `sudo foyer install` : sans lui, Foyer recommence à vide."),
+		}, true
+	case c.Op == installer.Made:
+		return health.Finding{Severity: health.Warning, What: hint.T("%s is missing (%s).", "%s manque (%s).", c.What, c.Why), Do: install}, true
+	}
+	return health.Finding{Severity: health.Warning, What: hint.T("%s is not as it should be (%s).", "%s n'est pas comme il devrait (%s).", c.What, c.Why), Do: install}, true
 }
 
 // fromError is a finding made of an error.

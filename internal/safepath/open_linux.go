@@ -93,3 +93,10 @@ func mountID(f *os.File) (id string, ok bool) {
 	}
 	return "", false
 }
+
+// sealed reports whether the kernel lets nobody make a further name of a file that he could
+// not write to.
+func sealed() bool {
+	text, err := os.ReadFile("/proc/sys/fs/protected_hardlinks")
+	return err == nil && strings.TrimSpace(string(text)) == "1"
+}

@@ -14,6 +14,8 @@
 //     its folder's owner could read it, too.
 //   - A folder is emptied, or given to another account, as far as its own file system
 //     reaches: what is mounted in it is left.
+//   - What was taken from an account in its own folder is given back to it as far as root
+//     alone can have taken it (GiveBack).
 //
 // On Linux folders are opened by openat2(2) without links and beneath the one that is
 // held; on kernels before 5.6, and elsewhere, name by name with O_NOFOLLOW, which comes
@@ -80,6 +82,15 @@ type Hazard struct {
 	Folder    string
 	Everybody bool // may write to it, not one owner or group only
 }
+
+// Stray is a file or a folder that its account cannot use as its own.
+type Stray struct {
+	Path string
+	Why  Why // it is not given back; zero: it is
+}
+
+// mostStrays is how many strays are told of.
+const mostStrays = 20
 
 // ReadFile reads the file at path, which has at most so many bytes. The way to it is
 // gone as by Open, the file is read as by Dir.ReadFile, with the same errors. It does not
