@@ -201,6 +201,9 @@ func (c *call) internal(err error) *refusal {
 		return errBusy // the client is gone, or the server is going
 	case errors.Is(err, kinto.ErrUnavailable):
 		c.notices.error("what is needed for requests is not available", err)
+		if h := hint.Find(err); h != nil && h.Code == "database-damaged" { // that is no overload
+			return &refusal{http.StatusServiceUnavailable, 201, "", h.What.In(c.lang())}
+		}
 		return errBusy
 	}
 	c.Log.Error("a request could not be done", "method", c.r.Method, "err", err)

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -84,6 +85,24 @@ func TestWrappedErrorsAreKnown(t *testing.T) {
 			if w.Code != c.status {
 				t.Errorf("%v: %d, want %d", err, w.Code, c.status)
 			}
+		}
+	}
+}
+
+// Damage is told as damage, by every way to an answer; what else is not available is busy.
+func TestDamageIsNotOverload(t *testing.T) {
+	t.Attr("shows", "mend2")
+	a := newServer(t, nil).(*api)
+	damage := hint.New("database-damaged", hint.T("The database is damaged.", "La base est endommagée."), hint.Text{}, hint.Text{})
+	for err, says := range map[error]string{
+		fmt.Errorf("%w: %w", kinto.ErrUnavailable, damage): "The database is damaged.",
+		kinto.ErrUnavailable: errBusy.message,
+		fmt.Errorf("%w: %w", kinto.ErrUnavailable, hint.New("data-gone", hint.T("/srv/data.db is gone.", ""), hint.Text{}, hint.Text{})): errBusy.message,
+	} {
+		w := httptest.NewRecorder()
+		(&call{api: a, w: w, r: httptest.NewRequest("GET", "/v1/", nil), kinto: a.Kinto}).fail(err)
+		if w.Code != 503 || !strings.Contains(w.Body.String(), says) {
+			t.Errorf("%v: %d %s, want %q", err, w.Code, w.Body, says)
 		}
 	}
 }
