@@ -3,7 +3,6 @@ package kinto
 import (
 	"bytes"
 	"context"
-	"strconv"
 	"strings"
 )
 
@@ -55,11 +54,8 @@ func (a *attaching) show(data []byte) []byte {
 // attribute is the server's: a client may only take it away.
 func (s *Service) mayAttach(tx Tx, r *Request, o, old *Object) error {
 	before := attachmentBefore(old)
-	if a := r.attach; a != nil {
-		if a.file == nil {
-			return nil
-		}
-		return s.charge(tx, r.List, Usage{FileBytes: a.file.Size - sizeOf(before)})
+	if r.attach != nil {
+		return nil
 	}
 	after := attachmentOf(o)
 	if before == nil || after == nil || compare(before, after) == 0 {
@@ -87,7 +83,7 @@ func keptAs(after, before []byte) []byte {
 // attach keeps the attachment of a record in step with its attribute.
 func (s *Service) attach(tx Tx, r *Request, o, old *Object) error {
 	if a := r.attach; a != nil {
-		return tx.Attach(r.List, o.ID, a.file)
+		return s.chargeFile(tx, r.List, func() error { return tx.Attach(r.List, o.ID, a.file) })
 	}
 	if attachmentBefore(old) != nil && attachmentOf(o) == nil {
 		return tx.Attach(r.List, o.ID, nil)
@@ -111,11 +107,6 @@ func attachmentOf(o *Object) []byte {
 		return raw
 	}
 	return nil
-}
-
-func sizeOf(attachment []byte) int64 {
-	n, _ := strconv.ParseInt(string(attribute(attachment, "size")), 10, 64)
-	return n
 }
 
 // File returns the attachment at a location, or nil.

@@ -32,14 +32,14 @@ func (e *QuotaError) Error() string {
 	return fmt.Sprintf("the quota of %s is %d, of which %d are used", e.What, e.Limit, e.Used)
 }
 
-// charge refuses what would make the owner of a list's bucket hold more than they
-// may. What makes less is never refused.
+// charge refuses what would make the owner of a list's bucket hold more records and bytes
+// than they may. What makes less is never refused.
 func (s *Service) charge(tx Tx, l List, more Usage) error {
 	q := s.quotas
 	if q == (Quotas{}) || l.Parent == "" || l.Kind == Account {
 		return nil
 	}
-	if (q.Records == 0 || more.Records <= 0) && (q.Bytes == 0 || more.Bytes <= 0) && (q.FileBytes == 0 || more.FileBytes <= 0) {
+	if (q.Records == 0 || more.Records <= 0) && (q.Bytes == 0 || more.Bytes <= 0) {
 		return nil
 	}
 	owner, err := tx.Owner(bucketOf(l))
@@ -56,7 +56,6 @@ func (s *Service) charge(tx Tx, l List, more Usage) error {
 	}{
 		{"records", q.Records, int64(used.Records), int64(more.Records)},
 		{"bytes", q.Bytes, used.Bytes, more.Bytes},
-		{"attachment_bytes", q.FileBytes, used.FileBytes, more.FileBytes},
 	} {
 		if c.limit > 0 && c.more > 0 && c.used+c.more > c.limit {
 			return &QuotaError{c.what, c.limit, c.used}
@@ -86,4 +85,36 @@ func (s *Service) chargeFor(tx Tx, l List, o, old *Object) error {
 		more.Records = 1
 	}
 	return s.charge(tx, l, more)
+}
+
+// chargeFile does what gives a record of a list another attachment, and refuses it when
+// the owner of the list's bucket holds more than they may afterwards, and more than
+// before. What attachments take is what the store says: what a record says of its own can
+// have come from a client.
+func (s *Service) chargeFile(tx Tx, l List, attach func() error) error {
+	if s.quotas.FileBytes == 0 {
+		return attach()
+	}
+	owner, err := tx.Owner(bucketOf(l))
+	if err != nil {
+		return err
+	}
+	if owner == "" {
+		return attach()
+	}
+	before, err := tx.Usage(owner)
+	if err != nil {
+		return err
+	}
+	if err := attach(); err != nil {
+		return err
+	}
+	after, err := tx.Usage(owner)
+	if err != nil {
+		return err
+	}
+	if after.FileBytes > s.quotas.FileBytes && after.FileBytes > before.FileBytes {
+		return &QuotaError{"attachment_bytes", s.quotas.FileBytes, before.FileBytes}
+	}
+	return nil
 }
