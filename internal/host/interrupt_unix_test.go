@@ -7,17 +7,24 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// Who waits for a line that never comes ends at the first signal, whichever it is.
+// Who waits for a line that never comes ends at the first signal, whichever it is; but a
+// SIGHUP that is ignored (nohup, some service managers) stays so, also in this test.
 func TestTheFirstSignalEndsTheWait(t *testing.T) {
 	t.Attr("shows", "mend2")
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	sigs := Interrupts()
+	if !slices.Contains(sigs, os.Signal(syscall.SIGHUP)) != signal.Ignored(syscall.SIGHUP) || len(sigs) < 2 {
+		t.Errorf("SIGHUP is ignored: %v; %v", signal.Ignored(syscall.SIGHUP), sigs)
+	}
+	for _, sig := range sigs {
 		in, hand, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
@@ -32,7 +39,7 @@ func TestTheFirstSignalEndsTheWait(t *testing.T) {
 			ended <- err
 		}()
 		<-waiting
-		if err := syscall.Kill(os.Getpid(), sig); err != nil {
+		if err := syscall.Kill(os.Getpid(), sig.(syscall.Signal)); err != nil {
 			t.Fatal(err)
 		}
 		select {
