@@ -79,6 +79,10 @@ func stream(t *testing.T, db *DB, meanwhile func(acknowledged *atomic.Int64)) (a
 				default:
 					well = 0
 				}
+				if time.Now().After(deadline) {
+					t.Errorf("a reader is not answered, last: %v", err)
+					return
+				}
 				select {
 				case <-done:
 					if well > 0 {
@@ -89,10 +93,14 @@ func stream(t *testing.T, db *DB, meanwhile func(acknowledged *atomic.Int64)) (a
 			}
 		})
 	}
+	end := sync.OnceFunc(func() {
+		close(over)
+		close(done)
+		wg.Wait()
+	})
+	defer end() // nobody writes any more, also where meanwhile ends the test
 	meanwhile(&acknowledged)
-	close(over)
-	close(done)
-	wg.Wait()
+	end()
 	t.Logf("%d writes were acknowledged, %d were told to come again", acknowledged.Load(), refused.Load())
 	return all
 }
