@@ -20,11 +20,12 @@ type asked struct {
 	quiet   bool // a viewer: it asks nothing, and ends without a word
 }
 
-// interruptible starts a program inside at a terminal whose Ctrl-C reaches it and nothing
+// interruptible starts a program inside, which ignores no signal, whatever this test
+// was started with, at a terminal whose Ctrl-C reaches it and nothing
 // between.
 func (m *machine) interruptible(env []string, args ...string) *terminal {
 	m.t.Helper()
-	full := append([]string{"env", "-i", "--default-signal=INT", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=xterm-256color"}, env...)
+	full := append([]string{"env", "-i", "--default-signal=INT,HUP", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=xterm-256color"}, env...)
 	inner := m.nsenter(append(full, args...)...)
 	return m.terminalFor(exec.Command("env", append([]string{"--ignore-signal=INT"}, inner.Args...)...), 80, 24, 80, 24)
 }
