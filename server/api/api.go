@@ -64,6 +64,7 @@ type api struct {
 	inFlight   *atomic.Int64 // bytes of large bodies being held
 	notices    *notices
 	searches   *fair.Queue // what looks through whole lists
+	lists      *fair.Queue // what reads much of one
 	held       *holdings   // bytes of large answers
 	buffers    *sync.Pool
 }
@@ -89,7 +90,8 @@ func New(c Config) http.Handler {
 		inFlight:   &atomic.Int64{},
 		notices:    newNotices(c.Log),
 		searches:   fair.NewQueue(searchesAtOnce(), searchesWaiting, searchesOfOne),
-		held:       &holdings{most: answersHeld},
+		lists:      fair.NewQueue(searchesAtOnce(), listsWaiting, listsOfOne),
+		held:       newHoldings(answersHeld),
 		buffers:    &sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }},
 	}
 	a.accounts = a.hasAccounts()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -82,8 +83,10 @@ func batch(c *call) {
 	}
 	var out []*recorder
 	var whole *recorder
+	defer func() { in.release() }()
 	do := func(s *kinto.Service) (err error) {
 		in.kinto = s
+		in.release() // it may be done again
 		if o != nil {
 			if whole, err = o.recall(c.r.Context(), s); whole != nil || err != nil {
 				return err
@@ -94,7 +97,7 @@ func batch(c *call) {
 		}
 		return o.remember(c.r.Context(), s, joined(c.r, out))
 	}
-	if writes {
+	if in.writes = writes; writes {
 		if err = c.ready(c.r.Context()); err != nil {
 			c.fail(err)
 			return
@@ -140,6 +143,16 @@ type within struct {
 	known  map[string]kinto.Caller // by Authorization header
 	hashes map[string]string       // of new passwords, by password
 	kinto  *kinto.Service          // of the transaction
+	writes bool                    // it is one that writes
+	held   []func()                // give back what the answers hold
+}
+
+// release gives back what the answers hold so far.
+func (in *within) release() {
+	for _, free := range in.held {
+		free()
+	}
+	in.held = nil
 }
 
 // part is a request of the batch, to be answered into w.
@@ -154,8 +167,11 @@ func (e *subFailed) Error() string {
 	return "a request of the batch was answered " + strconv.Itoa(e.answer.status)
 }
 
-// batchAnswer bounds what the answers of a batch hold together.
-const batchAnswer = 64 << 20
+// batchAnswer bounds what the answers of a batch hold together, in bytes; what one may
+// hold of large answers (share.go) is more.
+const batchAnswer = 16 << 20
+
+var errBatchAnswer = &refusal{413, 113, "", fmt.Sprintf("The answers of a batch may have %d bytes together; send the requests of this one by themselves.", batchAnswer)}
 
 // each does the requests of a batch one after the other. When one is answered with
 // a conflict nothing is kept, so all that write are answered so.
@@ -175,6 +191,11 @@ func each(c *call, in *within, all []*http.Request, steps []kinto.Step) ([]*reco
 		}
 		out[i] = answer
 		held += answer.body.Len()
+		free, ok := c.held.hold(front.Origin(c.r), answer.body.Len())
+		if !ok {
+			return nil, &kinto.BusyError{What: "large answers"}
+		}
+		in.held = append(in.held, free)
 		switch {
 		case answer.status >= 500:
 			return nil, &subFailed{answer}
@@ -188,7 +209,7 @@ func each(c *call, in *within, all []*http.Request, steps []kinto.Step) ([]*reco
 			}
 			return out, &subFailed{answer}
 		case held > batchAnswer:
-			return nil, errTooLarge
+			return nil, errBatchAnswer
 		}
 	}
 	return out, nil

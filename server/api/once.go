@@ -133,7 +133,7 @@ func doOnce(c *call) {
 		bare.route(c.r.URL.Path[len("/v1/"):])
 		return
 	}
-	in := &within{known: map[string]kinto.Caller{c.r.Header.Get("Authorization"): who}}
+	in := &within{writes: true, known: map[string]kinto.Caller{c.r.Header.Get("Authorization"): who}}
 	var about []kinto.List
 	if p, ok := c.locate(c.r.URL.Path[len("/v1"):]); ok {
 		about = append(about, c.kinto.About(p.list, p.id)...)

@@ -13,9 +13,14 @@ import (
 // What requests share. A request that looks through a whole list, since it filters it or
 // wants it in another order, takes long where the list does: few do so at once, in turns
 // by where they come from, and others, which look up what they want, go on beside them.
+// So with one that wants all of a list, which can be large; of those more may wait, since
+// good clients ask for several lists at once.
 const (
 	searchesWaiting = 64
 	searchesOfOne   = 16 // running or waiting
+	listsWaiting    = 1024
+	listsOfOne      = 256
+	fewObjects      = 100 // that is no large part of a list
 )
 
 func searchesAtOnce() int { return max(2, runtime.GOMAXPROCS(0)) }
@@ -25,25 +30,38 @@ func searches(req *kinto.Request) bool {
 	return req.ID == "" && (req.Op == kinto.Get || req.Op == kinto.Count || req.Op == kinto.Delete) && (len(req.Query.Filters) > 0 || len(req.Query.Sort) > 1)
 }
 
-// inTurn does a request when its turn comes.
+// lists reports whether a request may read a large part of a list.
+func lists(req *kinto.Request) bool {
+	return req.ID == "" && req.Op == kinto.Get && (req.Query.Limit <= 0 || req.Query.Limit > fewObjects)
+}
+
+// inTurn does a request when its turn comes. In a transaction nobody waits.
 func (c *call) inTurn(req *kinto.Request) (*kinto.Answer, error) {
-	if c.within != nil || !searches(req) { // a batch is one turn, and in a transaction nobody waits
+	queue, what := c.searches, "searches"
+	switch {
+	case c.within != nil && c.within.writes, !searches(req) && !lists(req):
 		return c.kinto.Do(c.r.Context(), req)
+	case !searches(req):
+		queue, what = c.lists, "large answers"
 	}
-	leave, err := c.searches.Enter(c.r.Context(), front.Origin(c.r))
+	leave, err := queue.Enter(c.r.Context(), front.Origin(c.r))
 	if errors.Is(err, fair.ErrFull) {
-		return nil, &kinto.BusyError{What: "searches"}
+		return nil, &kinto.BusyError{What: what}
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
+	if c.held.full(front.Origin(c.r)) { // what is read now could not be answered
+		return nil, &kinto.BusyError{What: "large answers"}
+	}
 	return c.kinto.Do(c.r.Context(), req)
 }
 
-// Large answers are held only as long as all of them together stay within answersHeld:
-// clients that ask for much and read slowly cannot fill the memory. What is smaller than
-// smallAnswer is not counted.
+// Large answers are held only as long as all of them together stay within answersHeld,
+// and those that go to one address within half of it: clients that ask for much and read
+// slowly can neither fill the memory nor keep others from large answers. What is smaller
+// than smallAnswer is not counted.
 const (
 	smallAnswer = 64 << 10
 	answersHeld = 64 << 20
@@ -55,25 +73,43 @@ type holdings struct {
 
 	mu  sync.Mutex
 	now int
+	by  map[string]int // address
 }
 
-// hold takes so many bytes; release gives them back. It reports false when there is no
-// room. The first one always finds room.
-func (h *holdings) hold(n int) (release func(), ok bool) {
+func newHoldings(most int) *holdings { return &holdings{most: most, by: map[string]int{}} }
+
+// hold takes so many bytes for an address; release gives them back. It reports false when
+// there is no room. The first one of all always finds room, however large it is.
+func (h *holdings) hold(from string, n int) (release func(), ok bool) {
 	if n < smallAnswer {
 		return func() {}, true
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.now > 0 && h.now+n > h.most {
+	if !h.room(from, n) {
 		return nil, false
 	}
 	h.now += n
+	h.by[from] += n
 	return sync.OnceFunc(func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.now -= n
+		if h.by[from] -= n; h.by[from] == 0 {
+			delete(h.by, from)
+		}
 	}), true
+}
+
+func (h *holdings) room(from string, n int) bool {
+	return h.now == 0 || h.now+n <= h.most && (h.by[from] == 0 || h.by[from]+n <= h.most/2)
+}
+
+// full reports whether there is no room for anything large for an address.
+func (h *holdings) full(from string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.room(from, smallAnswer)
 }
 
 // sizeOf is about how many bytes an answer takes.

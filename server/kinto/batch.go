@@ -11,13 +11,49 @@ import (
 // Together runs fn in one transaction: the requests done by the Service it gets are
 // all kept, or none of them when fn returns an error. Each sees what those before
 // it did. Like the function of Store.Write, fn may be run more than once, and
-// other writes wait for it; about is as there.
+// other writes wait for it; about is as there. Since they wait, the requests may look
+// through LooksTogether objects of lists at most.
 func (s *Service) Together(ctx context.Context, about []List, fn func(*Service) error) error {
 	return s.store.Write(ctx, about, func(tx Tx) error {
 		in := *s
 		in.store = within{tx}
+		left := LooksTogether
+		in.looks = &left
 		return fn(&in)
 	})
+}
+
+// LooksTogether bounds how many objects the requests of one transaction look through in
+// lists: others who write wait meanwhile.
+const LooksTogether = 20_000
+
+// plain reports whether a store finds what a query wants without looking at more.
+func (q *Query) plain() bool {
+	return len(q.Filters) == 0 && len(q.Sort) <= 1 && q.Granted == nil
+}
+
+// afford counts what is about to be looked through in a list, where that is bounded; of
+// plain queries what is found counts.
+func (s *Service) afford(tx Reader, l List, q *Query) error {
+	if s.looks == nil || q.plain() {
+		return nil
+	}
+	n, err := tx.Count(l, Everything())
+	if err != nil {
+		return err
+	}
+	return s.looked(n)
+}
+
+// looked counts objects that were looked at, where they are bounded.
+func (s *Service) looked(n int) error {
+	if s.looks == nil {
+		return nil
+	}
+	if *s.looks -= n; *s.looks < 0 {
+		return Invalid("body", "requests", fmt.Sprintf("The requests of a batch that writes may look through %d objects together; ask for this list by itself", LooksTogether))
+	}
+	return nil
 }
 
 // within is a Store inside a transaction.

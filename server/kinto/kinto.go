@@ -35,6 +35,7 @@ type Service struct {
 	schemas  *schemas
 	history  *history
 	page     int                          // objects in one page of a list
+	looks    *int                         // how many more objects may be looked through; nil: any number
 	granted  map[Kind]map[string][]string // principals that settings grant, by kind asked for and permission needed
 }
 

@@ -73,7 +73,9 @@ func (s *Service) look(tx Reader, r *Request) (*Answer, error) {
 	case q.Granted != nil && len(q.Granted.Permissions) == 0: // nothing to see
 	case r.Op == Count:
 		q.Tombstones = false
-		a.Total, err = tx.Count(r.List, q)
+		if err = s.afford(tx, r.List, &q); err == nil {
+			a.Total, err = tx.Count(r.List, q)
+		}
 	default:
 		err = s.find(tx, r.List, q, a)
 	}
@@ -85,7 +87,13 @@ func (s *Service) find(tx Reader, l List, q Query, a *Answer) error {
 	if q.Limit <= 0 || q.Limit > s.page {
 		q.Limit = s.page
 	}
+	if err := s.afford(tx, l, &q); err != nil {
+		return err
+	}
 	found, more, err := tx.Select(l, q)
+	if err == nil && q.plain() {
+		err = s.looked(len(found))
+	}
 	if err != nil {
 		return err
 	}
