@@ -34,11 +34,23 @@ func snapshot(c *call, l kinto.List, at string) {
 	if !ok || time > kinto.MaxTimestamp {
 		invalid = &kinto.InvalidError{Problems: []kinto.Problem{{Location: "path", NoName: true, Description: "Invalid timestamp '" + at + "'"}}}
 	}
+	leave, err := c.turn(c.searches, "searches")
+	if err != nil {
+		c.fail(err)
+		return
+	}
 	found, err := c.kinto.Snapshot(c.r.Context(), who, l, time, invalid)
+	leave()
 	if err != nil {
 		c.fail(c.refused(who, err))
 		return
 	}
+	release, err := c.hold(sizeOf(found...))
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	defer release()
 	buf, free := c.buffer()
 	defer free()
 	*buf = append(*buf, `{"data":[`...)

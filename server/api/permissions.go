@@ -34,11 +34,23 @@ func permissions(c *call) {
 	if req.Fields != nil {
 		req.Fields["id"] = nil
 	}
+	leave, err := c.turn(c.searches, "searches")
+	if err != nil {
+		c.fail(err)
+		return
+	}
 	answer, err := c.kinto.PermissionsOf(c.r.Context(), &req)
+	leave()
 	if err != nil {
 		c.fail(c.refused(who, err))
 		return
 	}
+	release, err := c.hold(sizeOf(answer.Objects...))
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	defer release()
 	h := c.w.Header()
 	validators(h, answer.Timestamp)
 	h["Cache-Control"] = headerNoStore

@@ -106,16 +106,16 @@ func resource(c *call, list kinto.List, id, called string) {
 		c.fail(c.refused(who, err))
 		return
 	}
-	if c.within == nil { // the whole batch is held by itself
-		// What was read is there already, and is written once more: both are held until the
-		// client has taken it.
-		release, ok := c.held.hold(front.Origin(c.r), 2*sizeOf(answer))
-		if !ok {
-			c.fail(&kinto.BusyError{What: "large answers"})
-			return
-		}
-		defer release()
+	size := sizeOf(answer.Objects...)
+	if answer.Object != nil {
+		size += sizeOf(*answer.Object)
 	}
+	release, err := c.hold(size)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	defer release()
 	c.answer(&req, answer)
 }
 

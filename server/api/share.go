@@ -35,27 +35,55 @@ func lists(req *kinto.Request) bool {
 	return req.ID == "" && req.Op == kinto.Get && (req.Query.Limit <= 0 || req.Query.Limit > fewObjects)
 }
 
-// inTurn does a request when its turn comes. In a transaction nobody waits.
+// inTurn does a request when its turn comes.
 func (c *call) inTurn(req *kinto.Request) (*kinto.Answer, error) {
-	queue, what := c.searches, "searches"
+	var leave func()
+	var err error
 	switch {
-	case c.within != nil && c.within.writes, !searches(req) && !lists(req):
-		return c.kinto.Do(c.r.Context(), req)
-	case !searches(req):
-		queue, what = c.lists, "large answers"
-	}
-	leave, err := queue.Enter(c.r.Context(), front.Origin(c.r))
-	if errors.Is(err, fair.ErrFull) {
-		return nil, &kinto.BusyError{What: what}
+	case searches(req):
+		leave, err = c.turn(c.searches, "searches")
+	case lists(req):
+		leave, err = c.turn(c.lists, "large answers")
+	default:
+		leave = func() {}
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	if c.held.full(front.Origin(c.r)) { // what is read now could not be answered
+	return c.kinto.Do(c.r.Context(), req)
+}
+
+// turn waits until the caller may begin with what takes long or is large; leave ends it,
+// once. In a transaction of many requests nobody waits: what they read is bounded. Nothing
+// large is begun for somebody whose answer could not be held.
+func (c *call) turn(queue *fair.Queue, what string) (leave func(), err error) {
+	if c.within != nil && c.within.writes {
+		return func() {}, nil
+	}
+	from := front.Origin(c.r)
+	leave, err = queue.Enter(c.r.Context(), from)
+	if errors.Is(err, fair.ErrFull) {
+		return nil, &kinto.BusyError{What: what}
+	}
+	if err == nil && c.held.full(from) {
+		leave()
 		return nil, &kinto.BusyError{What: "large answers"}
 	}
-	return c.kinto.Do(c.r.Context(), req)
+	return leave, err
+}
+
+// hold takes what an answer of so many bytes takes, until release: what was read is there
+// already, and is written once more. A batch holds its answers as a whole.
+func (c *call) hold(bytes int) (release func(), err error) {
+	if c.within != nil {
+		return func() {}, nil
+	}
+	release, ok := c.held.hold(front.Origin(c.r), 2*bytes)
+	if !ok {
+		return nil, &kinto.BusyError{What: "large answers"}
+	}
+	return release, nil
 }
 
 // Large answers are held only as long as all of them together stay within answersHeld,
@@ -112,14 +140,11 @@ func (h *holdings) full(from string) bool {
 	return !h.room(from, smallAnswer)
 }
 
-// sizeOf is about how many bytes an answer takes.
-func sizeOf(a *kinto.Answer) int {
+// sizeOf is about how many bytes objects take.
+func sizeOf(objects ...kinto.Object) int {
 	n := 0
-	if a.Object != nil {
-		n += len(a.Object.Data)
-	}
-	for i := range a.Objects {
-		n += len(a.Objects[i].Data) + len(a.Objects[i].ID) + 64
+	for i := range objects {
+		n += len(objects[i].Data) + len(objects[i].ID) + 64
 	}
 	return n
 }

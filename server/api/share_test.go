@@ -175,12 +175,12 @@ func TestBatchesShareAsWell(t *testing.T) {
 	s.must(200, "alice", "POST /v1/batch", `{"defaults":{"method":"PUT","body":{"data":{"n":1}}},"requests":[`+fill.String()[1:]+`]}`)
 	const put = `,{"method":"PUT","path":"/buckets/b/collections/c/records/more","body":{"data":{}}}`
 	const empty = `{"method":"GET","path":"/buckets/b/collections/c/records?n=2"}`
-	most := kinto.LooksTogether / 1001
+	most := kinto.ReadTogether / 1001
 	searches := func(n int) string { return `{"requests":[` + strings.Repeat(empty+",", n-1) + empty }
 	if r := s.must(200, "alice", "POST /v1/batch", searches(most)+put+`]}`); strings.Contains(r.text, `"status":400`) || !strings.Contains(r.text, `"status":201`) {
 		t.Errorf("%.500s", r.text)
 	}
-	if r := s.must(200, "alice", "POST /v1/batch", searches(most+1)+put+`]}`); strings.Count(r.text, `"status":400`) != 1 || !strings.Contains(r.text, "may look through 20000 objects together") || strings.Count(r.text, `"status":200`) != most+1 {
+	if r := s.must(200, "alice", "POST /v1/batch", searches(most+1)+put+`]}`); strings.Count(r.text, `"status":400`) != 1 || !strings.Contains(r.text, "may look through 20000 objects of lists together") || strings.Count(r.text, `"status":200`) != most+1 {
 		t.Errorf("%.500s", r.text)
 	}
 	if r := s.must(200, "alice", "POST /v1/batch", searches(2*most)+`]}`); strings.Contains(r.text, `"status":400`) {
@@ -198,9 +198,14 @@ func TestBatchesShareAsWell(t *testing.T) {
 	s.must(200, "alice", "PUT /v1/buckets/b/collections/c/records/r", `{"data":{"text":"`+strings.Repeat("x", 512<<10)+`"}}`)
 	const large = `{"method":"GET","path":"/buckets/b/collections/c/records/r"}`
 	s.must(200, "alice", "POST /v1/batch", `{"requests":[`+strings.Repeat(large+",", 30)+large+`]}`)
-	for _, more := range []string{"", put} {
-		if r := s.must(413, "alice", "POST /v1/batch", `{"requests":[`+strings.Repeat(large+",", 31)+large+more+`]}`); !strings.Contains(r.text, "16777216 bytes together") {
-			t.Errorf("%.500s", r.text)
+	if r := s.must(413, "alice", "POST /v1/batch", `{"requests":[`+strings.Repeat(large+",", 31)+large+`]}`); !strings.Contains(r.text, "16777216 bytes together") {
+		t.Errorf("%.500s", r.text)
+	}
+	const get = `,{"method":"GET","path":"/buckets/b/collections/c/records/r"}`
+	const list = `,{"method":"GET","path":"/buckets/b/collections/c/records?has_text=true"}`
+	for _, one := range []string{get, list} {
+		if r := s.must(200, "alice", "POST /v1/batch", `{"requests":[`+put[1:]+strings.Repeat(one, 9)+`]}`); strings.Count(r.text, `"status":400`) != 2 || !strings.Contains(r.text, "may read 4194304 bytes together") {
+			t.Errorf("%d parts are too large: %.500s", strings.Count(r.text, `"status":400`), r.text)
 		}
 	}
 	if a.held.now != 0 {

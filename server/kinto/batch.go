@@ -11,21 +11,25 @@ import (
 // Together runs fn in one transaction: the requests done by the Service it gets are
 // all kept, or none of them when fn returns an error. Each sees what those before
 // it did. Like the function of Store.Write, fn may be run more than once, and
-// other writes wait for it; about is as there. Since they wait, the requests may look
-// through LooksTogether objects of lists at most.
+// other writes wait for it; about is as there. Since they wait, what the requests may read
+// is bounded.
 func (s *Service) Together(ctx context.Context, about []List, fn func(*Service) error) error {
 	return s.store.Write(ctx, about, func(tx Tx) error {
 		in := *s
 		in.store = within{tx}
-		left := LooksTogether
-		in.looks = &left
+		in.reading = &allowance{ReadTogether, ReadTogetherBytes}
 		return fn(&in)
 	})
 }
 
-// LooksTogether bounds how many objects the requests of one transaction look through in
-// lists: others who write wait meanwhile.
-const LooksTogether = 20_000
+// What the requests of one transaction may read together: others who write wait meanwhile.
+const (
+	ReadTogether      = 20_000 // objects of lists that are looked through
+	ReadTogetherBytes = 4 << 20
+)
+
+// allowance is how much more may be read.
+type allowance struct{ objects, bytes int }
 
 // plain reports whether a store finds what a query wants without looking at more.
 func (q *Query) plain() bool {
@@ -35,23 +39,41 @@ func (q *Query) plain() bool {
 // afford counts what is about to be looked through in a list, where that is bounded; of
 // plain queries what is found counts.
 func (s *Service) afford(tx Reader, l List, q *Query) error {
-	if s.looks == nil || q.plain() {
-		return nil
+	if err := s.spend(0, 0); err != nil || s.reading == nil || q.plain() {
+		return err // when it is used up, nothing more is read
 	}
-	n, err := tx.Count(l, Everything())
+	objects, bytes, err := tx.Size(l)
 	if err != nil {
 		return err
 	}
-	return s.looked(n)
+	return s.spend(objects, bytes)
 }
 
-// looked counts objects that were looked at, where they are bounded.
-func (s *Service) looked(n int) error {
-	if s.looks == nil {
+// found counts what a plain query has found, where that is bounded.
+func (s *Service) found(q *Query, found []Object) error {
+	if s.reading == nil || !q.plain() {
 		return nil
 	}
-	if *s.looks -= n; *s.looks < 0 {
-		return Invalid("body", "requests", fmt.Sprintf("The requests of a batch that writes may look through %d objects together; ask for this list by itself", LooksTogether))
+	bytes := 0
+	for i := range found {
+		bytes += found[i].size()
+	}
+	return s.spend(len(found), bytes)
+}
+
+// spend counts what was read, where that is bounded.
+func (s *Service) spend(objects, bytes int) error {
+	left := s.reading
+	if left == nil {
+		return nil
+	}
+	left.objects -= objects
+	left.bytes -= bytes
+	switch {
+	case left.objects < 0:
+		return Invalid("body", "requests", fmt.Sprintf("The requests of a batch that writes may look through %d objects of lists together; send this one by itself", ReadTogether))
+	case left.bytes < 0:
+		return Invalid("body", "requests", fmt.Sprintf("The requests of a batch that writes may read %d bytes together; send this one by itself", ReadTogetherBytes))
 	}
 	return nil
 }

@@ -275,6 +275,9 @@ func (s *Service) Snapshot(ctx context.Context, who Caller, l List, at int64, in
 		size := 0
 		add := func(o Object) error {
 			found = append(found, o)
+			if err := s.spend(1, o.size()); err != nil {
+				return err
+			}
 			if size += o.size(); size > snapshotBytes {
 				return Invalid("path", "timestamp", "The snapshot is too large to be sent at once; read the history instead")
 			}
@@ -303,7 +306,11 @@ func (s *Service) Snapshot(ctx context.Context, who Caller, l List, at int64, in
 			{Op: Equal, Field: Field{"collection_id"}, Values: [][]byte{quote(collection)}},
 			{Op: AtMost, Field: Field{"target", "data", "last_modified"}, Values: [][]byte{strconv.AppendInt(nil, at, 10)}},
 		}
-		err = s.each(tx, List{Parent: bucketOf(l), Kind: History}, past, func(o Object) error {
+		history := List{Parent: bucketOf(l), Kind: History}
+		if err := s.afford(tx, history, &past); err != nil {
+			return err
+		}
+		err = s.each(tx, history, past, func(o Object) error {
 			id := string(key(stringOr(attribute(o.Data, "record_id"))))
 			if known[id] {
 				return nil

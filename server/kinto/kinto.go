@@ -35,7 +35,7 @@ type Service struct {
 	schemas  *schemas
 	history  *history
 	page     int                          // objects in one page of a list
-	looks    *int                         // how many more objects may be looked through; nil: any number
+	reading  *allowance                   // of a transaction of many requests; nil: there is no bound
 	granted  map[Kind]map[string][]string // principals that settings grant, by kind asked for and permission needed
 }
 

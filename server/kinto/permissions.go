@@ -62,6 +62,9 @@ func (s *Service) PermissionsOf(ctx context.Context, r *Request) (a *Answer, err
 		if err != nil {
 			return err
 		}
+		if err := s.spend(len(all), 0); err != nil {
+			return err
+		}
 		page := NewPage(&q, false)
 		a.Total = 0
 		for i := range all {

@@ -45,6 +45,9 @@ func (s *Service) read(ctx context.Context, r *Request) (a *Answer, err error) {
 var errNoTimestamp = errors.New("the list has no timestamp")
 
 func (s *Service) look(tx Reader, r *Request) (*Answer, error) {
+	if err := s.spend(0, 0); err != nil {
+		return nil, err // used up
+	}
 	if r.ID != "" {
 		return s.getObject(tx, r)
 	}
@@ -91,8 +94,8 @@ func (s *Service) find(tx Reader, l List, q Query, a *Answer) error {
 		return err
 	}
 	found, more, err := tx.Select(l, q)
-	if err == nil && q.plain() {
-		err = s.looked(len(found))
+	if err == nil {
+		err = s.found(&q, found)
 	}
 	if err != nil {
 		return err
@@ -138,6 +141,9 @@ func (s *Service) getObject(tx Reader, r *Request) (*Answer, error) {
 	}
 	if err := r.Cond.object(o); err != nil {
 		return nil, s.modified(tx, r, &sc, o, err)
+	}
+	if err := s.spend(0, o.size()); err != nil {
+		return nil, err
 	}
 	return s.answer(r, o), nil
 }

@@ -307,6 +307,15 @@ func (v *view) Count(l kinto.List, q kinto.Query) (int, error) {
 	return int(n), nil
 }
 
+// Size implements kinto.Reader.
+func (v *view) Size(l kinto.List) (objects, bytes int, err error) {
+	p, err := v.page(l)
+	if p == nil {
+		return 0, 0, err
+	}
+	return int(p.live + p.tombstones), int(p.bytes), nil
+}
+
 // Groups implements kinto.Reader.
 func (v *view) Groups(members ...string) ([]string, error) {
 	key := strings.Join(members, "\x00")

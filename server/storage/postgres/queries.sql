@@ -29,7 +29,7 @@ SELECT q.parent, q.kind, l.pk IS NOT NULL, coalesce(l.pk, nextval(pg_get_serial_
   CASE WHEN l.pk IS NULL THEN (SELECT max(f.ts) FROM floors AS f WHERE (f.parent = q.parent AND f.kind = q.kind) OR (f.parent = '#' AND f.kind = '')) END
 FROM unnest($1::text[], $2::text[]) AS q(parent, kind) LEFT JOIN lists AS l ON l.parent = q.parent AND l.kind = q.kind
 -- name: list
-SELECT ts, live, tombstones FROM lists WHERE parent = $1 AND kind = $2
+SELECT ts, live, tombstones, bytes FROM lists WHERE parent = $1 AND kind = $2
 -- name: lists
 SELECT parent FROM lists WHERE kind = $1 ORDER BY parent
 -- name: totals

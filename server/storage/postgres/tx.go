@@ -326,6 +326,12 @@ func (t *tx) Count(l kinto.List, q kinto.Query) (int, error) {
 	return t.view.Count(l, q)
 }
 
+// Size implements kinto.Reader.
+func (t *tx) Size(l kinto.List) (objects, bytes int, err error) {
+	p, err := t.page(l)
+	return int(p.live + p.tombstones), int(p.bytes), err
+}
+
 // Groups implements kinto.Reader.
 func (t *tx) Groups(members ...string) ([]string, error) {
 	if t.b.err != nil {

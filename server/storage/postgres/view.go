@@ -233,19 +233,26 @@ func object(id string, r row) *kinto.Object {
 
 // Timestamp implements kinto.Reader.
 func (v *view) Timestamp(l kinto.List) (ts int64, ok bool, err error) {
-	ts, _, _, ok, err = v.list(l)
-	return ts, ok, err
+	p, err := v.list(l)
+	return p.ts, p.there, err
 }
 
-func (v *view) list(l kinto.List) (ts, live, tombstones int64, ok bool, err error) {
+// Size implements kinto.Reader.
+func (v *view) Size(l kinto.List) (objects, bytes int, err error) {
+	p, err := v.list(l)
+	return int(p.live + p.tombstones), int(p.bytes), err
+}
+
+// list is what the row of a list says.
+func (v *view) list(l kinto.List) (p page, err error) {
 	if !text(l.Parent) {
-		return 0, 0, 0, false, nil
+		return p, nil
 	}
 	err = v.src.each("list", func(r row) bool {
-		ts, live, tombstones, ok = r.int(0), r.int(1), r.int(2), true
+		p.ts, p.live, p.tombstones, p.bytes, p.there = r.int(0), r.int(1), r.int(2), r.int(3), true
 		return true
 	}, l.Parent, string(l.Kind))
-	return ts, live, tombstones, ok, err
+	return p, err
 }
 
 // Select implements kinto.Reader.
@@ -386,11 +393,11 @@ func (v *view) Count(l kinto.List, q kinto.Query) (int, error) {
 		return n, err
 	}
 	if simple(&q) {
-		_, live, tombstones, _, err := v.list(l)
+		p, err := v.list(l)
 		if q.Tombstones {
-			live += tombstones
+			p.live += p.tombstones
 		}
-		return int(live), err
+		return int(p.live), err
 	}
 	if !text(l.Parent) {
 		return 0, nil

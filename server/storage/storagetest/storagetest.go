@@ -500,6 +500,26 @@ func selects(t *testing.T, s kinto.Store) {
 		}
 		return tx.Put(records, &kinto.Object{ID: "b", Timestamp: ts[4], Deleted: true}, old)
 	})
+	sizes := func(tx kinto.Reader, objects, least int) error {
+		n, bytes, err := tx.Size(records)
+		if n != objects || bytes < least || bytes > least+1000 {
+			t.Errorf("the size is %d objects and %d bytes, not %d and about %d", n, bytes, objects, least)
+		}
+		return err
+	}
+	read(t, s, func(tx kinto.Reader) error { return sizes(tx, 4, 6) })
+	none := errors.New("nothing is kept")
+	err := s.Write(t.Context(), nil, func(tx kinto.Tx) error {
+		text := strings.Repeat("x", 10_000)
+		if _, err := put(tx, records, "e", `{"a":"`+text+`"}`); err != nil {
+			return err
+		}
+		return errors.Join(sizes(tx, 5, 10_006), none)
+	})
+	if !errors.Is(err, none) {
+		t.Error(err)
+	}
+	read(t, s, func(tx kinto.Reader) error { return sizes(tx, 4, 6) })
 	for _, c := range []struct {
 		name string
 		q    kinto.Query
@@ -536,7 +556,11 @@ func selects(t *testing.T, s kinto.Store) {
 		if len(got) != 0 || n != 0 {
 			t.Errorf("a list that never was: %v, %d", got, n)
 		}
-		return errors.Join(err, err2)
+		objects, bytes, err3 := tx.Size(others)
+		if objects != 0 || bytes != 0 {
+			t.Errorf("the size of a list that never was: %d, %d", objects, bytes)
+		}
+		return errors.Join(err, err2, err3)
 	})
 }
 
