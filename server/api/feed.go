@@ -27,6 +27,7 @@ const (
 	feedPage  = 100              // objects looked for at a time
 	feedBeat  = 20 * time.Second // something is sent at least as often, so that both sides know the other is there
 	feedRetry = 3 * time.Second  // before a client comes back
+	feedPause = 100 * time.Millisecond
 )
 
 // wantsFeed reports whether a request asks for a feed.
@@ -79,6 +80,7 @@ func openFeed(c *call, list kinto.List) {
 		}
 		select {
 		case <-changed:
+			f.pause()
 		case <-beat.C:
 			f.say(": still here\n\n")
 		case <-c.Done:
@@ -103,6 +105,7 @@ type feed struct {
 	list    kinto.List
 	fields  kinto.Fields
 	since   int64 // negative: nothing was looked at yet
+	looked  time.Time
 	buf     []byte
 	err     error // of writing
 }
@@ -110,6 +113,12 @@ type feed struct {
 // look finds what has changed, the oldest first, as the caller is known now: a
 // permission or a password that was taken away ends the feed.
 func (f *feed) look() (*kinto.Answer, error) {
+	leave, err := f.turn(f.lists, "large answers")
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	f.looked = time.Now()
 	who, err := f.who()
 	if err != nil {
 		return nil, err
@@ -134,6 +143,18 @@ func (f *feed) look() (*kinto.Answer, error) {
 		answer.Objects, answer.Next = nil, nil
 	}
 	return answer, nil
+}
+
+// pause waits until feedPause after the last look: of many changes in a row most are then
+// seen together, and many feeds of a list that is written all the time cost little.
+func (f *feed) pause() {
+	wait := time.NewTimer(feedPause - time.Since(f.looked))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-f.Done:
+	case <-f.r.Context().Done():
+	}
 }
 
 // begin takes from when on the client wants to know.

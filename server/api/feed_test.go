@@ -218,3 +218,34 @@ func TestFeedMissesNothing(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// A feed waits for its turn, as whole lists do, and sees then at once what has come.
+func TestFeedsTakeTurns(t *testing.T) {
+	t.Attr("shows", "mend2")
+	s := filled(t, nil)
+	web := httptest.NewServer(s)
+	t.Cleanup(web.Close)
+	lists := s.Handler.(*api).lists
+	feed := listen(t, web.URL+records, "alice")
+	feed.want("ready", "")
+	var leave []func()
+	for range searchesAtOnce() {
+		free, err := lists.Enter(t.Context(), "somebody")
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave = append(leave, free)
+	}
+	for n := range 30 {
+		s.must(200, "alice", "PUT "+records+"/r", fmt.Sprintf(`{"data":{"n":%d}}`, n))
+	}
+	for deadline := time.Now().Add(2 * time.Minute); lists.Waiting() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not wait")
+		}
+	}
+	for _, free := range leave {
+		free()
+	}
+	feed.want("change", `"n":29`)
+}
