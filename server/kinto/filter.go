@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Filter is one condition on an attribute (protocol §7, filtering).
@@ -15,7 +13,7 @@ type Filter struct {
 	Values [][]byte // one value of JSON; any number for In, Exclude, Contains and ContainsAny
 
 	ids     map[string]bool // Values of In and Exclude on id
-	pattern []rune          // Value of Like, lower case
+	pattern *pattern        // Value of Like
 }
 
 // FilterOp is how a filter compares, by the prefix of its parameter.
@@ -39,9 +37,6 @@ const (
 
 // filterOps in the order in which a prefix is looked for.
 var filterOps = []FilterOp{Less, AtLeast, AtMost, Not, Equal, Greater, In, Exclude, Like, Has, ContainsAny, Contains}
-
-// patternChars bounds what one object costs to compare with a pattern.
-const patternChars = 100
 
 // ParseFilter reads the parameter name=values of a query string; more than one
 // value is a name given more than once. last_modified is not for it.
@@ -89,8 +84,7 @@ func ParseFilter(name string, values []string) (Filter, error) {
 		if typeOf(f.Values[0]) != isString {
 			return f, invalid
 		}
-		f.pattern = pattern(string(key(f.Values[0])))
-		if len(f.pattern) > patternChars {
+		if f.pattern = parsePattern(string(key(f.Values[0]))); f.pattern == nil {
 			return f, invalid
 		}
 		return f, nil
@@ -139,10 +133,14 @@ func (f *Filter) IDs() []string {
 	return out
 }
 
-// Matches reports whether an object passes the filters.
+// largeObject is the size from which on each filter of one object takes some time.
+const largeObject = 64 << 10
+
+// Matches reports whether an object passes the filters. A large one does not when nobody
+// waits for the answer any more, which the store then finds, too.
 func (q *Query) Matches(o *Object) bool {
 	for i := range q.Filters {
-		if !q.Filters[i].matches(o) {
+		if !q.Filters[i].matches(o) || len(o.Data) >= largeObject && q.ended != nil && q.ended() {
 			return false
 		}
 	}
@@ -181,24 +179,21 @@ func (f *Filter) matches(o *Object) bool {
 		case isString:
 			v = key(v)
 		}
-		return like(v, f.pattern)
+		return f.pattern.matches(v)
 	case Contains, ContainsAny:
 		if typeOf(v) != isArray {
 			return false
 		}
 		there, left := make([]bool, len(f.Values)), len(f.Values)
-		for _, e := range elements(v) {
-			i := f.place(e)
-			switch {
-			case i < 0 || there[i]:
-			case f.Op == ContainsAny:
-				return true
-			default:
-				there[i] = true
+		any := false
+		eachElement(v, func(e []byte) bool {
+			if i := f.place(e); i >= 0 && !there[i] {
+				there[i], any = true, true
 				left--
 			}
-		}
-		return f.Op == Contains && left == 0
+			return left > 0 && !(any && f.Op == ContainsAny)
+		})
+		return f.Op == Contains && left == 0 || f.Op == ContainsAny && any
 	}
 	panic("kinto: no such operator: " + string(f.Op))
 }
@@ -218,47 +213,4 @@ func (f *Filter) place(v []byte) int {
 		return -1
 	}
 	return i
-}
-
-// pattern makes the value of Like one in which % is any run of characters and _
-// is any one, as in SQL: * is a run too, and without a * the value may stand anywhere.
-func pattern(text string) []rune {
-	if strings.Contains(text, "*") {
-		text = strings.ReplaceAll(text, "*", "%")
-	} else {
-		text = "%" + text + "%"
-	}
-	out := []rune(text)
-	for i, c := range out {
-		out[i] = unicode.ToLower(c)
-	}
-	return out
-}
-
-// like matches text, whatever its case, with a pattern.
-func like(text []byte, pattern []rune) bool {
-	at, star, resume := 0, -1, 0
-	for i := 0; i < len(text); {
-		c, n := utf8.DecodeRune(text[i:])
-		switch {
-		case at < len(pattern) && pattern[at] == '%':
-			star, resume = at, i
-			at++
-			continue
-		case at < len(pattern) && (pattern[at] == '_' || pattern[at] == unicode.ToLower(c)):
-			at++
-			i += n
-			continue
-		case star < 0:
-			return false
-		}
-		// Let the last run take one character more.
-		_, n = utf8.DecodeRune(text[resume:])
-		resume += n
-		at, i = star+1, resume
-	}
-	for at < len(pattern) && pattern[at] == '%' {
-		at++
-	}
-	return at == len(pattern)
 }

@@ -260,8 +260,16 @@ const snapshotBytes = 64 << 20
 // those that have not changed since, and of the others what their history tells
 // (protocol §8, history). invalid is what is wrong with the request's form.
 func (s *Service) Snapshot(ctx context.Context, who Caller, l List, at int64, invalid error) (found []Object, err error) {
-	err = s.store.Read(ctx, func(tx Reader) error {
+	_, collection, _ := Locate(l.Parent)
+	past := Everything()
+	past.Filters = []Filter{
+		{Op: Equal, Field: Field{"resource_name"}, Values: [][]byte{quote(string(Record))}},
+		{Op: Equal, Field: Field{"collection_id"}, Values: [][]byte{quote(collection)}},
+		{Op: AtMost, Field: Field{"target", "data", "last_modified"}, Values: [][]byte{strconv.AppendInt(nil, at, 10)}},
+	}
+	look := func(tx Reader) error {
 		found = nil
+		past := past
 		sc, err := enter(tx, l)
 		if err != nil {
 			return err
@@ -293,18 +301,11 @@ func (s *Service) Snapshot(ctx context.Context, who Caller, l List, at int64, in
 		if err != nil {
 			return err
 		}
-		_, collection, _ := Locate(l.Parent)
-		past := Everything()
 		if mark := hidden(sc.at(Collection), markedKey); mark != "" {
 			// What was there before it was made again is not its own.
 			if past.Since, err = strconv.ParseInt(mark, 10, 64); err != nil {
 				return err
 			}
-		}
-		past.Filters = []Filter{
-			{Op: Equal, Field: Field{"resource_name"}, Values: [][]byte{quote(string(Record))}},
-			{Op: Equal, Field: Field{"collection_id"}, Values: [][]byte{quote(collection)}},
-			{Op: AtMost, Field: Field{"target", "data", "last_modified"}, Values: [][]byte{strconv.AppendInt(nil, at, 10)}},
 		}
 		history := List{Parent: bucketOf(l), Kind: History}
 		if err := s.afford(tx, history, &past); err != nil {
@@ -324,7 +325,8 @@ func (s *Service) Snapshot(ctx context.Context, who Caller, l List, at int64, in
 		})
 		slices.SortFunc(found, func(a, b Object) int { return cmp.Compare(b.Timestamp, a.Timestamp) })
 		return err
-	})
+	}
+	err = s.search(ctx, &past, true, func(ctx context.Context) error { return s.store.Read(ctx, look) })
 	return found, err
 }
 

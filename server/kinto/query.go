@@ -18,6 +18,8 @@ type Query struct {
 	After         [][]byte // only objects that come after these values of the keys, one for each; nil: all
 	Limit         int      // at most so many; 0: all
 	Granted       *Grant   // only objects that grant this; nil: all
+
+	ended func() bool // whoever asks does not wait any more; nil: nobody knows
 }
 
 // Everything is the Query for all live objects.

@@ -3,6 +3,7 @@ package kinto
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -17,7 +18,7 @@ func (s *Service) read(ctx context.Context, r *Request) (a *Answer, err error) {
 		}
 		return err
 	}
-	err = s.store.Read(ctx, look)
+	err = s.search(ctx, &r.Query, r.ID == "", func(ctx context.Context) error { return s.store.Read(ctx, look) })
 	if errors.Is(err, errNoTimestamp) {
 		// The first look at a list gives it its timestamp, which then stays (protocol §6).
 		err = s.store.Write(ctx, []List{r.List}, func(tx Tx) error {
@@ -39,6 +40,27 @@ func (s *Service) read(ctx context.Context, r *Request) (a *Answer, err error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// searchTime bounds how long one request looks through a list: others want to search, too.
+const searchTime = 10 * time.Second
+
+var errLongSearch = Invalid("querystring", "", fmt.Sprintf("This search takes longer than %d s; ask for fewer fields, or for a part of the list (_since, _before)", searchTime/time.Second))
+
+// search runs fn, which looks through a list for a query unless that is plain, as long as
+// somebody waits for the answer and for searchTime at most.
+func (s *Service) search(ctx context.Context, q *Query, list bool, fn func(context.Context) error) error {
+	if !list || q.plain() || s.reading != nil {
+		return fn(ctx)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, searchTime, errLongSearch)
+	defer cancel()
+	q.ended = func() bool { return ctx.Err() != nil }
+	err := fn(ctx)
+	if err != nil && context.Cause(ctx) == errLongSearch {
+		return errLongSearch
+	}
+	return err
 }
 
 // errNoTimestamp: the list never had a timestamp, and the caller may see it.

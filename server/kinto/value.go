@@ -64,15 +64,38 @@ func attribute(doc []byte, name string) []byte {
 // elements splits a checked array.
 func elements(array []byte) [][]byte {
 	var out [][]byte
+	eachElement(array, func(e []byte) bool {
+		out = append(out, e)
+		return true
+	})
+	return out
+}
+
+// eachElement calls fn for the elements of a checked array, until it returns false.
+func eachElement(array []byte, fn func([]byte) bool) {
 	for i := 1; array[i] != ']'; {
 		from := i
 		i = skip(array, i)
-		out = append(out, array[from:i:i])
+		if !fn(array[from:i:i]) {
+			return
+		}
 		if array[i] == ',' {
 			i++
 		}
 	}
-	return out
+}
+
+// parts counts the elements of a checked array or the members of an object.
+func parts(v []byte) (n int) {
+	for i := 1; v[i] != ']' && v[i] != '}'; n++ {
+		if i = skip(v, i); v[i] == ':' {
+			i = skip(v, i+1)
+		}
+		if v[i] == ',' {
+			i++
+		}
+	}
+	return n
 }
 
 // The types of values, in their order.
@@ -121,20 +144,20 @@ func compare(a, b []byte) int {
 	case isBool:
 		return cmp.Compare(a[0], b[0]) // "false" < "true"
 	case isArray:
-		x, y := elements(a), elements(b)
-		if c := cmp.Compare(len(x), len(y)); c != 0 {
-			return c
+		if c := cmp.Compare(parts(a), parts(b)); c != 0 {
+			return c // the most there can be to compare, a filter brings along
 		}
+		x, y := elements(a), elements(b)
 		for i := range x {
 			if c := compare(x[i], y[i]); c != 0 {
 				return c
 			}
 		}
 	case isObject:
-		x, y := sortedFields(a), sortedFields(b)
-		if c := cmp.Compare(len(x), len(y)); c != 0 {
+		if c := cmp.Compare(parts(a), parts(b)); c != 0 {
 			return c
 		}
+		x, y := sortedFields(a), sortedFields(b)
 		for i := range x {
 			if c := compareKeys(x[i], y[i]); c != 0 {
 				return c

@@ -371,7 +371,7 @@ func (s *Service) takeAim(ctx context.Context, r *Request) error {
 	if r.Op != Delete || r.ID != "" || r.List.Kind == Account || len(r.Query.Filters) == 0 && len(r.Query.Sort) < 2 {
 		return nil
 	}
-	return s.store.Read(ctx, func(tx Reader) error {
+	look := func(tx Reader) error {
 		r.aim = nil
 		q, err := s.allowList(tx, r)
 		if err != nil || q.Granted != nil && len(q.Granted.Permissions) == 0 {
@@ -384,7 +384,8 @@ func (s *Service) takeAim(ctx context.Context, r *Request) error {
 		}
 		r.aim = aim
 		return nil
-	})
+	}
+	return s.search(ctx, &r.Query, true, func(ctx context.Context) error { return s.store.Read(ctx, look) })
 }
 
 // ids are those of the objects of a list.

@@ -323,7 +323,8 @@ func (v *view) scan(l kinto.List, q *kinto.Query, each func(*kinto.Object, row) 
 			n++
 			last = r.int(1)
 			o := kinto.Object{ID: r.text(0), Timestamp: last, Deleted: r.bool(2), Data: r[3], Permissions: r[4]}
-			done = !each(&o, r) || n%256 == 0 && v.ctx.Err() != nil
+			large := len(o.Data) > 16<<10
+			done = !each(&o, r) || (n%256 == 0 || large) && v.ctx.Err() != nil
 			return !done
 		}, args...)
 		switch {
