@@ -1,5 +1,6 @@
 // Package fair shares what a machine can do at once among callers: so much runs, some
-// wait, callers take turns, and one leaves room for the others.
+// wait, callers take turns, and where two or more run at once, one caller leaves a slot to
+// the others.
 //
 // Used where work is slow or holds something scarce: hashing passwords, looking through
 // long lists.
@@ -18,8 +19,9 @@ var ErrFull = errors.New("too many are waiting")
 // Queue is a number of slots, and lines before them, one for each caller. It is safe for
 // concurrent use.
 type Queue struct {
-	most int // that may wait
-	each int // places of one caller, running or waiting
+	most  int // that may wait
+	each  int // places of one caller, running or waiting
+	share int // slots of one caller
 
 	mu      sync.Mutex
 	free    int // slots
@@ -29,15 +31,16 @@ type Queue struct {
 }
 
 type caller struct {
-	name   string
-	places int
-	line   []chan struct{} // closed when it is its turn
+	name    string
+	places  int
+	running int
+	line    []chan struct{} // closed when it is its turn
 }
 
 // NewQueue returns one in which so many run at once, so many more may wait, and each
 // caller holds at most so many places, running or waiting.
 func NewQueue(slots, waiting, each int) *Queue {
-	return &Queue{most: waiting, each: each, free: slots, callers: map[string]*caller{}}
+	return &Queue{most: waiting, each: each, share: max(1, slots-1), free: slots, callers: map[string]*caller{}}
 }
 
 // Enter waits for a slot for a caller; those without a name share one turn, and no limit
@@ -49,16 +52,17 @@ func (q *Queue) Enter(ctx context.Context, name string) (leave func(), err error
 	if c == nil {
 		c = &caller{name: name}
 	}
-	switch {
-	case name != "" && c.places >= q.each, q.free == 0 && q.waiting >= q.most:
+	runs := q.free > 0 && q.may(c) && len(c.line) == 0
+	if name != "" && c.places >= q.each || !runs && q.waiting >= q.most {
 		q.mu.Unlock()
 		return nil, ErrFull
 	}
 	q.callers[name] = c
 	c.places++
 	leave = func() { q.leave(c) }
-	if q.free > 0 {
+	if runs {
 		q.free--
+		c.running++
 		q.mu.Unlock()
 		return leave, nil
 	}
@@ -81,12 +85,15 @@ func (q *Queue) Enter(ctx context.Context, name string) (leave func(), err error
 		if len(c.line) == 0 {
 			q.turns = slices.DeleteFunc(q.turns, func(o *caller) bool { return o == c })
 		}
+		q.gone(c)
 	} else {
-		q.next() // its turn came at the same moment
+		q.end(c) // its turn came at the same moment
 	}
-	q.gone(c)
 	return nil, ctx.Err()
 }
+
+// may reports whether a caller may have one more of the slots.
+func (q *Queue) may(c *caller) bool { return c.name == "" || c.running < q.share }
 
 // Do runs fn in a slot; errors are those of Enter.
 func (q *Queue) Do(ctx context.Context, name string, fn func()) error {
@@ -109,25 +116,33 @@ func (q *Queue) Waiting() int {
 func (q *Queue) leave(c *caller) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.next()
+	q.end(c)
+}
+
+// end gives a slot of a caller's back, to whose turn it is.
+func (q *Queue) end(c *caller) {
+	q.free++
+	c.running--
+	for i := 0; q.free > 0 && i < len(q.turns); {
+		next := q.turns[i]
+		if !q.may(next) {
+			i++
+			continue
+		}
+		turn := next.line[0]
+		next.line, q.turns = next.line[1:], slices.Delete(q.turns, i, i+1)
+		if len(next.line) > 0 {
+			q.turns = append(q.turns, next)
+		}
+		q.waiting--
+		q.free--
+		next.running++
+		close(turn)
+	}
 	q.gone(c)
 }
 
-// next gives a slot to whose turn it is.
-func (q *Queue) next() {
-	if len(q.turns) == 0 {
-		q.free++
-		return
-	}
-	c := q.turns[0]
-	turn := c.line[0]
-	q.turns, c.line = q.turns[1:], c.line[1:]
-	if q.waiting--; len(c.line) > 0 {
-		q.turns = append(q.turns, c)
-	}
-	close(turn)
-}
-
+// gone gives a place of a caller's back.
 func (q *Queue) gone(c *caller) {
 	if c.places--; c.places == 0 {
 		delete(q.callers, c.name)

@@ -126,3 +126,47 @@ func TestWhoGoesAwayHoldsNothing(t *testing.T) {
 		}
 	})
 }
+
+// Where two or more run at once, one caller leaves a slot to the others, however many
+// requests it makes; those nobody knows the caller of may be different ones.
+func TestOneCallerLeavesASlot(t *testing.T) {
+	t.Attr("shows", "mend2")
+	synctest.Test(t, func(t *testing.T) {
+		q := NewQueue(3, waiting, waiting)
+		enter := func(name string) func() {
+			leave, err := q.Enter(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return leave
+		}
+		first := []func(){enter("flood"), enter("flood")}
+		var wg sync.WaitGroup
+		third := make(chan func(), 1)
+		wg.Go(func() { third <- enter("flood") })
+		synctest.Wait()
+		if len(third) != 0 || q.Waiting() != 1 {
+			t.Fatal("the flood has the last slot")
+		}
+		anna := enter("anna")
+		anna()
+		synctest.Wait()
+		if len(third) != 0 {
+			t.Fatal("the flood has the slot that anna left")
+		}
+		first[0]()
+		wg.Wait()
+		first[1]()
+		(<-third)()
+		nobody := []func(){enter(""), enter(""), enter("")}
+		wg.Go(func() { enter("anna")() })
+		synctest.Wait()
+		for _, leave := range nobody {
+			leave()
+		}
+		wg.Wait()
+		if q.free != 3 || q.waiting != 0 || len(q.callers) != 0 || len(q.turns) != 0 {
+			t.Errorf("left %+v", q)
+		}
+	})
+}

@@ -229,8 +229,8 @@ func TestFeedsTakeTurns(t *testing.T) {
 	feed := listen(t, web.URL+records, "alice")
 	feed.want("ready", "")
 	var leave []func()
-	for range searchesAtOnce() {
-		free, err := lists.Enter(t.Context(), "somebody")
+	for i := range searchesAtOnce() {
+		free, err := lists.Enter(t.Context(), fmt.Sprint("somebody ", i))
 		if err != nil {
 			t.Fatal(err)
 		}

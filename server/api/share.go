@@ -23,7 +23,9 @@ const (
 	fewObjects      = 100 // that is no large part of a list
 )
 
-func searchesAtOnce() int { return max(2, runtime.GOMAXPROCS(0)) }
+// searchesAtOnce is how many search, and as many read whole lists; one address has all but
+// one of them (package fair).
+func searchesAtOnce() int { return max(2, runtime.GOMAXPROCS(0)) + 1 }
 
 // searches reports whether a request looks through its list.
 func searches(req *kinto.Request) bool {

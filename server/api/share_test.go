@@ -103,8 +103,8 @@ func TestWholeListsTakeTurns(t *testing.T) {
 	s := filled(t, nil)
 	a := s.Handler.(*api)
 	var leave []func()
-	for range searchesAtOnce() {
-		free, err := a.lists.Enter(t.Context(), "somebody")
+	for i := range searchesAtOnce() {
+		free, err := a.lists.Enter(t.Context(), fmt.Sprint("somebody ", i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,8 +140,8 @@ func TestBatchesShareAsWell(t *testing.T) {
 	s := filled(t, map[string]string{"batch_max_requests": "2000"})
 	a := s.Handler.(*api)
 	var leave []func()
-	for range searchesAtOnce() {
-		free, err := a.searches.Enter(t.Context(), "somebody")
+	for i := range searchesAtOnce() {
+		free, err := a.searches.Enter(t.Context(), fmt.Sprint("somebody ", i))
 		if err != nil {
 			t.Fatal(err)
 		}

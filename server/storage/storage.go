@@ -73,6 +73,10 @@ type SQLite struct {
 
 var _ kinto.Store = (*SQLite)(nil)
 
+// readers is how many read at once. Package api lets so many search and read whole lists
+// that a few are left for who looks something up.
+func readers() int { return 2*max(2, runtime.GOMAXPROCS(0)) + 4 }
+
 // setUp has commits wait for fdatasync rather than fsync, and has locks belong to our
 // file handle rather than to the process: some other code that opens and closes the file
 // does not drop them. Where a system lacks either, the old way is as safe. It is for the
@@ -119,7 +123,7 @@ func Open(ctx context.Context, path string, log *slog.Logger) (db *SQLite, err e
 	if err := prepareFile(c); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	db = &SQLite{path: path, cache: newCache(), shelf: newShelf(), size: max(4, 2*runtime.GOMAXPROCS(0)), file: is, trouble: newTrouble(log), mark: markOf(path), log: log}
+	db = &SQLite{path: path, cache: newCache(), shelf: newShelf(), size: readers(), file: is, trouble: newTrouble(log), mark: markOf(path), log: log}
 	db.writer = newWriter(c, db.cache, newReserve(path, log), db.trouble, log)
 	c.noted = db.trouble.noteWrite
 	db.readers, db.probe = make(chan *conn, db.size), make(chan *conn, 1)

@@ -127,7 +127,7 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (db *DB, err error)
 		return nil, errors.New("its address cannot be read: a URL postgres://… or words such as host=… dbname=… are wanted") // the cause would show the password
 	}
 	if !strings.Contains(dsn, "pool_max_conns") {
-		cfg.MaxConns = int32(max(8, 4*runtime.GOMAXPROCS(0)))
+		cfg.MaxConns = int32(max(12, 4*runtime.GOMAXPROCS(0)+4)) // more than search and read whole lists at once (package api)
 	}
 	c := cfg.ConnConfig
 	if c.ConnectTimeout == 0 {
