@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
@@ -80,8 +81,21 @@ func (t *trouble) finding() health.Finding {
 // err is trouble as an answer to a person who asked for something else.
 func (t *trouble) err() error { return hint.New(t.Code, t.What, t.Did, t.Do) }
 
-// await returns once the data are there that the server is to have; false: ctx ended.
-func (s *Supervisor) await(ctx context.Context) bool {
+// errRemounted: a disk came, or went, and this process cannot see what is there now.
+var errRemounted = errors.New("the disks of this machine have changed")
+
+// remounted is errRemounted when that is so. It is asked while the data cannot be used.
+func (s *Supervisor) remounted() error {
+	if !s.keeper.remounted() {
+		return nil
+	}
+	s.cfg.Log.Info("the disks of this machine have changed; Foyer begins anew to see them", "data", s.cfg.DataDir)
+	return errRemounted
+}
+
+// await returns once the data are there that the server is to have. Errors are that of ctx
+// and errRemounted.
+func (s *Supervisor) await(ctx context.Context) error {
 	for first := true; ; first = false {
 		t := s.keeper.check()
 		s.mu.Lock()
@@ -91,30 +105,36 @@ func (s *Supervisor) await(ctx context.Context) bool {
 		}
 		s.mu.Unlock()
 		if t == nil {
-			return true
+			return nil
 		}
 		if first {
 			s.cfg.Log.Error("the data are not those this server had; it is not started", "what", t.What.EN)
 			s.notify("STATUS=" + t.What.EN)
 			s.happened(hint.T("%s %s", "%s %s", t.What, t.Did))
 		}
+		if err := s.remounted(); err != nil {
+			return err
+		}
 		if !pause(ctx, s.cfg.Timing.Probe) {
-			return false
+			return ctx.Err()
 		}
 	}
 }
 
-// keep starts the server, and again each time it ends, until ctx ends.
-func (s *Supervisor) keep(ctx context.Context) {
+// keep starts the server, and again each time it ends, until ctx ends; then it returns nil.
+// The error is errRemounted.
+func (s *Supervisor) keep(ctx context.Context) error {
 	quick := 0 // deaths in a row of servers that were not steady
 	for {
-		if !s.await(ctx) {
-			return
+		if err := s.await(ctx); ctx.Err() != nil {
+			return nil
+		} else if err != nil {
+			return err
 		}
 		started := time.Now()
 		why := s.runServer(ctx)
 		if ctx.Err() != nil {
-			return
+			return nil
 		}
 		if time.Since(started) >= s.cfg.Timing.Steady {
 			quick = 0
@@ -143,7 +163,7 @@ func (s *Supervisor) keep(ctx context.Context) {
 			s.happened(hint.T("The server stopped (%s); Foyer started it again.", "Le serveur s'est arrêté (%s) ; Foyer l'a relancé.", why))
 		}
 		if !pause(ctx, wait) {
-			return
+			return nil
 		}
 	}
 }
@@ -297,21 +317,26 @@ func (g *signs) read(c child, f facts, err error, t Timing, now time.Time) (dead
 }
 
 // watch looks at the server until ctx ends: records how it is, tells the service
-// manager, and has a server that hangs killed.
-func (s *Supervisor) watch(ctx context.Context) {
+// manager, and has a server that hangs killed. The error is errRemounted.
+func (s *Supervisor) watch(ctx context.Context) error {
 	ready, reported := false, time.Time{}
 	var life signs
 	for {
 		f, err := s.probe.ask(ctx)
 		if ctx.Err() != nil {
 			s.notify("STOPPING=1")
-			return
+			return nil
 		}
 		if f.Trouble != nil {
 			s.keeper.advise(f.Trouble)
 		}
 		if err == nil {
 			s.keeper.learn(f)
+		}
+		if f.Failed && f.Trouble != nil && strings.HasPrefix(f.Trouble.Code, "data-") {
+			if err := s.remounted(); err != nil {
+				return err
+			}
 		}
 		s.mu.Lock()
 		c := s.child
@@ -368,7 +393,7 @@ func (s *Supervisor) watch(ctx context.Context) {
 		}
 		if !pause(ctx, wait) {
 			s.notify("STOPPING=1")
-			return
+			return nil
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,9 +42,11 @@ type mark struct {
 // nothing and stands in nobody's way. It is safe for concurrent use; what touches the
 // disk blocks as long as the disk does.
 type keeper struct {
-	dir  string // the supervisor's own folder; empty: none
-	data string
-	log  *slog.Logger
+	dir    string // the supervisor's own folder; empty: none
+	data   string
+	log    *slog.Logger
+	mounts func() []string // on the way to the data, as this process sees them
+	began  []string        // those at the beginning
 
 	known atomic.Pointer[mark] // as last read or written
 
@@ -63,6 +66,11 @@ func stateDir(getenv func(string) string) string {
 }
 
 func (k *keeper) path() string { return filepath.Join(k.dir, markFile) }
+
+// remounted reports whether a disk came or went on the way to the data since this process
+// began. It has a view of its own of the machine's disks where a service manager gave it
+// one, and one that comes later is not seen by it.
+func (k *keeper) remounted() bool { return k.dir != "" && !slices.Equal(k.mounts(), k.began) }
 
 // complain logs trouble with the mark, each once.
 func (k *keeper) complain(what string, err error) {

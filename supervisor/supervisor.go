@@ -131,7 +131,8 @@ func New(cfg Config) *Supervisor {
 		cfg.StateDir = stateDir(os.Getenv)
 	}
 	s := &Supervisor{cfg: cfg, started: time.Now(), child: child{state: stateStarting, since: time.Now()}}
-	s.keeper = &keeper{dir: cfg.StateDir, data: cfg.DataDir, log: cfg.Log}
+	s.keeper = &keeper{dir: cfg.StateDir, data: cfg.DataDir, log: cfg.Log, mounts: func() []string { return host.MountsOver(cfg.DataDir) }}
+	s.keeper.began = s.keeper.mounts()
 	s.board = health.NewBoard(cfg.Log, append([]health.Check{
 		s.serverCheck(),
 		health.Disk(func() (uint64, uint64, error) { return atomicfile.FreeSpace(cfg.DataDir) }),
@@ -146,7 +147,8 @@ func New(cfg Config) *Supervisor {
 // Run keeps the server alive until ctx ends, then ends it in good order: the
 // server finishes the requests it has begun. It returns an error when it cannot
 // begin (somebody else runs in the same RunDir, a socket cannot be made); once it
-// has begun, only the end of ctx ends it.
+// has begun, only the end of ctx ends it; or, while the data are gone, a disk that comes:
+// then it returns nil, and the service manager starts it anew with that disk in view.
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer host.Close(s.cfg.Listeners)
 	lock, err := atomicfile.TryLock(filepath.Join(s.cfg.RunDir, "supervisor.lock"))
@@ -176,14 +178,16 @@ func (s *Supervisor) Run(ctx context.Context) error {
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return control.Serve(ctx, door, s, s.cfg.Log) })
-	g.Go(func() error { s.keep(ctx); return nil })
-	g.Go(func() error { s.watch(ctx); return nil })
+	g.Go(func() error { return s.keep(ctx) })
+	g.Go(func() error { return s.watch(ctx) })
 	g.Go(func() error { s.look(ctx); return nil })
 	g.Go(func() error { s.sample(ctx); return nil })
 	for _, run := range s.cfg.Beside {
 		g.Go(func() error { run(ctx); return nil })
 	}
-	err = g.Wait()
+	if err = g.Wait(); errors.Is(err, errRemounted) {
+		err = nil
+	}
 	os.Remove(door.Addr().String())    //nolint:errcheck // whoever listens there next takes a stale one away
 	os.Remove(s.local.Addr().String()) //nolint:errcheck // as above
 	return err

@@ -5,6 +5,7 @@ package supervisor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -75,17 +76,19 @@ type household struct {
 	*control.Client
 	data, mark string
 	stop       func()
+	ended      chan struct{} // closed when Run has returned
 	starts     atomic.Int64
+	looks      atomic.Int64 // at it
 }
 
-func unlucky(t *testing.T, how, data string, grace time.Duration) *household {
+func unlucky(t *testing.T, how, data string, grace time.Duration, change ...func(*Supervisor)) *household {
 	t.Helper()
 	run, err := os.MkdirTemp("", "foyer") // a unix socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(run) })
-	h := &household{Client: control.Dial(run), data: data, mark: filepath.Join(t.TempDir(), "foyer-supervisor")}
+	h := &household{Client: control.Dial(run), data: data, ended: make(chan struct{}), mark: filepath.Join(t.TempDir(), "foyer-supervisor")}
 	if at := os.Getenv("STATE_DIRECTORY"); at != "" {
 		h.mark = at
 	}
@@ -97,15 +100,19 @@ func unlucky(t *testing.T, how, data string, grace time.Duration) *household {
 			return cmd
 		},
 		RunDir: run, DataDir: data, Version: "1", Addresses: func() []string { return nil }, Journal: NewJournal(io.Discard),
-		Log: slog.New(slog.DiscardHandler), Notify: func(string) error { return nil },
+		Log: slog.New(slog.DiscardHandler), Notify: func(string) error { h.looks.Add(1); return nil },
 		Timing: Timing{Probe: 10 * time.Millisecond, ProbeTimeout: 300 * time.Millisecond, Starting: 10 * time.Millisecond, Grace: grace, Checks: 10 * time.Millisecond, Pauses: []time.Duration{5 * time.Millisecond}},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
+	for _, c := range change {
+		c(s)
+	}
+	var failed error
+	go func() { defer close(h.ended); failed = s.Run(ctx) }()
 	h.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if <-h.ended; failed != nil {
+			err := failed
 			t.Errorf("Run: %v", err)
 		}
 	})
@@ -291,6 +298,45 @@ func TestDataThatAreGoneAreNoNewServer(t *testing.T) {
 	must(os.WriteFile(mark, []byte("{torn"), 0o600))
 	h = unlucky(t, "well", data, time.Minute)
 	h.until(t, "started", func(s control.Status) bool { return s.Server.State == "healthy" })
+}
+
+// A disk that is mounted while the data are gone is not in the view that a service has of
+// the machine: the supervisor ends, to be started anew. Without data that are gone it does
+// not, whatever is mounted.
+func TestADiskThatComesIsSeen(t *testing.T) {
+	t.Attr("shows", "mend2")
+	state, data := filepath.Join(t.TempDir(), StateName), t.TempDir()
+	t.Setenv("STATE_DIRECTORY", state)
+	err := errors.Join(os.Mkdir(state, 0o700), os.WriteFile(filepath.Join(state, markFile), []byte(`{"version":1,"id":"ID-OF-THE-DATA"}`), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var disks atomic.Int64
+	mounts := func() []string { return make([]string, disks.Load()) }
+	h := unlucky(t, "well", data, time.Minute, func(s *Supervisor) { s.keeper.mounts, s.keeper.began = mounts, mounts() })
+	h.until(t, "told", func(s control.Status) bool { return s.Server.State == "waiting" })
+	disks.Add(1)
+	select {
+	case <-h.ended:
+	case <-time.After(2 * time.Minute):
+		t.Fatal("it does not end")
+	}
+	h.stop()
+	if h.starts.Load() != 0 {
+		t.Error("a server was started")
+	}
+
+	err = errors.Join(os.WriteFile(filepath.Join(data, "data.db"), []byte("x"), 0o600), os.WriteFile(filepath.Join(data, idFile), []byte("ID-OF-THE-DATA\n"), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	disks.Store(0)
+	h = unlucky(t, "well", data, time.Minute, func(s *Supervisor) { s.keeper.mounts, s.keeper.began = mounts, mounts() })
+	h.until(t, "healthy", func(s control.Status) bool { return s.Server.State == "healthy" })
+	disks.Add(1)
+	before := h.looks.Load()
+	h.until(t, "looked at", func(s control.Status) bool { return s.Server.State == "healthy" && h.looks.Load() > before+3 })
+	h.stop()
 }
 
 // Without a folder of its own, as under `foyer try`, the supervisor keeps no mark.

@@ -15,6 +15,12 @@ type Storage struct {
 // there. The zero value says nothing bad is known.
 func StorageOf(path string) Storage { return storageOf("/", path) }
 
+// MountsOver are the mounts on the way to a path, links aside, as this process sees them:
+// a service has a view of its own, in which a disk that is mounted later lies beneath what
+// was there when the service began (systemd.exec(5), ReadWritePaths=). nil where it
+// cannot be told.
+func MountsOver(path string) []string { return mountsOver("/", path) }
+
 // Existing is the innermost folder on the way to path that is there.
 func Existing(path string) string {
 	for {

@@ -11,6 +11,7 @@ import (
 
 // mount is one line of proc_pid_mountinfo(5).
 type mount struct {
+	id              string
 	device          string // major:minor
 	at, kind        string
 	source, options string
@@ -26,7 +27,7 @@ func mounts(root string) []mount {
 		own, rest, ok := strings.Cut(line, " - ")
 		f, r := strings.Fields(own), strings.Fields(rest)
 		if ok && len(f) >= 5 && len(r) >= 3 {
-			out = append(out, mount{f[2], octal.Replace(f[4]), r[0], octal.Replace(r[1]), r[2]})
+			out = append(out, mount{f[0], f[2], octal.Replace(f[4]), r[0], octal.Replace(r[1]), r[2]})
 		}
 	}
 	return out
@@ -47,6 +48,16 @@ func holding(ms []mount, path string) (mount, bool) {
 		}
 	}
 	return found, ok
+}
+
+// mountsOver is MountsOver.
+func mountsOver(root, path string) (out []string) {
+	for _, m := range mounts(root) {
+		if m.at == "/" || path == m.at || strings.HasPrefix(path, m.at+"/") {
+			out = append(out, m.id+" "+m.at)
+		}
+	}
+	return out
 }
 
 func storageOf(root, path string) Storage { return storageAt(root, path, sizeOf) }

@@ -70,6 +70,17 @@ func TestStorage(t *testing.T) {
 	}
 }
 
+func TestMountsOnTheWay(t *testing.T) {
+	root := machine(t, map[string]string{"proc/self/mountinfo": "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n97 1 8:2 / /mnt/usb\\040disk rw - ext4 /dev/sdb2 rw\n98 1 8:3 / /mnt/usb\\040disk rw - ext4 /dev/sdb3 rw\n"})
+	all := mountsOver(root, "/mnt/usb disk/foyer")
+	if len(all) != 3 || all[2] != "98 /mnt/usb disk" || len(mountsOver(root, "/mnt/usb disks")) != 1 {
+		t.Errorf("%q", all)
+	}
+	if len(MountsOver("/")) == 0 {
+		t.Error("this machine has none")
+	}
+}
+
 func TestPowerOfARaspberryPi(t *testing.T) {
 	for text, want := range map[string]Power{"0\n": {}, "50005\n": {Weak: true, WasWeak: true}, "0x50000\n": {WasWeak: true}, "1": {Weak: true}} {
 		root := machine(t, map[string]string{"sys/devices/platform/soc/soc:firmware/get_throttled": text})

@@ -2,6 +2,8 @@
 
 package host
 
+func mountsOver(string, string) []string { return nil }
+
 func storageOf(string, string) Storage { return Storage{} }
 
 func powerSupply(string) (Power, bool) { return Power{}, false }

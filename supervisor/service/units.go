@@ -89,20 +89,21 @@ WantedBy=sockets.target
 // and nothing else on the machine is. (The server itself collects at a quarter.) No core
 // file is written, nor piped to a program that collects them: what the limit leaves to
 // such programs, host.NoCoreFiles does. GOTRACEBACK=crash would ask for one.
-// RequiresMountsFor= waits for the disk that holds the data, so that nothing is
-// written under its mount point while it is away.
+// A disk with the data that is not there when the machine starts does not keep the service
+// from starting (no RequiresMountsFor=, and "-" before the folder): the supervisor says what
+// is missing, writes nothing in its place, and begins anew when it is mounted.
 func serviceUnit(cfg Config) string {
 	data := filepath.ToSlash(cfg.DataDir)
 	var folders []string
 	if data == "/var/lib/"+Name {
 		folders = append(folders, "StateDirectory="+Name+" "+StateName, "StateDirectoryMode=0700")
 	} else {
-		folders = append(folders, "StateDirectory="+StateName, "StateDirectoryMode=0700", "ReadWritePaths="+quoteUnit(data))
+		folders = append(folders, "StateDirectory="+StateName, "StateDirectoryMode=0700", "ReadWritePaths="+quoteUnit("-"+data))
 	}
 	home := "ProtectHome=yes"
 	for _, private := range []string{"/home/", "/root/", "/run/user/"} {
 		if strings.HasPrefix(data+"/", private) { // an empty /home with the data folder in it
-			home = "ProtectHome=tmpfs\nBindPaths=" + quoteUnit(data)
+			home = "ProtectHome=tmpfs\nBindPaths=" + quoteUnit("-"+data)
 		}
 	}
 	return fmt.Sprintf(`# Written by Foyer. Change it with "systemctl edit foyer" rather than here.
@@ -112,16 +113,15 @@ Documentation=https://github.com/foyer-server/foyer
 Wants=network-online.target time-sync.target
 After=network-online.target time-sync.target foyer.socket
 Requires=foyer.socket
-RequiresMountsFor=%[1]s
 StartLimitIntervalSec=0
 
 [Service]
 Type=notify
 NotifyAccess=main
-ExecStart=%[2]s supervise
+ExecStart=%[1]s supervise
 Sockets=foyer.socket
-User=%[3]s
-Group=%[3]s
+User=%[2]s
+Group=%[2]s
 WatchdogSec=30
 Restart=always
 RestartSec=1
@@ -139,7 +139,7 @@ UMask=0077
 RuntimeDirectory=foyer
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=no
-%[4]s
+%[3]s
 
 # What it may do on this machine: answer the network, write its data, nothing else.
 CapabilityBoundingSet=
@@ -150,7 +150,7 @@ PrivateTmp=yes
 PrivateDevices=yes
 PrivateIPC=yes
 ProtectSystem=strict
-%[5]s
+%[4]s
 ProtectProc=invisible
 ProcSubset=pid
 ProtectClock=yes
@@ -174,7 +174,7 @@ SystemCallErrorNumber=EPERM
 [Install]
 WantedBy=multi-user.target
 Also=foyer.socket
-`, quoteUnit(data), quoteUnit(filepath.ToSlash(cfg.Executable)), cfg.User, strings.Join(folders, "\n"), home)
+`, quoteUnit(filepath.ToSlash(cfg.Executable)), cfg.User, strings.Join(folders, "\n"), home)
 }
 
 // quoteUnit writes a path for a unit file: % begins a specifier, and a name with
