@@ -49,6 +49,9 @@ type Config struct {
 	// Claimed asks the Foyer that runs on this machine whether it has an owner;
 	// running is false when there is none to ask. nil: nobody can be asked.
 	Claimed func(ctx context.Context) (claimed, running bool)
+	// Lost asks the Foyer that runs on this machine why it does not start its server, where
+	// waiting does not help, since the data are not there; nil: nothing, or nobody knows.
+	Lost func(ctx context.Context) *hint.Error
 	// ReplaceEdited writes files anew that were edited by hand; the edited ones are
 	// kept as NAME.edited.
 	ReplaceEdited bool
@@ -90,6 +93,9 @@ func New(cfg Config) *Installer {
 	}
 	if cfg.Claimed == nil {
 		cfg.Claimed = func(context.Context) (bool, bool) { return false, false }
+	}
+	if cfg.Lost == nil {
+		cfg.Lost = func(context.Context) *hint.Error { return nil }
 	}
 	cfg.Facts = cfg.Facts.orReal(cfg.Runner, cfg.Root)
 	set := func(d *time.Duration, to time.Duration) {

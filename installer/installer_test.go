@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -273,6 +274,35 @@ func TestFailureOnAFreshMachineIsTakenBack(t *testing.T) {
 		t.Errorf("a repair that failed took the install away: %v", err)
 	}
 	mustApply(t, in)
+}
+
+// Data that are not there are told at once, in the server's words, and not waited for.
+func TestAnInstallDoesNotWaitForDataThatAreGone(t *testing.T) {
+	t.Parallel()
+	t.Attr("shows", "mend2")
+	o := newFakeOS(t)
+	mustApply(t, o.installer(nil))
+	for _, stopped := range []bool{false, true} {
+		o.active = !stopped
+		visits := 0
+		lost := o.installer(func(c *Config) {
+			c.Facts.Visit = func(context.Context, string, string, string) error { visits++; return errors.New("refused") }
+			c.Lost = func(context.Context) *hint.Error {
+				return hint.New("data-gone", hint.T("Is a disk missing?", "Manque-t-il un disque ?"), hint.Text{}, hint.T("Plug it in.", "Branchez-le."))
+			}
+			c.patience.healthy, c.patience.start = time.Hour, time.Hour
+		})
+		_, err := lost.Apply(t.Context(), nil)
+		if code(err) != "data-gone" || hint.Find(err).What.FR != "Manque-t-il un disque ?" || hint.Find(err).Do.EN != "Plug it in." {
+			t.Errorf("stopped %t: %v: %+v", stopped, err, hint.Find(err))
+		}
+		if visits > 3 {
+			t.Errorf("stopped %t: %d visits", stopped, visits)
+		}
+		if _, err := os.Lstat(o.path("opt/foyer/current")); err != nil {
+			t.Errorf("it took the install away: %v", err)
+		}
+	}
 }
 
 func TestCancelledInstallIsTakenBack(t *testing.T) {

@@ -45,7 +45,7 @@ func (s healthyStep) Check(ctx context.Context) ([]Change, error) {
 }
 
 func (s healthyStep) Apply(ctx context.Context) error {
-	err := waitFor(ctx, s.m.cfg.patience.healthy, s.m.cfg.patience.pause, func(ctx context.Context) (bool, error) {
+	err := s.m.waitWell(ctx, s.m.cfg.patience.healthy, func(ctx context.Context) (bool, error) {
 		err := s.visit(ctx)
 		return err == nil, err
 	})
@@ -57,10 +57,26 @@ func (s healthyStep) Apply(ctx context.Context) error {
 
 func (healthyStep) Undo(context.Context, []Change, bool) error { return nil }
 
+// waitWell is waitFor, but that data which are not there are not waited for.
+func (m *machine) waitWell(ctx context.Context, atMost time.Duration, ok func(context.Context) (bool, error)) error {
+	return waitFor(ctx, atMost, m.cfg.patience.pause, func(ctx context.Context) (bool, error) {
+		done, err := ok(ctx)
+		if !done {
+			if lost := m.cfg.Lost(ctx); lost != nil {
+				return true, lost
+			}
+		}
+		return done, err
+	})
+}
+
 // notWell says what the log says when the server does not come up.
 func (m *machine) notWell(ctx context.Context, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
+	}
+	if lost := hint.Find(err); lost != nil {
+		return lost
 	}
 	if st, serr := m.service.State(ctx); serr == nil {
 		err = fmt.Errorf("%w (the service is %s, %s, result %s)", err, st.Active, st.Sub, st.Result)

@@ -109,7 +109,7 @@ func (s startStep) Apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = waitFor(ctx, s.m.cfg.patience.start, s.m.cfg.patience.pause, s.settled)
+	err = s.m.waitWell(ctx, s.m.cfg.patience.start, s.settled)
 	if err != nil {
 		return s.m.notWell(ctx, fmt.Errorf("the service does not start: %w", err))
 	}
@@ -128,7 +128,7 @@ func waitFor(ctx context.Context, atMost, pause time.Duration, ok func(context.C
 	for {
 		done, err := ok(ctx)
 		if done {
-			return nil
+			return err
 		}
 		select {
 		case <-ctx.Done():

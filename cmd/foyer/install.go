@@ -150,7 +150,7 @@ func (a *app) installer(answers *installer.Answers, replaceEdited bool) (*instal
 	}
 	return installer.New(installer.Config{
 		Answers: answers, Root: "/", Executable: exe, Version: version, Runner: host.Exec{},
-		Claimed: a.claimedNow, ReplaceEdited: replaceEdited, Log: slog.New(slog.DiscardHandler),
+		Claimed: a.claimedNow, Lost: lostNow, ReplaceEdited: replaceEdited, Log: slog.New(slog.DiscardHandler),
 	}), nil
 }
 
@@ -159,6 +159,20 @@ func (a *app) installer(answers *installer.Answers, replaceEdited bool) (*instal
 func (a *app) claimedNow(ctx context.Context) (claimed, running bool) {
 	s, err := control.Dial(config.SystemRun).Status(ctx)
 	return err == nil && s.Claimed, err == nil && s.Server.State == "healthy"
+}
+
+// lostNow asks the running Foyer whether it waits for data that are not there.
+func lostNow(ctx context.Context) *hint.Error {
+	s, err := control.Dial(config.SystemRun).Status(ctx)
+	if err != nil || s.Server.State != "waiting" {
+		return nil
+	}
+	for _, c := range s.Checks {
+		if c.Code == "server" && c.Cause != "" {
+			return hint.New(c.Cause, c.What, c.Did, c.Do)
+		}
+	}
+	return nil
 }
 
 // progress shows the steps as they are done: a line each, or with --json one
