@@ -161,7 +161,9 @@ func (c *call) fail(err error) {
 	}
 	switch own.status {
 	case http.StatusConflict, http.StatusServiceUnavailable, http.StatusInsufficientStorage:
-		if own.errno != errForbidden.errno { // waiting makes no room in a quota
+		if quota != nil && quota.Wait > 0 {
+			h["Retry-After"] = []string{strconv.Itoa(int((quota.Wait + time.Second - 1) / time.Second))}
+		} else if own.errno != errForbidden.errno { // waiting makes no room in a quota
 			h["Retry-After"] = c.retryAfter
 			if busy != nil && busy.Wait > 0 {
 				h["Retry-After"] = []string{strconv.Itoa(int((busy.Wait + time.Second - 1) / time.Second))}

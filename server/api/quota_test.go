@@ -16,7 +16,7 @@ func damage(t *testing.T, path string) {
 
 func TestQuotas(t *testing.T) {
 	t.Attr("shows", "mend2")
-	s := filled(t, map[string]string{"quotas.owner_max_records": "3", "quotas.owner_max_bytes": "400", "quotas.owner_max_attachment_bytes": "10"})
+	s := filled(t, map[string]string{"quotas.owner_max_records": "3", "quotas.owner_max_bytes": "3400", "quotas.owner_max_attachment_bytes": "10"})
 	if told := fmt.Sprint(s.must(200, "", "GET /v1/", "").body["capabilities"]); !strings.Contains(told, "max_records:3") || !strings.Contains(told, "max_attachment_bytes:10") {
 		t.Error(told)
 	}
@@ -45,14 +45,14 @@ func TestQuotas(t *testing.T) {
 	s.must(200, "alice", "DELETE "+records+"/3", "")
 	s.must(201, "alice", "PUT "+records+"/4", "")
 
-	big := `{"data":{"x":"` + strings.Repeat("x", 390) + `"}}`
+	big := `{"data":{"x":"` + strings.Repeat("x", 3390) + `"}}`
 	if r := s.must(507, "alice", "PUT "+records+"/4", big); r.body["details"].(map[string]any)["quota"] != "bytes" {
 		t.Error(r.text)
 	}
-	s.must(200, "alice", "PUT "+records+"/4", `{"data":{"x":"`+strings.Repeat("x", 300)+`"}}`)
+	s.must(200, "alice", "PUT "+records+"/4", `{"data":{"x":"`+strings.Repeat("x", 1700)+`"}}`)
 	s.must(507, "alice", "PUT /v1/buckets/b/collections/c", big)
 	s.must(200, "alice", "PUT "+records+"/4", `{"data":{}}`)
-	s.must(200, "alice", "PUT /v1/buckets/b/collections/c", `{"data":{"x":"`+strings.Repeat("x", 300)+`"}}`)
+	s.must(200, "alice", "PUT /v1/buckets/b/collections/c", `{"data":{"x":"`+strings.Repeat("x", 1700)+`"}}`)
 
 	s.must(200, "alice", "PUT /v1/buckets/b/collections/c", `{"data":{}}`) // else there is no room to tell of it
 	if r := s.form("alice", "POST "+records+"/4/attachment", []part{{"attachment", "a.txt", "", "12345678901"}}); r.status != 507 || r.body["details"].(map[string]any)["quota"] != "attachment_bytes" {
@@ -64,22 +64,24 @@ func TestQuotas(t *testing.T) {
 	for i, c := range []struct {
 		record, text string
 		status       int
-	}{{"1", "123456", 201}, {"2", "12345", 507}, {"1", "1234567890", 200}, {"1", "12345", 200}, {"2", "12345", 201}, {"2", "123456", 507}} {
+	}{{"1", "123456", 201}, {"2", "12345", 507}, {"1", "12345678", 200}, {"1", "123", 200}, {"2", "1", 201}, {"2", "123456789", 507}} {
 		if r := free.form("alice", "POST "+records+"/"+c.record+"/attachment", []part{{"attachment", "a.txt", "", c.text}}); r.status != c.status {
 			t.Errorf("%d: %d %s", i, r.status, r.text)
 		}
 	}
 	// What a record says of itself is no measure: a client can have written it.
-	free.must(200, "alice", "DELETE /v1/buckets/b/collections/c/records", "")
-	for _, claimed := range []string{`{"size":1000000000}`, `{"size":9223372036854775807}`, `{"location":"a","size":100}`} {
-		free.must(201, "alice", "PUT "+records+"/3", `{"data":{"attachment":`+claimed+`}}`)
-		if r := free.form("alice", "POST "+records+"/3/attachment", []part{{"attachment", "a.txt", "", "12345678901"}}); r.status != 507 {
+	for i, claimed := range []string{`{"size":1000000000}`, `{"size":9223372036854775807}`, `{"location":"a","size":100}`} {
+		record := fmt.Sprintf("/v1/buckets/b%d/collections/c/records/3", i)
+		who := fmt.Sprint("owner", i)
+		free.must(201, who, fmt.Sprintf("PUT /v1/buckets/b%d", i), "")
+		free.must(201, who, fmt.Sprintf("PUT /v1/buckets/b%d/collections/c", i), "")
+		free.must(201, who, "PUT "+record, `{"data":{"attachment":`+claimed+`}}`)
+		if r := free.form(who, "POST "+record+"/attachment", []part{{"attachment", "a.txt", "", "12345678901"}}); r.status != 507 {
 			t.Errorf("%s: %d %s", claimed, r.status, r.text)
 		}
-		if r := free.form("alice", "POST "+records+"/3/attachment", []part{{"attachment", "a.txt", "", "1234567890"}}); r.status != 200 {
+		if r := free.form(who, "POST "+record+"/attachment", []part{{"attachment", "a.txt", "", "1234567890"}}); r.status != 200 {
 			t.Errorf("%s: %d %s", claimed, r.status, r.text)
 		}
-		free.must(200, "alice", "DELETE "+records+"/3", "")
 	}
 	// Another owner has a quota of their own.
 	s.must(201, "carol", "PUT /v1/buckets/carols", "")

@@ -45,6 +45,43 @@ func (s *Service) Allowed(ctx context.Context, r *Request) error {
 	return s.store.Read(ctx, func(tx Reader) error { return s.check(tx, r) })
 }
 
+// Room is how large an attachment may be.
+type Room struct {
+	Bytes int64 // -1: as large as it likes
+	Err   error // that of Attach for a larger one
+}
+
+// Room is how large the attachment may be that r brings, as things are now. The error is
+// one of Attach, also when there is no room at all: it is told before anything large is
+// sent.
+func (s *Service) Room(ctx context.Context, r *Request) (room Room, err error) {
+	if s.readonly {
+		return room, ErrReadOnly
+	}
+	err = s.store.Read(ctx, func(tx Reader) error {
+		room = Room{Bytes: -1}
+		sc, old, err := s.allowObject(tx, r)
+		if err != nil {
+			return err
+		}
+		if err := r.Cond.object(old); err != nil {
+			return s.modified(tx, r, &sc, old, err)
+		}
+		b, err := s.bill(tx, r.Who, r.List, r.ID, old == nil)
+		if err != nil || b == nil {
+			return err
+		}
+		if old == nil {
+			if err := b.affords(Usage{Records: 1}); err != nil {
+				return err
+			}
+		}
+		room, err = b.room(tx, r.List, r.ID)
+		return err
+	})
+	return room, err
+}
+
 // show gives data the attribute.
 func (a *attaching) show(data []byte) []byte {
 	return merge(data, append(append([]byte(`{"`+attachmentName+`":`), a.shown...), '}'))
@@ -81,9 +118,12 @@ func keptAs(after, before []byte) []byte {
 }
 
 // attach keeps the attachment of a record in step with its attribute.
-func (s *Service) attach(tx Tx, r *Request, o, old *Object) error {
+func (s *Service) attach(tx Tx, r *Request, o, old *Object, bill *bill) error {
 	if a := r.attach; a != nil {
-		return s.chargeFile(tx, r.List, func() error { return tx.Attach(r.List, o.ID, a.file) })
+		if err := bill.upload(tx, a.file); err != nil {
+			return err
+		}
+		return tx.Attach(r.List, o.ID, a.file)
 	}
 	if attachmentBefore(old) != nil && attachmentOf(o) == nil {
 		return tx.Attach(r.List, o.ID, nil)

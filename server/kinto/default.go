@@ -40,6 +40,14 @@ func (s *Service) Ensure(ctx context.Context, who Caller, bucket, collection str
 		about = append(about, s.About(p.list, p.id)...)
 	}
 	return s.store.Write(ctx, about, func(tx Tx) error {
+		first, err := tx.Get(all[0].list, bucket)
+		if err != nil {
+			return err
+		}
+		bill, err := s.bill(tx, who, all[0].list, bucket, first == nil)
+		if err != nil {
+			return err
+		}
 		for _, p := range all {
 			o, err := tx.Get(p.list, p.id)
 			if err != nil {
@@ -73,6 +81,6 @@ func (s *Service) Ensure(ctx context.Context, who Caller, bucket, collection str
 				}
 			}
 		}
-		return nil
+		return bill.settle(tx)
 	})
 }

@@ -142,10 +142,8 @@ func (c *chronicle) add(o, old *Object) error {
 		return nil
 	}
 	uri := c.list.URI(o.ID)
-	for _, left := range c.resources {
-		if uri == left || strings.HasPrefix(uri, left+"/") {
-			return nil
-		}
+	if c.leaves(uri) {
+		return nil
 	}
 	action, readers := "update", o.Permissions
 	switch {
@@ -192,6 +190,19 @@ func (c *chronicle) add(o, old *Object) error {
 		return err
 	}
 	return c.trim(t)
+}
+
+// weighs is at most what the entry of an object weighs that becomes o.
+func (c *chronicle) weighs(o *Object) int64 {
+	if c == nil || c.most > 0 || c.leaves(c.list.URI(o.ID)) { // where the oldest go, there may be less after it
+		return 0
+	}
+	return rowBytes + int64(len(o.Data)+len(o.Permissions))
+}
+
+// leaves reports whether an object has no history.
+func (h *history) leaves(uri string) bool {
+	return slices.ContainsFunc(h.resources, func(left string) bool { return uri == left || strings.HasPrefix(uri, left+"/") })
 }
 
 // trimAtOnce bounds how many entries one change makes go.

@@ -22,6 +22,20 @@ type Object struct {
 	Permissions []byte
 }
 
+// rowBytes is about what a store takes for an object besides what is in it.
+const rowBytes = 64
+
+// Weight is the bytes that an object, or a tombstone, counts for in a quota: a row, the
+// id, and of a live one the attributes and who may do what with it. A tombstone weighs
+// less than what it is the tombstone of, so that deleting never takes room.
+func (o *Object) Weight() int64 {
+	n := rowBytes + int64(len(o.ID))
+	if !o.Deleted {
+		n += int64(len(o.Data) + len(o.Permissions))
+	}
+	return n
+}
+
 // AppendJSON appends the object as clients see it.
 func (o *Object) AppendJSON(b []byte) []byte {
 	b = append(b, `{"id":"`...)

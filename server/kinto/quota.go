@@ -3,6 +3,7 @@ package kinto
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/foyer-server/foyer/internal/config"
 )
@@ -12,56 +13,106 @@ import (
 // not of the Kinto protocol.
 type Quotas struct {
 	Records   int64
-	Bytes     int64 // of the attributes of objects
+	Bytes     int64 // what objects and tombstones weigh (Object.Weight)
 	FileBytes int64 // of attachments
 }
 
 func quotasOf(k config.Kinto) Quotas {
-	return Quotas{k.Int64("quotas.owner_max_records", 0), k.Int64("quotas.owner_max_bytes", 0), k.Int64("quotas.owner_max_attachment_bytes", 0)}
+	of := func(name string) int64 { return min(max(0, k.Int64("quotas.owner_max_"+name, 0)), 1<<60) } // twice that is a number still
+	return Quotas{of("records"), of("bytes"), of("attachment_bytes")}
 }
 
 // QuotaError: the owner of a bucket has no room for what a request would add.
 // Nothing was kept; what makes less of it goes on.
 type QuotaError struct {
-	What  string // records, bytes or attachment_bytes
+	What  string // records, bytes, attachment_bytes or uploaded_bytes
 	Limit int64
-	Used  int64 // before the request
+	Used  int64         // before the request
+	Wait  time.Duration // of uploaded_bytes: how long until there is room; 0: nobody knows
 }
 
 func (e *QuotaError) Error() string {
 	return fmt.Sprintf("the quota of %s is %d, of which %d are used", e.What, e.Limit, e.Used)
 }
 
-// charge refuses what would make the owner of a list's bucket hold more records and bytes
-// than they may. What makes less is never refused.
-func (s *Service) charge(tx Tx, l List, more Usage) error {
-	q := s.quotas
-	if q == (Quotas{}) || l.Parent == "" || l.Kind == Account {
+// bill is what one write costs the owner of a bucket. The nil bill is paid by nobody.
+type bill struct {
+	Quotas
+	owner  string
+	before Usage
+}
+
+// bill begins that of a write of who to an object of a list, in a bucket that is there,
+// or to a bucket, which is there or is made.
+func (s *Service) bill(tx Reader, who Caller, l List, id string, isNew bool) (*bill, error) {
+	b := &bill{Quotas: s.quotas}
+	var err error
+	switch {
+	case s.quotas == (Quotas{}) || l.Kind == Account:
+		return nil, nil
+	case l.Kind == Bucket && isNew:
+		b.owner = who.Principal()
+	case l.Kind == Bucket:
+		b.owner, err = tx.Owner(l.URI(id))
+	default:
+		b.owner, err = tx.Owner(bucketOf(l))
+	}
+	if err != nil || b.owner == "" {
+		return nil, err
+	}
+	b.before, err = tx.Usage(b.owner)
+	return b, err
+}
+
+// affords refuses, before anything is written, what surely does not fit: more is at most
+// what is going to be there more. What is refused later costs others, who are written in
+// the same transaction.
+func (b *bill) affords(more Usage) error {
+	if b == nil {
 		return nil
 	}
-	if (q.Records == 0 || more.Records <= 0) && (q.Bytes == 0 || more.Bytes <= 0) {
+	return b.check(Usage{Records: b.before.Records + more.Records, Bytes: b.before.Bytes + more.Bytes, FileBytes: b.before.FileBytes + more.FileBytes})
+}
+
+// settle refuses what was written when the owner holds more than they may, and more than
+// before: as the store counts it, with all that a write leaves elsewhere. A batch it is
+// part of comes to nothing.
+func (b *bill) settle(tx Tx) error {
+	if b == nil {
 		return nil
 	}
-	owner, err := tx.Owner(bucketOf(l))
-	if err != nil || owner == "" {
-		return err
-	}
-	used, err := tx.Usage(owner)
+	after, err := tx.Usage(b.owner)
 	if err != nil {
 		return err
 	}
+	return b.check(after)
+}
+
+func (b *bill) check(after Usage) error {
 	for _, c := range []struct {
-		what              string
-		limit, used, more int64
+		what                 string
+		limit, before, after int64
 	}{
-		{"records", q.Records, int64(used.Records), int64(more.Records)},
-		{"bytes", q.Bytes, used.Bytes, more.Bytes},
+		{"records", b.Records, int64(b.before.Records), int64(after.Records)},
+		{"bytes", b.Bytes, b.before.Bytes, after.Bytes},
+		{"attachment_bytes", b.FileBytes, b.before.FileBytes, after.FileBytes},
 	} {
-		if c.limit > 0 && c.more > 0 && c.used+c.more > c.limit {
-			return &QuotaError{c.what, c.limit, c.used}
+		if c.limit > 0 && c.after > c.limit && c.after > c.before {
+			return &QuotaError{What: c.what, Limit: c.limit, Used: c.before}
 		}
 	}
 	return nil
+}
+
+// more is at most what there is more once o is kept over old, or anew.
+func more(l List, o, old *Object, story *chronicle) Usage {
+	u := Usage{Bytes: int64(len(o.Data)+len(o.Permissions)) + story.weighs(o)} // there may be a tombstone
+	if old != nil {
+		u.Bytes = o.Weight() - old.Weight() + story.weighs(o)
+	} else if l.Kind == Record {
+		u.Records = 1
+	}
+	return u
 }
 
 // bucketOf is the URI of the bucket a list is in.
@@ -71,50 +122,4 @@ func bucketOf(l List) string {
 		return root + id
 	}
 	return l.Parent
-}
-
-// chargeFor is charge for keeping o over old, or anew.
-func (s *Service) chargeFor(tx Tx, l List, o, old *Object) error {
-	if s.quotas == (Quotas{}) {
-		return nil
-	}
-	more := Usage{Bytes: int64(len(o.Data))}
-	if old != nil {
-		more.Bytes -= int64(len(old.Data))
-	} else if l.Kind == Record {
-		more.Records = 1
-	}
-	return s.charge(tx, l, more)
-}
-
-// chargeFile does what gives a record of a list another attachment, and refuses it when
-// the owner of the list's bucket holds more than they may afterwards, and more than
-// before. What attachments take is what the store says: what a record says of its own can
-// have come from a client.
-func (s *Service) chargeFile(tx Tx, l List, attach func() error) error {
-	if s.quotas.FileBytes == 0 {
-		return attach()
-	}
-	owner, err := tx.Owner(bucketOf(l))
-	if err != nil {
-		return err
-	}
-	if owner == "" {
-		return attach()
-	}
-	before, err := tx.Usage(owner)
-	if err != nil {
-		return err
-	}
-	if err := attach(); err != nil {
-		return err
-	}
-	after, err := tx.Usage(owner)
-	if err != nil {
-		return err
-	}
-	if after.FileBytes > s.quotas.FileBytes && after.FileBytes > before.FileBytes {
-		return &QuotaError{"attachment_bytes", s.quotas.FileBytes, before.FileBytes}
-	}
-	return nil
 }

@@ -73,6 +73,8 @@ type Reader interface {
 	Note(key string) ([]byte, error)
 	// File returns the attachment at a location, or nil.
 	File(location string) (*File, error)
+	// Attached returns the attachment of the object id of a list, or nil.
+	Attached(l List, id string) (*File, error)
 	// Holds reports whether a live list has an attachment with these contents.
 	Holds(hash string) (bool, error)
 }
@@ -104,8 +106,10 @@ type Tx interface {
 	Purge(uri string) error
 	// SetMeta keeps a fact; nil forgets it.
 	SetMeta(name string, value []byte) error
-	// SetOwner says whose quota everything below a bucket, named by its URI,
-	// counts for; empty: nobody's. Purge of the bucket forgets it.
+	// SetOwner says whose quota a bucket that was Put, named by its URI, and everything
+	// below it counts for; empty: nobody's. Purge of the bucket forgets it, but for what
+	// a Put of its tombstone left: twice what that weighs, for it and for its birth,
+	// counts for the owner until a Purge of the root.
 	SetOwner(bucket, owner string) error
 	// SetNote keeps a value, of at most some megabytes, until a time; nil
 	// forgets it. Until the transaction ends no other writer reads or changes a
@@ -127,7 +131,7 @@ type Granted struct {
 // Usage is what an owner's buckets hold.
 type Usage struct {
 	Records   int   // live records
-	Bytes     int64 // of the attributes of live objects of every kind
+	Bytes     int64 // what their objects and tombstones of every kind weigh (Object.Weight), the buckets themselves among them, and what is left of buckets that were deleted
 	FileBytes int64 // of attachments
 }
 

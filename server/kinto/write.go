@@ -80,7 +80,10 @@ func (s *Service) modified(tx Reader, r *Request, sc *scope, old *Object, err er
 // put makes the object what the request says, over old or anew.
 func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*Answer, error) {
 	body := r.Body
-	var err error
+	bill, err := s.bill(tx, r.Who, r.List, id, old == nil)
+	if err != nil {
+		return nil, err
+	}
 	if body.ops != nil {
 		if body, err = s.patched(tx, r, old); err != nil {
 			return nil, err
@@ -142,12 +145,17 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 			return nil, err
 		}
 	}
-	if err := s.chargeFor(tx, r.List, o, old); err != nil {
+	story, err := s.chronicle(tx, r.Who, r.List)
+	if err != nil {
 		return nil, err
 	}
-	// What refuses comes before what writes: in a batch, a refused request leaves nothing behind.
+	if err := bill.affords(more(r.List, o, old, story)); err != nil {
+		return nil, err
+	}
+	// What refuses comes before what writes: in a batch, a refused request leaves nothing
+	// behind. A bill that is too high ends the whole batch.
 	if r.List.Kind == Record {
-		if err := s.attach(tx, r, o, old); err != nil {
+		if err := s.attach(tx, r, o, old, bill); err != nil {
 			return nil, err
 		}
 	}
@@ -166,9 +174,8 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 			return nil, err
 		}
 	}
-	story, err := s.chronicle(tx, r.Who, r.List)
-	if err == nil {
-		err = story.add(o, old)
+	if err = story.add(o, old); err == nil {
+		err = bill.settle(tx)
 	}
 	if err != nil {
 		return nil, err

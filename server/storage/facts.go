@@ -147,6 +147,25 @@ func (v *view) File(location string) (*kinto.File, error) {
 	return f, nil
 }
 
+// Attached implements kinto.Reader.
+func (v *view) Attached(l kinto.List, id string) (*kinto.File, error) {
+	pk, err := v.list(l)
+	if pk == 0 {
+		return nil, err
+	}
+	if err := v.open(); err != nil {
+		return nil, err
+	}
+	s := v.c.do("file_of").int(1, pk).text(2, id)
+	found, err := s.one()
+	if !found {
+		return nil, err
+	}
+	f := &kinto.File{Location: string(s.raw(0)), Hash: string(s.raw(2)), Size: s.number(1), Type: string(s.raw(3)), Name: string(s.raw(4))}
+	s.reset()
+	return f, nil
+}
+
 // Holds implements kinto.Reader.
 func (v *view) Holds(hash string) (bool, error) {
 	if err := v.open(); err != nil {

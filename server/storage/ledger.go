@@ -21,7 +21,7 @@ type ledger struct {
 type tally struct {
 	pk, ts           int64
 	live, tombstones int64 // objects
-	bytes            int64 // of the data of live objects
+	bytes            int64 // what objects and tombstones weigh
 	files            int64 // bytes of attachments
 	version          int64 // one more with each transaction that changes what the list holds
 }

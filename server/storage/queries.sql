@@ -142,16 +142,23 @@ DELETE FROM meta WHERE name > 'birth.' || ?1 || '/' AND name < 'birth.' || ?1 ||
 -- name: owner
 SELECT owner FROM owners WHERE bucket = ?1
 -- name: owner_set
-INSERT INTO owners (bucket, owner) VALUES (?1, ?2) ON CONFLICT (bucket) DO UPDATE SET owner = excluded.owner
+INSERT INTO owners (bucket, owner, bytes) VALUES (?1, ?2, ?3) ON CONFLICT (bucket) DO UPDATE SET owner = excluded.owner, bytes = excluded.bytes
+-- name: owner_weigh
+UPDATE owners SET bytes = ?2 WHERE bucket = ?1
+-- name: owner_bury
+INSERT INTO owners (bucket, owner, bytes) SELECT 'gone ' || hex(owner), owner, ?2 FROM owners WHERE bucket = ?1
+ON CONFLICT (bucket) DO UPDATE SET bytes = bytes + excluded.bytes
 -- name: owner_forget
 DELETE FROM owners WHERE bucket = ?1
 -- name: owners_forget
 DELETE FROM owners
 -- name: usage
 SELECT sum(iif(kind = ?2, live, 0)), sum(bytes), sum(files) FROM (
-  SELECT kind, live, bytes, files FROM owners JOIN lists ON parent = bucket WHERE owner = ?1
+  SELECT kind, live, lists.bytes, files FROM owners JOIN lists ON parent = bucket WHERE owner = ?1
   UNION ALL
-  SELECT kind, live, bytes, files FROM owners JOIN lists ON parent > bucket || '/' AND parent < bucket || '0' WHERE owner = ?1)
+  SELECT kind, live, lists.bytes, files FROM owners JOIN lists ON parent > bucket || '/' AND parent < bucket || '0' WHERE owner = ?1
+  UNION ALL
+  SELECT 'bucket', 0, bytes, 0 FROM owners WHERE owner = ?1)
 
 -- name: note
 SELECT value FROM notes WHERE key = ?1 AND until > ?2
@@ -167,7 +174,7 @@ DELETE FROM notes WHERE rowid IN (SELECT rowid FROM notes WHERE until <= ?1 LIMI
 -- name: file
 SELECT hash, size, type, name, list, id FROM files JOIN lists ON lists.pk = files.list WHERE location = ?1 AND kind <> 'dead'
 -- name: file_of
-SELECT location, size FROM files WHERE list = ?1 AND id = ?2
+SELECT location, size, hash, type, name FROM files WHERE list = ?1 AND id = ?2
 -- name: file_add
 INSERT INTO files (location, list, id, hash, size, type, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 -- name: file_remove

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/foyer-server/foyer/server/kinto"
@@ -140,10 +141,12 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 	case added:
 	case old != nil:
 		p.live--
-		p.bytes -= int64(len(old.Data))
+		p.bytes -= old.Weight()
 	default:
 		p.tombstones--
+		p.bytes -= (&kinto.Object{ID: o.ID, Deleted: true}).Weight()
 	}
+	p.bytes += o.Weight()
 	t.grown += int64(len(data) + len(permissions))
 	if old != nil {
 		t.grown -= int64(len(old.Data) + len(old.Permissions))
@@ -155,7 +158,11 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 		p.tombstones++
 	} else {
 		p.live++
-		p.bytes += int64(len(data))
+	}
+	if l.Kind == kinto.Bucket && old != nil && (o.Deleted || o.Weight() != old.Weight()) {
+		if err := t.weigh(l.URI(o.ID), o); err != nil {
+			return err
+		}
 	}
 	if l.Kind == kinto.Group {
 		if err := t.members(p.pk, o); err != nil {
@@ -279,7 +286,23 @@ func (t *tx) SetOwner(bucket, owner string) error {
 	if owner == "" {
 		return t.c.do("owner_forget").text(1, bucket).run()
 	}
-	return t.c.do("owner_set").text(1, bucket).text(2, owner).run()
+	bytes := int64(0)
+	o, err := t.Get(kinto.List{Kind: kinto.Bucket}, strings.TrimPrefix(bucket, "/buckets/"))
+	if err != nil {
+		return err
+	}
+	if o != nil {
+		bytes = o.Weight()
+	}
+	return t.c.do("owner_set").text(1, bucket).text(2, owner).int(3, bytes).run()
+}
+
+// weigh counts a bucket that has become o for its owner, if it has one.
+func (t *tx) weigh(bucket string, o *kinto.Object) error {
+	if o.Deleted { // it and its birth stay
+		return t.c.do("owner_bury").text(1, bucket).int(2, 2*o.Weight()).run()
+	}
+	return t.c.do("owner_weigh").text(1, bucket).int(2, o.Weight()).run()
 }
 
 // SetNote implements kinto.Tx.

@@ -61,7 +61,7 @@ type page struct {
 // tally is what a list holds.
 type tally struct {
 	live, tombstones int64 // objects
-	bytes            int64 // of the data of live objects
+	bytes            int64 // what objects and tombstones weigh
 	attached, files  int64 // attachments, and their bytes
 }
 
@@ -564,6 +564,17 @@ func (b *book) queueFacts(batch *pgx.Batch) {
 	if len(keys) > 0 {
 		batch.Queue(statement("notes_set"), keys, notes, untils)
 	}
+}
+
+// weigh counts a bucket that has become o for its owner, if it has one.
+func (b *book) weigh(bucket string, o *kinto.Object) error {
+	name, bytes := "owner_weigh", o.Weight()
+	if o.Deleted { // it and its birth stay
+		name, bytes = "owner_bury", 2*bytes
+	}
+	err := b.write(name, bucket, bytes)
+	clear(b.usage)
+	return err
 }
 
 // forget drops what is known, after it was sent, because it changes in the database.

@@ -142,7 +142,12 @@ DELETE FROM meta WHERE name > 'birth.' || $1 || '/' AND name < 'birth.' || $1 ||
 -- name: owner
 SELECT owner FROM owners WHERE bucket = $1
 -- name: owner_set
-INSERT INTO owners (bucket, owner) VALUES ($1, $2) ON CONFLICT (bucket) DO UPDATE SET owner = excluded.owner
+INSERT INTO owners (bucket, owner, bytes) VALUES ($1, $2, $3) ON CONFLICT (bucket) DO UPDATE SET owner = excluded.owner, bytes = excluded.bytes
+-- name: owner_weigh
+UPDATE owners SET bytes = $2 WHERE bucket = $1
+-- name: owner_bury
+INSERT INTO owners (bucket, owner, bytes) SELECT 'gone ' || encode(sha256(owner), 'hex'), owner, $2::bigint FROM owners WHERE bucket = $1
+ON CONFLICT (bucket) DO UPDATE SET bytes = owners.bytes + excluded.bytes
 -- name: owner_forget
 DELETE FROM owners WHERE bucket = $1
 -- name: owners_forget
@@ -151,7 +156,9 @@ DELETE FROM owners
 SELECT coalesce(sum(live) FILTER (WHERE kind = $2), 0)::bigint, coalesce(sum(bytes), 0)::bigint, coalesce(sum(files), 0)::bigint FROM (
   SELECT l.kind, l.live, l.bytes, l.files FROM owners AS o JOIN lists AS l ON l.parent = o.bucket WHERE o.owner = $1
   UNION ALL
-  SELECT l.kind, l.live, l.bytes, l.files FROM owners AS o JOIN lists AS l ON l.parent > o.bucket || '/' AND l.parent < o.bucket || '0' WHERE o.owner = $1) AS held
+  SELECT l.kind, l.live, l.bytes, l.files FROM owners AS o JOIN lists AS l ON l.parent > o.bucket || '/' AND l.parent < o.bucket || '0' WHERE o.owner = $1
+  UNION ALL
+  SELECT 'bucket', 0, o.bytes, 0 FROM owners AS o WHERE o.owner = $1) AS held
 
 -- name: note
 SELECT value FROM notes WHERE key = $1 AND until > $2
@@ -165,6 +172,9 @@ DELETE FROM notes WHERE key = ANY($1::bytea[])
 SELECT f.hash, f.size, f.type, f.name, f.list, f.id FROM files AS f JOIN lists AS l ON l.pk = f.list WHERE f.location = $1 AND l.kind <> 'dead'
 -- name: file_of
 SELECT location, size, hash FROM files WHERE list = $1 AND id = $2
+-- name: attached
+SELECT f.location, f.size, f.hash, f.type, f.name FROM files AS f
+WHERE f.list = (SELECT pk FROM lists WHERE parent = $1 AND kind = $2) AND f.id = $3
 -- name: file_add
 INSERT INTO files (location, list, id, hash, size, type, name) VALUES ($1, $2, $3, $4, $5, $6, $7)
 -- name: file_remove

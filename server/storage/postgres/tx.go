@@ -202,19 +202,19 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 			}
 		}
 	}
-	switch {
-	case was.o == nil:
-	case was.o.Deleted:
-		p.tombstones--
-	default:
-		p.live--
-		p.bytes -= int64(len(was.o.Data))
+	if was.o != nil {
+		p.bytes -= was.o.Weight()
+		if was.o.Deleted {
+			p.tombstones--
+		} else {
+			p.live--
+		}
 	}
+	p.bytes += o.Weight()
 	if o.Deleted {
 		p.tombstones++
 	} else {
 		p.live++
-		p.bytes += int64(len(o.Data))
 	}
 	t.change(l, p)
 	set(t.b, &t.b.objects, at, k)
@@ -225,7 +225,13 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 	if old != nil {
 		before = old.Permissions
 	}
-	return t.grants(at, before, k.o.Permissions)
+	if err := t.grants(at, before, k.o.Permissions); err != nil || l.Kind != kinto.Bucket || old == nil {
+		return err
+	}
+	if o.Deleted || o.Weight() != old.Weight() {
+		return t.b.weigh(l.URI(o.ID), o)
+	}
+	return nil
 }
 
 // taken reports whether another object of the list has a timestamp.
@@ -444,7 +450,15 @@ func (t *tx) SetOwner(bucket, owner string) error {
 	if err := t.b.seclude(t.j); err != nil {
 		return err
 	}
-	name, args := "owner_set", []any{bucket, []byte(owner)}
+	o, err := t.Get(kinto.List{Kind: kinto.Bucket}, strings.TrimPrefix(bucket, "/buckets/"))
+	if err != nil {
+		return err
+	}
+	bytes := int64(0)
+	if o != nil {
+		bytes = o.Weight()
+	}
+	name, args := "owner_set", []any{bucket, []byte(owner), bytes}
 	if owner == "" {
 		name, args = "owner_forget", args[:1]
 	}
@@ -529,6 +543,14 @@ func (t *tx) File(location string) (*kinto.File, error) {
 		return nil, err
 	}
 	return t.view.File(location)
+}
+
+// Attached implements kinto.Reader. The list is under its lock.
+func (t *tx) Attached(l kinto.List, id string) (*kinto.File, error) {
+	if _, err := t.page(l); err != nil {
+		return nil, err
+	}
+	return t.view.Attached(l, id)
 }
 
 // Holds implements kinto.Reader.

@@ -536,6 +536,18 @@ func (v *view) File(location string) (f *kinto.File, err error) {
 	return f, err
 }
 
+// Attached implements kinto.Reader.
+func (v *view) Attached(l kinto.List, id string) (f *kinto.File, err error) {
+	if !text(l.Parent) || !text(id) {
+		return nil, nil
+	}
+	err = v.src.each("attached", func(r row) bool {
+		f = &kinto.File{Location: r.text(0), Hash: r.text(2), Size: r.int(1), Type: r.text(3), Name: r.text(4)}
+		return true
+	}, l.Parent, string(l.Kind), id)
+	return f, err
+}
+
 // Holds implements kinto.Reader.
 func (v *view) Holds(hash string) (found bool, err error) {
 	if !text(hash) {

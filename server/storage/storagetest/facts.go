@@ -477,43 +477,88 @@ func usage(t *testing.T, s kinto.Store) {
 		write(t, s, func(tx kinto.Tx) error { return tx.SetOwner(bucket, owner) })
 	}
 	collections := func(b string) kinto.List { return kinto.List{Parent: "/buckets/" + b, Kind: kinto.Collection} }
+	of := func(id, data string) int64 { return 64 + int64(len(id)+len(data)) }
+	grave := func(id string) int64 { return 64 + int64(len(id)) }
+	const told = `{"n":"itself, too"}`
 	owner("/buckets/b", "")
 	check("nobody", "ann", kinto.Usage{})
 	for _, b := range []string{"b", "b-", "b0", "a"} {
-		mustPut(t, s, buckets, b, `{"counts":"for nobody"}`)
-		mustPut(t, s, collections(b), "c", `{}`) // 2
+		mustPut(t, s, buckets, b, told)
+		mustPut(t, s, collections(b), "c", `{}`)
 		l := kinto.List{Parent: "/buckets/" + b + "/collections/c", Kind: kinto.Record}
-		mustPut(t, s, l, "r", `{"é":1}`) // 8
+		mustPut(t, s, l, "r", `{"é":1}`)
 		mustPut(t, s, l, "gone", `{"x":123}`)
 		write(t, s, func(tx kinto.Tx) error { return bury(tx, l, "gone") })
 	}
+	held := of("c", `{}`) + of("r", `{"é":1}`) + grave("gone") // in each
 	check("nobody's buckets", "", kinto.Usage{})
 	own("/buckets/b", "ann")
 	owner("/buckets/b", "ann")
-	check("one bucket", "ann", kinto.Usage{Records: 1, Bytes: 10})
+	check("one bucket", "ann", kinto.Usage{Records: 1, Bytes: of("b", told) + held})
 	own("/buckets/a", "ann")
 	own("/buckets/b0", "bob")
-	check("two buckets", "ann", kinto.Usage{Records: 2, Bytes: 20})
-	check("another's", "bob", kinto.Usage{Records: 1, Bytes: 10})
-	mustPut(t, s, history("b"), "h", `{"y":2}`) // 7
-	check("history counts, and is no record", "ann", kinto.Usage{Records: 2, Bytes: 27})
+	sum := of("b", told) + of("a", told) + 2*held
+	check("two buckets", "ann", kinto.Usage{Records: 2, Bytes: sum})
+	check("another's", "bob", kinto.Usage{Records: 1, Bytes: of("b0", told) + held})
+	mustPut(t, s, history("b"), "h", `{"y":2}`)
+	sum += of("h", `{"y":2}`)
+	check("history counts, and is no record", "ann", kinto.Usage{Records: 2, Bytes: sum})
 	write(t, s, func(tx kinto.Tx) error {
-		if _, err := put(tx, records, "r", `{}`); err != nil { // 6 less
+		if _, err := put(tx, records, "r", `{}`); err != nil {
 			return err
 		}
 		if err := tx.Attach(records, "r", &kinto.File{Location: "l", Hash: "h", Size: 1000}); err != nil {
 			return err
 		}
 		got, err := tx.Usage("ann")
-		if diff := cmp.Diff(kinto.Usage{Records: 2, Bytes: 21, FileBytes: 1000}, got); diff != "" {
+		if diff := cmp.Diff(kinto.Usage{Records: 2, Bytes: sum - 6, FileBytes: 1000}, got); diff != "" {
 			t.Errorf("in the transaction: %s", diff)
 		}
 		return err
 	})
-	check("changed", "ann", kinto.Usage{Records: 2, Bytes: 21, FileBytes: 1000})
+	sum -= 6
+	check("changed", "ann", kinto.Usage{Records: 2, Bytes: sum, FileBytes: 1000})
+	// Who may do what counts, of an object and of the bucket; what is taken away counts no more.
+	for _, permissions := range []string{`{"write":["ann","bob"]}`, ``, `{"read":["eve"]}`} {
+		for _, at := range []struct {
+			l        kinto.List
+			id, data string
+		}{{records, "r", `{}`}, {collections("b"), "c", `{}`}, {buckets, "b", `{"n":0}`}} {
+			write(t, s, func(tx kinto.Tx) error {
+				old, err := tx.Get(at.l, at.id)
+				if err != nil {
+					return err
+				}
+				ts, err := tx.Tick(at.l, -1)
+				if err != nil {
+					return err
+				}
+				if err := tx.Put(at.l, &kinto.Object{ID: at.id, Timestamp: ts, Data: []byte(at.data), Permissions: []byte(permissions)}, old); err != nil {
+					return err
+				}
+				sum += of(at.id, at.data) + int64(len(permissions)) - old.Weight()
+				got, err := tx.Usage("ann")
+				if got.Bytes != sum {
+					t.Errorf("in the transaction, %s with %q: %d bytes, want %d", at.l.URI(at.id), permissions, got.Bytes, sum)
+				}
+				sum -= of(at.id, at.data) + int64(len(permissions)) - old.Weight() // it may be run again
+				return err
+			})
+			read(t, s, func(tx kinto.Reader) error {
+				got, err := tx.Usage("ann")
+				sum = got.Bytes
+				return err
+			})
+		}
+	}
+	sum = of("b", `{"n":0}`) + of("a", told) + 2*held - 6 + of("h", `{"y":2}`) + 3*int64(len(`{"read":["eve"]}`))
+	check("shared", "ann", kinto.Usage{Records: 2, Bytes: sum, FileBytes: 1000})
 	no := errors.New("no")
 	err := s.Write(t.Context(), nil, func(tx kinto.Tx) error {
 		if _, err := put(tx, records, "more", `{"z":3}`); err != nil {
+			return err
+		}
+		if _, err := put(tx, buckets, "b", `{"more":3}`); err != nil {
 			return err
 		}
 		if u, err := tx.Usage("ann"); u.Records != 3 || err != nil {
@@ -527,19 +572,48 @@ func usage(t *testing.T, s kinto.Store) {
 	if !errors.Is(err, no) {
 		t.Errorf("got %v", err)
 	}
-	check("rolled back", "ann", kinto.Usage{Records: 2, Bytes: 21, FileBytes: 1000})
+	check("rolled back", "ann", kinto.Usage{Records: 2, Bytes: sum, FileBytes: 1000})
+	// A tombstone is lighter than what was there, and so is what is there again.
+	for _, data := range []string{``, `{"again":1}`, ``, `{}`} {
+		write(t, s, func(tx kinto.Tx) error {
+			if data == "" {
+				return bury(tx, collections("b"), "x")
+			}
+			_, err := put(tx, collections("b"), "x", data)
+			return err
+		})
+		check("buried, and made again: "+data, "ann", kinto.Usage{Records: 2, Bytes: sum + grave("x") + int64(len(data)), FileBytes: 1000})
+	}
+	sum += of("x", `{}`)
 	own("/buckets/a", "")
 	owner("/buckets/a", "")
-	check("given up", "ann", kinto.Usage{Records: 1, Bytes: 11, FileBytes: 1000})
+	sum -= of("a", told) + held
+	check("given up", "ann", kinto.Usage{Records: 1, Bytes: sum, FileBytes: 1000})
 	own("/buckets/b0", "ann")
+	sum += of("b0", told) + held
 	check("taken over", "bob", kinto.Usage{})
 	write(t, s, func(tx kinto.Tx) error { return tx.Purge("/buckets/b/collections/c") })
 	owner("/buckets/b", "ann")
-	check("a collection purged", "ann", kinto.Usage{Records: 1, Bytes: 19})
-	write(t, s, func(tx kinto.Tx) error { return tx.Purge("/buckets/b") })
+	sum -= held - of("c", `{}`) - 6 + int64(len(`{"read":["eve"]}`))
+	check("a collection purged", "ann", kinto.Usage{Records: 1, Bytes: sum})
+	// Of a bucket that is deleted something stays, in whoever's name it is made again.
+	write(t, s, func(tx kinto.Tx) error {
+		if err := bury(tx, buckets, "b"); err != nil {
+			return err
+		}
+		return tx.Purge("/buckets/b")
+	})
 	owner("/buckets/b", "")
 	owner("/buckets/b0", "ann")
-	check("the bucket purged", "ann", kinto.Usage{Records: 1, Bytes: 10})
+	sum = of("b0", told) + held + 2*grave("b")
+	check("the bucket purged", "ann", kinto.Usage{Records: 1, Bytes: sum})
+	mustPut(t, s, buckets, "b", told)
+	own("/buckets/b", "bob")
+	check("made again", "bob", kinto.Usage{Bytes: of("b", told)})
+	check("by somebody else", "ann", kinto.Usage{Records: 1, Bytes: sum})
+	write(t, s, func(tx kinto.Tx) error { return tx.Purge("") })
+	check("everything purged", "ann", kinto.Usage{})
+	check("everything purged", "bob", kinto.Usage{})
 }
 
 func notes(t *testing.T, s kinto.Store) {
@@ -657,15 +731,32 @@ func files(t *testing.T, s kinto.Store) {
 	mustPut(t, s, records, "r", `{}`)
 	mustPut(t, s, records, "q", `{}`)
 	mustPut(t, s, others, "r", `{}`)
+	attached := func(what string, l kinto.List, id string, want *kinto.File) {
+		t.Helper()
+		look := func(tx kinto.Reader) error {
+			got, err := tx.Attached(l, id)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: %s", what, diff)
+			}
+			return err
+		}
+		read(t, s, look)
+		write(t, s, func(tx kinto.Tx) error { return look(tx) })
+	}
+	attached("no list", kinto.List{Parent: "/buckets/none/collections/c", Kind: kinto.Record}, "r", nil)
+	attached("none", records, "r", nil)
 	check("nothing", "a", nil)
 	holds("h1", false)
 	must(attach(records, "r", nil))
 	must(attach(records, "r", file("a", "h1", 10)))
 	check("attached", "a", file("a", "h1", 10))
+	attached("one", records, "r", file("a", "h1", 10))
+	attached("another's", others, "r", nil)
 	holds("h1", true)
 	must(attach(records, "r", file("b", "h2", 20)))
 	check("replaced", "a", nil)
 	check("by this", "b", file("b", "h2", 20))
+	attached("another", records, "r", file("b", "h2", 20))
 	holds("h1", false)
 	must(attach(records, "r", file("b", "h3", 30)))
 	check("other contents at the same place", "b", file("b", "h3", 30))
@@ -720,6 +811,7 @@ func files(t *testing.T, s kinto.Store) {
 		return err
 	})
 	check("purged", "b", nil)
+	attached("purged", records, "r", nil)
 	holds("h3", false)
 	// its place is free at once
 	mustPut(t, s, records, "new", `{}`)
