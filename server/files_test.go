@@ -31,11 +31,11 @@ func TestContentsOfNoRecordAreCollected(t *testing.T) {
 	}
 	s := &server{Config: Config{Settings: set, Log: log}, kinto: kinto.New(db, set.Kinto, nil), files: files}
 	put := func(text string) string {
-		hash, _, err := files.Put(strings.NewReader(text), 0)
+		u, err := files.Put(strings.NewReader(text), -1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return hash
+		return u.Hash
 	}
 	attached, loose := put("attached"), put("loose")
 	l := kinto.List{Parent: "/buckets/b/collections/c", Kind: kinto.Record}

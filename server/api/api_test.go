@@ -55,7 +55,13 @@ func newHouse(t testing.TB, settings map[string]string) (http.Handler, kinto.Sto
 // houseOn is a server over a store.
 func houseOn(t testing.TB, db kinto.Store, settings map[string]string) http.Handler {
 	t.Helper()
-	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
+	return houseIn(t, db, t.TempDir(), settings)
+}
+
+// houseIn is houseOn whose attachments are in a folder of dir.
+func houseIn(t testing.TB, db kinto.Store, dir string, settings map[string]string) http.Handler {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
 	all := map[string]string{"multiauth.policies": "basicauth", "userid_hmac_secret": "secret"}
 	maps.Copy(all, settings)
 	s := config.Default()

@@ -7,18 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"mime"
-	"mime/multipart"
 	"net/http"
 	"net/url"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/google/uuid"
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/attachment"
@@ -32,8 +28,8 @@ import (
 // filesPath is where contents are, after /v1/.
 const filesPath = "attachments/"
 
-// formBytes bounds the fields of a form beside the file.
-const formBytes = 1 << 20
+// typeBytes bounds the type of a file that a client says; real ones have some dozens.
+const typeBytes = 255
 
 var attachmentMethods = []string{"POST", "DELETE", "OPTIONS"}
 
@@ -55,12 +51,11 @@ func attach(c *call, l kinto.List, id string) {
 	}
 	req := &kinto.Request{Op: kinto.Put, Who: who, List: l, ID: id, Body: kinto.NoBody(), Modified: -1}
 	req.Cond, req.Invalid = conditions(c.r.Header)
-	if err := c.kinto.Allowed(c.r.Context(), req); err != nil {
-		c.fail(c.refused(who, err))
-		return
-	}
 	if c.r.Method == http.MethodDelete {
-		if _, err := c.kinto.Attach(c.r.Context(), req, nil, nil); err != nil {
+		if err = c.kinto.Allowed(c.r.Context(), req); err == nil {
+			_, err = c.kinto.Attach(c.r.Context(), req, nil, nil)
+		}
+		if err != nil {
 			c.fail(c.refused(who, err))
 			return
 		}
@@ -68,22 +63,13 @@ func attach(c *call, l kinto.List, id string) {
 		c.w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	file, err := receive(c, req)
+	room, err := roomFor(c, req)
 	if err != nil {
-		c.fail(err)
+		c.fail(c.refused(who, err))
 		return
 	}
-	shown, err := json.Marshal(struct {
-		Filename string `json:"filename"`
-		Location string `json:"location"`
-		Hash     string `json:"hash"`
-		Type     string `json:"mimetype"`
-		Size     int64  `json:"size"`
-	}{file.Name, kinto.FileScheme + strings.TrimPrefix((&url.URL{Path: "/" + file.Location}).EscapedPath(), "/"), file.Hash, file.Type, file.Size})
-	if err != nil {
-		panic("api: an attachment cannot be told of: " + err.Error())
-	}
-	answer, err := c.kinto.Attach(c.r.Context(), req, file, shown)
+	in := &upload{c: c, req: req, room: room}
+	answer, err := in.do()
 	if err != nil {
 		c.fail(c.refused(who, err))
 		return
@@ -95,7 +81,7 @@ func attach(c *call, l kinto.List, id string) {
 	if answer.Created {
 		status = http.StatusCreated
 	}
-	c.write(status, shown)
+	c.write(status, in.shown)
 }
 
 // refused is err, but that nobody is asked to sign in.
@@ -143,103 +129,8 @@ var (
 	errNoFilename = &refusal{400, 109, "Invalid parameters", "Filename is required."}
 	errExtension  = &refusal{400, 107, "Invalid parameters", "body: File extension is not allowed."}
 	errAttached   = &refusal{400, 999, "", "Attachment metadata cannot be modified."}
+	errTwice      = &refusal{400, 107, "Invalid parameters", "body: A form brings one attachment, and each other field once."}
 )
-
-// receive reads the form: the file's contents are durable when it returns, and the
-// other fields are in req.
-func receive(c *call, req *kinto.Request) (*kinto.File, error) {
-	kind, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
-		return nil, errNoForm
-	}
-	limit := c.attachmentLimit(req.List)
-	form := multipart.NewReader(c.r.Body, params["boundary"])
-	var file *kinto.File
-	body := map[string]json.RawMessage{}
-	for {
-		part, err := form.NextPart()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, cutOff(err)
-		}
-		switch name := part.FormName(); name {
-		case "attachment":
-			if part.FileName() == "" {
-				return nil, errNoFilename
-			}
-			if file, err = receiveFile(c, part, req.List, limit); err != nil {
-				return nil, err
-			}
-		case "data", "permissions":
-			text, err := io.ReadAll(io.LimitReader(part, formBytes+1))
-			if err != nil {
-				return nil, cutOff(err)
-			}
-			if len(text) > formBytes {
-				return nil, errTooLarge
-			}
-			if !json.Valid(text) {
-				return nil, &refusal{400, 109, "Invalid parameters", "body: " + name + " is not valid JSON."}
-			}
-			body[name] = text
-		default:
-			return nil, &refusal{400, 109, "Invalid parameters", fmt.Sprintf("body: '%s' not in ('data', 'permissions')", printable(name))}
-		}
-	}
-	if file == nil {
-		return nil, errNoFile
-	}
-	text, err := json.Marshal(body)
-	if err != nil {
-		return nil, errCut
-	}
-	if req.Body, err = kinto.ParseBody(kinto.Record, text); err != nil {
-		return nil, err
-	}
-	return file, nil
-}
-
-// printable is a name from a form, as far as a message shows it.
-func printable(name string) string { return hint.Short(name, 100) }
-
-// cutOff is why a form could not be read.
-func cutOff(err error) error {
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return errTooLarge
-	}
-	return errCut
-}
-
-// receiveFile keeps the contents of a file of a form.
-func receiveFile(c *call, part *multipart.Part, l kinto.List, limit int64) (*kinto.File, error) {
-	name := path.Base(strings.ReplaceAll(part.FileName(), `\`, "/"))
-	if name = strings.ToValidUTF8(name, ""); len(name) > 255 {
-		name = name[len(name)-255:]
-	}
-	ext := strings.ToLower(path.Ext(name))
-	if !c.mayAttach(l, strings.TrimPrefix(ext, ".")) {
-		return nil, errExtension
-	}
-	hash, size, err := c.Files.Put(part, limit)
-	if errors.Is(err, attachment.ErrTooLarge) {
-		return nil, &refusal{400, 107, "Invalid parameters", fmt.Sprintf("body: The file is larger than the limit of %d bytes.", limit)}
-	}
-	if err != nil {
-		if errors.Is(err, kinto.ErrFull) {
-			return nil, err
-		}
-		if _, ok := errors.AsType[*fs.PathError](err); ok {
-			return nil, fmt.Errorf("%w: %w", kinto.ErrUnavailable, err) // our disk, not their form
-		}
-		return nil, cutOff(err)
-	}
-	return &kinto.File{
-		Location: c.folder(l) + uuid.NewString() + ext,
-		Hash:     hash, Size: size, Name: name, Type: c.fileType(l, ext, part.Header.Get("Content-Type")),
-	}, nil
-}
 
 // attachmentSetting is a setting of attachments for a list of records: that of the
 // collection, or of the bucket, or of all.
@@ -314,7 +205,7 @@ func (a *api) fileType(l kinto.List, ext, said string) string {
 		}
 	}
 	if kind, params, err := mime.ParseMediaType(said); err == nil {
-		if text := mime.FormatMediaType(kind, params); text != "" {
+		if text := mime.FormatMediaType(kind, params); text != "" && len(text) <= typeBytes {
 			return text
 		}
 	}

@@ -7,8 +7,8 @@
 //
 // Promises: contents that Put has returned survive a power cut; a file holds
 // exactly the bytes its name says, or is not there; Collect removes nothing that
-// was put, or put again, since the time it was given, also when several
-// processes share the folder.
+// was put, or put again, since the time it was given, and Drop nothing that
+// another Put returned, also when several processes share the folder.
 //
 // Threat model. Names of files are hashes this package computed: nothing a client
 // sends becomes a path. The folder is for its owner only.
@@ -26,6 +26,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,7 +79,7 @@ func (f *Folder) restore() error {
 		if !valid(hash) {
 			continue
 		}
-		if err := os.Rename(aside, f.path(hash)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := f.putBack(aside, f.path(hash)); err != nil {
 			return err
 		}
 	}
@@ -92,56 +94,158 @@ func (f *Folder) unfinished() string { return filepath.Join(f.dir, "unfinished")
 
 func (f *Folder) path(hash string) string { return filepath.Join(f.dir, hash[:2], hash) }
 
-// Put keeps what r has to give, at most limit bytes of it (0: any number), and
-// returns its hash and size once it is durable. What fails leaves nothing behind.
+// Upload is contents that Put has kept.
+type Upload struct {
+	Hash string // SHA-256, in hexadecimal
+	Size int64
+	made time.Time // of the file, if this Put made it and Drop can tell; else zero
+}
+
+// spare is the room that uploads leave on their disk: the database beside them has its
+// reserve in it, twice.
+const spare = 64 << 20
+
+// looked is after how many bytes an upload looks again whether there is room.
+const looked = 1 << 20
+
+// Fits is nil when there is room on the disk for so many bytes more, or nobody can tell;
+// else kinto.ErrFull.
+func (f *Folder) Fits(size int64) error {
+	free, _, err := atomicfile.FreeSpace(f.dir)
+	if err == nil && (free < spare || free-spare < uint64(max(size, 0))) {
+		return fmt.Errorf("%w: the disk of attachments has %d bytes", kinto.ErrFull, free)
+	}
+	return nil
+}
+
+// Put keeps what r has to give, at most limit bytes of it (negative: any number), and
+// returns what it is once it is durable. What fails leaves nothing behind.
 // Errors are ErrTooLarge, kinto.ErrFull, those of r, and those of the disk.
-func (f *Folder) Put(r io.Reader, limit int64) (hash string, size int64, err error) {
+func (f *Folder) Put(r io.Reader, limit int64) (Upload, error) {
+	if err := f.Fits(0); err != nil {
+		return Upload{}, err
+	}
 	tmp, err := os.CreateTemp(f.unfinished(), "upload-")
 	if err != nil {
-		return "", 0, full(err)
+		return Upload{}, full(err)
 	}
 	defer func() {
 		tmp.Close()           //nolint:errcheck // closed already where it went well
 		os.Remove(tmp.Name()) //nolint:errcheck // moved away where it went well
 	}()
-	if limit > 0 {
+	u := Upload{}
+	if limit >= 0 && limit < math.MaxInt64 {
 		r = io.LimitReader(r, limit+1)
 	}
 	sum := sha256.New()
-	if size, err = io.Copy(io.MultiWriter(sum, tmp), r); err != nil {
-		return "", 0, full(err)
+	for {
+		n, err := io.CopyN(io.MultiWriter(sum, tmp), r, looked)
+		if u.Size += n; err == io.EOF {
+			break
+		}
+		if err == nil {
+			err = f.Fits(0)
+		}
+		if err != nil {
+			return Upload{}, full(err)
+		}
 	}
-	if limit > 0 && size > limit {
-		return "", 0, ErrTooLarge
+	if limit >= 0 && u.Size > limit {
+		return Upload{}, ErrTooLarge
 	}
-	hash = hex.EncodeToString(sum.Sum(nil))
-	if err := f.keep(tmp, hash); err != nil {
-		return "", 0, full(fmt.Errorf("cannot keep an attachment: %w", err))
+	u.Hash = hex.EncodeToString(sum.Sum(nil))
+	if u.made, err = f.keep(tmp, u.Hash); err != nil {
+		return Upload{}, full(fmt.Errorf("cannot keep an attachment: %w", err))
 	}
-	return hash, size, nil
+	return u, nil
 }
 
-// keep moves a whole upload to its place, unless the same is there already.
-func (f *Folder) keep(tmp *os.File, hash string) error {
-	path := f.path(hash)
-	// Made young again, it is safe from Collect until it is referred to.
-	now := time.Now()
-	if err := os.Chtimes(path, now, now); err == nil {
-		return f.settle(path) // whoever put it may not have come as far
+// keep gives a whole upload its name, unless the same is there already. It returns the
+// time of the file if it is this one, and the disk keeps times as they are set.
+func (f *Folder) keep(tmp *os.File, hash string) (made time.Time, err error) {
+	path, synced := f.path(hash), false
+	for range 8 {
+		there, err := freshen(path)
+		if err != nil || there {
+			return time.Time{}, errors.Join(err, f.settle(path)) // whoever put it may not have come as far
+		}
+		if !synced {
+			if made, err = finish(tmp); err != nil {
+				return time.Time{}, err
+			}
+			if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+				return time.Time{}, err
+			}
+			if synced = true; made.IsZero() {
+				break
+			}
+		}
+		// A name that is there already is not taken away from the file it is of: its
+		// time says who put it last.
+		if err = os.Link(tmp.Name(), path); err == nil {
+			return made, f.settle(path)
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			break
+		}
 	}
-	if err := tmp.Sync(); err != nil {
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
+	// A disk without links, or one that keeps no times: what is put stays until Collect.
 	if err := os.Rename(tmp.Name(), path); err != nil {
-		return err
+		return time.Time{}, err
 	}
-	return f.settle(path)
+	return time.Time{}, f.settle(path)
+}
+
+// finish makes the bytes of an upload durable and gives it a time no other one has, which
+// it returns if the disk keeps it.
+func finish(tmp *os.File) (made time.Time, err error) {
+	at := moment()
+	if err := os.Chtimes(tmp.Name(), at, at); err != nil {
+		return time.Time{}, err
+	}
+	info, err := tmp.Stat()
+	if err == nil && info.ModTime().Equal(at) {
+		made = at
+	}
+	return made, errors.Join(err, tmp.Sync(), tmp.Close())
+}
+
+// moment is now, to the second; what is behind that is nobody else's, and no round number.
+func moment() time.Time {
+	return time.Now().Add(-time.Duration(mathrand.Int64N(int64(time.Second)))).Truncate(2).Add(1)
+}
+
+// freshen makes the file at path young, with a time of its own, so that neither Collect nor
+// the Drop of another removes it; false: it is not there, or nobody can tell for sure.
+func freshen(path string) (there bool, err error) {
+	for range 4 {
+		at := moment()
+		if err := os.Chtimes(path, at, at); err != nil {
+			return false, missing(err)
+		}
+		// It may have been moved aside at this very moment, by one who did not see it.
+		info, err := os.Stat(path)
+		if err != nil {
+			return false, missing(err)
+		}
+		if info.ModTime().Equal(at) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Drop removes contents that came for nothing: what Put has just returned, and no record
+// will ever refer to by it. It leaves alone what was there before, what anybody put since,
+// and what it cannot be sure of; Collect will see to that.
+func (f *Folder) Drop(u Upload) error {
+	path := f.path(u.Hash)
+	untouched := func(info fs.FileInfo) bool { return info.ModTime().Equal(u.made) }
+	if info, err := os.Stat(path); err != nil || u.made.IsZero() || !untouched(info) {
+		return missing(err)
+	}
+	_, err := f.discard(path, untouched)
+	return err
 }
 
 // settle makes the name of a file durable, and that of the folder it is in.
@@ -157,7 +261,18 @@ func (f *Folder) Open(hash string) (*os.File, error) {
 	if !valid(hash) {
 		return nil, fs.ErrNotExist
 	}
-	return os.Open(f.path(hash))
+	for try := 0; ; try++ {
+		file, err := os.Open(f.path(hash))
+		if !errors.Is(err, fs.ErrNotExist) || try == 100 {
+			return file, err
+		}
+		// It may be aside for a moment, to be looked at.
+		aside, err := filepath.Glob(filepath.Join(f.unfinished(), asidePrefix+hash+"-*"))
+		if err != nil || len(aside) == 0 && try > 0 {
+			return nil, fs.ErrNotExist
+		}
+		time.Sleep(time.Duration(len(aside)) * time.Millisecond)
+	}
 }
 
 // Verify reads contents whole and compares them with their hash: ErrDamaged when
@@ -189,7 +304,7 @@ func (f *Folder) Verify(ctx context.Context, hash string) error {
 // put since the time before. It returns how many files and bytes went.
 //
 // Somebody may put the same contents again meanwhile, here or in another process:
-// a file is moved aside, looked at once more, and moved back if it became young.
+// a file is moved aside, looked at once more, and put back if it became young.
 // Who puts it while it is aside writes it anew.
 func (f *Folder) Collect(ctx context.Context, before time.Time, used func(hash string) (bool, error)) (files int, bytes int64, err error) {
 	err = filepath.WalkDir(f.dir, func(path string, d fs.DirEntry, err error) error {
@@ -218,7 +333,7 @@ func (f *Folder) Collect(ctx context.Context, before time.Time, used func(hash s
 		if there, err := used(d.Name()); err != nil || there {
 			return err
 		}
-		gone, err := f.discard(path, before)
+		gone, err := f.discard(path, func(info fs.FileInfo) bool { return info.ModTime().Before(before) })
 		if gone {
 			files, bytes = files+1, bytes+info.Size()
 		}
@@ -230,7 +345,9 @@ func (f *Folder) Collect(ctx context.Context, before time.Time, used func(hash s
 	return files, bytes, nil
 }
 
-func (f *Folder) discard(path string, before time.Time) (gone bool, err error) {
+// discard removes the file at path if over still says so once it is aside, where nobody
+// puts it again.
+func (f *Folder) discard(path string, over func(fs.FileInfo) bool) (gone bool, err error) {
 	aside := filepath.Join(f.unfinished(), asidePrefix+filepath.Base(path)+"-"+rand.Text())
 	if err := os.Rename(path, aside); err != nil {
 		return false, missing(err)
@@ -239,10 +356,37 @@ func (f *Folder) discard(path string, before time.Time) (gone bool, err error) {
 	if err != nil {
 		return false, missing(err) // another process has just begun, and moved it back
 	}
-	if !info.ModTime().Before(before) {
-		return false, missing(os.Rename(aside, path))
+	if !over(info) {
+		return false, f.putBack(aside, path)
 	}
 	return true, missing(os.Remove(aside))
+}
+
+// putBack gives a file that is aside its name again. If somebody put the same contents
+// meanwhile, they stay, and are made young: whoever put them may not Drop them any more,
+// as the file that was aside may be another's.
+func (f *Folder) putBack(aside, path string) error {
+	for range 8 {
+		err := os.Link(aside, path)
+		if errors.Is(err, fs.ErrExist) {
+			there, err := freshen(path)
+			if err != nil {
+				return err
+			}
+			if !there {
+				continue
+			}
+		} else if err != nil {
+			break // no links on this disk, or it is not there any more
+		}
+		return errors.Join(f.settle(path), missing(os.Remove(aside)))
+	}
+	// What it takes the place of may be of one who could Drop it, and so may it be itself.
+	at := moment()
+	if err := errors.Join(missing(os.Chtimes(aside, at, at)), missing(os.Rename(aside, path))); err != nil {
+		return err
+	}
+	return f.settle(path)
 }
 
 // missing is err unless it says that a file is not there.

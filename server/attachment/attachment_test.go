@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -52,9 +53,9 @@ func unfinished(t *testing.T, f *Folder) int {
 func TestPutAndOpen(t *testing.T) {
 	f := open(t)
 	for range 2 { // the second is there already
-		hash, size, err := f.Put(strings.NewReader("hello"), 5)
-		if hash != hello || size != 5 || err != nil {
-			t.Fatalf("%s %d %v", hash, size, err)
+		u, err := f.Put(strings.NewReader("hello"), 5)
+		if u.Hash != hello || u.Size != 5 || err != nil {
+			t.Fatalf("%+v %v", u, err)
 		}
 	}
 	if got := read(t, f, hello); got != "hello" {
@@ -74,11 +75,11 @@ func TestPutAndOpen(t *testing.T) {
 
 func TestWhatFailsLeavesNothing(t *testing.T) {
 	f := open(t)
-	if _, _, err := f.Put(strings.NewReader("hello"), 4); !errors.Is(err, ErrTooLarge) {
+	if _, err := f.Put(strings.NewReader("hello"), 4); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("too large: %v", err)
 	}
 	cut := errors.New("cut")
-	if _, _, err := f.Put(io.MultiReader(strings.NewReader("hel"), errReader{cut}), 0); !errors.Is(err, cut) {
+	if _, err := f.Put(io.MultiReader(strings.NewReader("hel"), errReader{cut}), -1); !errors.Is(err, cut) {
 		t.Errorf("cut: %v", err)
 	}
 	if _, err := f.Open(hello); !errors.Is(err, fs.ErrNotExist) {
@@ -104,7 +105,7 @@ func TestNamesAreHashes(t *testing.T) {
 
 func TestDamageIsNoticed(t *testing.T) {
 	f := open(t)
-	if _, _, err := f.Put(bytes.NewReader(bytes.Repeat([]byte("x"), 3<<20)), 0); err != nil {
+	if _, err := f.Put(bytes.NewReader(bytes.Repeat([]byte("x"), 3<<20)), -1); err != nil {
 		t.Fatal(err)
 	}
 	var hash string
@@ -136,11 +137,11 @@ func TestDamageIsNoticed(t *testing.T) {
 func TestCollect(t *testing.T) {
 	f := open(t)
 	put := func(text string) string {
-		hash, _, err := f.Put(strings.NewReader(text), 0)
+		u, err := f.Put(strings.NewReader(text), -1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return hash
+		return u.Hash
 	}
 	used, unused := put("used"), put("unused")
 	collect := func(before time.Time) (int, int64) {
@@ -180,18 +181,18 @@ func TestPutWhileCollecting(t *testing.T) {
 	f := open(t)
 	removed := 0
 	for n := range 200 {
-		hash, _, err := f.Put(strings.NewReader("hello"), 0)
+		u, err := f.Put(strings.NewReader("hello"), -1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		old := time.Now().Add(-time.Hour)
-		if err := os.Chtimes(f.path(hash), old, old); err != nil {
+		if err := os.Chtimes(f.path(u.Hash), old, old); err != nil {
 			t.Fatal(err)
 		}
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() {
-				if _, _, err := f.Put(strings.NewReader("hello"), 0); err != nil {
+				if _, err := f.Put(strings.NewReader("hello"), -1); err != nil {
 					t.Error(err)
 				}
 			})
@@ -207,7 +208,7 @@ func TestPutWhileCollecting(t *testing.T) {
 		}
 		wg.Wait()
 		removed += gone[0] + gone[1]
-		if got := read(t, f, hash); got != "hello" {
+		if got := read(t, f, u.Hash); got != "hello" {
 			t.Fatalf("round %d: %q", n, got)
 		}
 	}
@@ -216,7 +217,7 @@ func TestPutWhileCollecting(t *testing.T) {
 
 func TestWhatAPowerCutLeftAsideComesBack(t *testing.T) {
 	f := open(t)
-	if _, _, err := f.Put(strings.NewReader("hello"), 0); err != nil {
+	if _, err := f.Put(strings.NewReader("hello"), -1); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(f.path(hello), filepath.Join(f.unfinished(), asidePrefix+hello+"-X")); err != nil {
@@ -229,4 +230,125 @@ func TestWhatAPowerCutLeftAsideComesBack(t *testing.T) {
 	if got := read(t, again, hello); got != "hello" {
 		t.Errorf("%q", got)
 	}
+}
+
+// What came for nothing is removed at once, and nothing else is: not what was there before,
+// nor what anybody put since.
+func TestDrop(t *testing.T) {
+	put := func(f *Folder, text string) Upload {
+		u, err := f.Put(strings.NewReader(text), -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	for _, c := range []struct {
+		name  string
+		drop  func(f, other *Folder) Upload
+		stays bool
+	}{
+		{"new", func(f, _ *Folder) Upload { return put(f, "hello") }, false},
+		{"there before", func(f, other *Folder) Upload { put(other, "hello"); return put(f, "hello") }, true},
+		{"put since", func(f, other *Folder) Upload { u := put(f, "hello"); put(other, "hello"); return u }, true},
+		{"dropped, and put again", func(f, other *Folder) Upload {
+			u := put(f, "hello")
+			if err := f.Drop(u); err != nil {
+				t.Error(err)
+			}
+			put(other, "hello")
+			return u
+		}, true},
+		{"of a disk that keeps no times", func(f, _ *Folder) Upload {
+			u := put(f, "hello")
+			u.made = time.Time{}
+			return u
+		}, true},
+		{"given another time", func(f, _ *Folder) Upload {
+			u := put(f, "hello")
+			if err := os.Chtimes(f.path(u.Hash), time.Now(), u.made.Truncate(100)); err != nil {
+				t.Error(err)
+			}
+			return u
+		}, true},
+	} {
+		f := open(t)
+		other, err := Open(f.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Drop(c.drop(f, other)); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if _, err := os.Stat(f.path(hello)); (err == nil) != c.stays {
+			t.Errorf("%s: stays %v, %v", c.name, err == nil, err)
+		}
+		if n := unfinished(t, f); n != 0 {
+			t.Errorf("%s: %d files are left over", c.name, n)
+		}
+	}
+}
+
+// TestPutWhileDropping: what Put has returned, and was not dropped, is there, whatever
+// others put, drop and collect at the same moment, by whatever process; and what nobody
+// kept goes in the end.
+func TestPutWhileDropping(t *testing.T) {
+	t.Attr("shows", "mend2")
+	dir := open(t).dir
+	var folders []*Folder // as many processes
+	for range 4 {
+		f, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folders = append(folders, f)
+	}
+	kept, dropped := 0, 0
+	for round := range 200 {
+		text := fmt.Sprint("round ", round)
+		ups := make([]Upload, 2+round%3)
+		keeps := (round / 3) % (len(ups) + 1) // the one that does; sometimes none
+		if round%2 == 0 {                     // an old one is there, to be collected
+			u, err := folders[0].Put(strings.NewReader(text), -1)
+			old := time.Now().Add(-time.Hour)
+			if err = errors.Join(err, os.Chtimes(folders[0].path(u.Hash), old, old)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var wg sync.WaitGroup
+		for i := range ups {
+			f := folders[i%len(folders)]
+			wg.Go(func() {
+				u, err := f.Put(strings.NewReader(text), -1)
+				if ups[i] = u; err == nil && i != keeps {
+					err = f.Drop(u)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() { // its own collections, and a process that begins
+			if _, _, err := folders[round%4].Collect(t.Context(), time.Now().Add(-time.Minute), func(string) (bool, error) { return false, nil }); err != nil {
+				t.Error(err)
+			}
+			if _, err := Open(dir); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		wanted := keeps < len(ups)
+		_, err := os.Stat(folders[0].path(ups[0].Hash))
+		if wanted && err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		if wanted {
+			kept++
+		} else if err != nil {
+			dropped++
+		}
+		if n := unfinished(t, folders[0]); n != 0 {
+			t.Fatalf("round %d: %d files are left over", round, n)
+		}
+	}
+	t.Logf("kept in %d rounds, gone in %d", kept, dropped)
 }
