@@ -95,7 +95,16 @@ func batch(c *call) {
 		if out, err = each(c, in, all, steps); err != nil || o == nil {
 			return err
 		}
-		return o.remember(c.r.Context(), s, joined(c.r, out))
+		kept := joined(c.r, out)
+		if kept.body.Len() > onceWhole {
+			short := make([]*recorder, len(out))
+			for i := range out {
+				short[i] = out[i].brief()
+			}
+			kept = joined(c.r, short)
+			kept.header["Preference-Applied"] = minimal
+		}
+		return o.remember(c.r.Context(), s, kept)
 	}
 	if in.writes = writes; writes {
 		if err = c.ready(c.r.Context()); err != nil {

@@ -23,7 +23,7 @@ func newCORS(k config.Kinto) cors {
 
 // exposed is what any answer may have for a page to read. Exposing a header that
 // an answer does not have harms nobody.
-const exposed = "Backoff, Retry-After, Alert, Content-Length, Content-Type, Last-Modified, ETag, Cache-Control, Expires, Pragma, Next-Page, Total-Objects, Total-Records"
+const exposed = "Backoff, Retry-After, Alert, Content-Length, Content-Type, Last-Modified, ETag, Cache-Control, Expires, Pragma, Next-Page, Total-Objects, Total-Records, Idempotent-Replayed, Preference-Applied"
 
 var (
 	headerExposed = []string{exposed}

@@ -115,6 +115,7 @@ func (c *call) fail(err error) {
 		invalid    *kinto.InvalidError
 		quota      *kinto.QuotaError
 		busy       *kinto.BusyError
+		noShare    *noShareError
 	)
 	switch {
 	case errors.As(err, &own):
@@ -153,6 +154,9 @@ func (c *call) fail(err error) {
 		details = map[string]any{"quota": quota.What, "limit": quota.Limit, "used": quota.Used}
 	case errors.As(err, &busy):
 		own = &refusal{503, 201, "", tooBusy(busy).In(c.lang())}
+	case errors.As(err, &noShare):
+		own = noShare.refusal(c.lang())
+		h["Retry-After"] = inSeconds(noShare.wait)
 	default:
 		own = c.internal(err)
 	}
@@ -162,11 +166,11 @@ func (c *call) fail(err error) {
 	switch own.status {
 	case http.StatusConflict, http.StatusServiceUnavailable, http.StatusInsufficientStorage:
 		if quota != nil && quota.Wait > 0 {
-			h["Retry-After"] = []string{strconv.Itoa(int((quota.Wait + time.Second - 1) / time.Second))}
+			h["Retry-After"] = inSeconds(quota.Wait)
 		} else if own.errno != errForbidden.errno { // waiting makes no room in a quota
 			h["Retry-After"] = c.retryAfter
 			if busy != nil && busy.Wait > 0 {
-				h["Retry-After"] = []string{strconv.Itoa(int((busy.Wait + time.Second - 1) / time.Second))}
+				h["Retry-After"] = inSeconds(busy.Wait)
 			}
 		}
 	case http.StatusUnauthorized:
@@ -178,6 +182,11 @@ func (c *call) fail(err error) {
 	}
 	h["Content-Type"] = headerJSON
 	c.write(own.status, body)
+}
+
+// inSeconds is a wait as Retry-After has it: whole seconds, at least one.
+func inSeconds(wait time.Duration) []string {
+	return []string{strconv.Itoa(max(1, int((wait+time.Second-1)/time.Second)))}
 }
 
 // internal maps errors without a body of their own, and logs those that an owner

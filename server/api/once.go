@@ -19,14 +19,17 @@ import (
 // Retries that are safe: a write with the header Idempotency-Key is done once for
 // each caller and key, and answered the same when it is sent again within a day,
 // whether or not the first answer arrived. The answer is kept in the transaction
-// of the write, so that there is never one without the other. It is not of the
-// Kinto protocol (draft-ietf-httpapi-idempotency-key-header).
+// of the write, so that there is never one without the other. A large one is kept as the
+// least that tells what was done (brief), and what is kept for all is bounded
+// (once_share.go). It is not of the Kinto protocol
+// (draft-ietf-httpapi-idempotency-key-header).
 
 const (
 	onceHeader = "Idempotency-Key"
 	onceFor    = 24 * time.Hour
-	onceKey    = 255      // characters of a key
-	onceBytes  = 16 << 20 // of an answer that is kept
+	onceKey    = 255       // characters of a key
+	onceWhole  = 16 << 10  // of the body of an answer that is kept as it is
+	onceBytes  = 256 << 10 // of what is kept of an answer
 )
 
 // once is a write that is to be done once.
@@ -34,6 +37,7 @@ type once struct {
 	key   string // of the note that keeps its answer
 	print string // of the request
 	files []byte // how addresses of attachments begin now
+	share share  // of the room there is for answers
 }
 
 // kept is an answer as it is kept.
@@ -48,6 +52,7 @@ type kept struct {
 
 var (
 	errReused  = &refusal{422, 107, "", "This Idempotency-Key was used for another request."}
+	errTooMuch = &refusal{413, 113, "", fmt.Sprintf("What is kept of an answer for its Idempotency-Key has at most %d bytes, and this one needs more. Nothing was done: send fewer requests at once, or no key.", onceBytes)}
 	errOnceKey = kinto.Invalid("header", onceHeader, fmt.Sprintf("A key of 1 to %d characters is needed", onceKey))
 )
 
@@ -67,7 +72,7 @@ func onceOf(c *call, who kinto.Caller, body []byte) (*once, error) {
 		fmt.Fprintf(print, "%d:%s", len(text), text)
 	}
 	print.Write(body)
-	return &once{"once:" + hex.EncodeToString(name[:]), hex.EncodeToString(print.Sum(nil)), c.shownLocation()}, nil
+	return &once{"once:" + hex.EncodeToString(name[:]), hex.EncodeToString(print.Sum(nil)), c.shownLocation(), c.shareOf(who)}, nil
 }
 
 // recall returns the answer that was given; nil: none was.
@@ -90,16 +95,73 @@ func (o *once) recall(ctx context.Context, s *kinto.Service) (*recorder, error) 
 	return &recorder{status: k.Status, path: k.Path, header: k.Header, body: *bytes.NewBuffer(k.Body)}, nil
 }
 
-// remember keeps an answer.
+// remember keeps an answer. The error is errTooMuch or a *noShareError when there is no
+// room for it, and everything is to come to nothing.
 func (o *once) remember(ctx context.Context, s *kinto.Service, answer *recorder) error {
 	raw, err := json.Marshal(kept{o.print, answer.status, answer.path, answer.header, answer.body.Bytes(), o.files})
 	if err != nil {
 		panic("api: an answer cannot be kept: " + err.Error())
 	}
 	if len(raw) > onceBytes {
-		return errTooLarge
+		return errTooMuch
+	}
+	if err := o.share.take(ctx, s, int64(len(raw))); err != nil {
+		return err
 	}
 	return s.SetNote(ctx, o.key, raw, time.Now().Add(onceFor))
+}
+
+// minimal says of an answer that it is less than it was (RFC 7240 §4.2).
+var minimal = []string{"return=minimal"}
+
+// briefHeaders are those that tell what was done.
+var briefHeaders = []string{"Etag", "Last-Modified", "Location", "Content-Type"}
+
+// brief is the least of an answer that tells what was done: of an object its id and
+// timestamp, and whether it is deleted; of a list and of what was only read nothing; of a
+// refusal what it was.
+func (w *recorder) brief() *recorder {
+	short := &recorder{method: w.method, path: w.path, status: w.status, header: http.Header{}}
+	for _, name := range briefHeaders {
+		if v := w.header[name]; v != nil {
+			short.header[name] = v
+		}
+	}
+	var body any
+	switch {
+	case w.method == http.MethodGet, w.method == http.MethodHead, w.body.Len() == 0:
+		return short
+	case w.status >= 400:
+		e := errorBody{}
+		if json.Unmarshal(w.body.Bytes(), &e) != nil {
+			return short
+		}
+		e.Details = nil
+		body = e
+	default:
+		a := struct {
+			Data json.RawMessage `json:"data"`
+		}{}
+		if json.Unmarshal(w.body.Bytes(), &a) != nil {
+			return short
+		}
+		object := struct {
+			ID       string `json:"id,omitempty"`
+			Modified int64  `json:"last_modified,omitempty"`
+			Deleted  bool   `json:"deleted,omitempty"`
+		}{}
+		if json.Unmarshal(a.Data, &object) == nil {
+			body = map[string]any{"data": object}
+		} else {
+			body = map[string]any{"data": []any{}}
+		}
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic("api: a brief answer cannot be encoded: " + err.Error())
+	}
+	short.body = *bytes.NewBuffer(text)
+	return short
 }
 
 // isOnce reports whether a request is a write that may be sent again safely.
@@ -152,7 +214,12 @@ func doOnce(c *call) {
 			if answer.status >= 400 {
 				return nil // nothing was done that would have to be done once
 			}
-			return o.remember(c.r.Context(), s, answer)
+			kept := answer
+			if answer.body.Len() > onceWhole {
+				kept = answer.brief()
+				kept.header["Preference-Applied"] = minimal
+			}
+			return o.remember(c.r.Context(), s, kept)
 		})
 	}
 	if failed, ok := errors.AsType[*subFailed](err); ok {
