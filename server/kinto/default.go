@@ -76,7 +76,7 @@ func (s *Service) Ensure(ctx context.Context, who Caller, bucket, collection str
 				return err
 			}
 			if p.list.Kind == Bucket {
-				if err := tx.SetOwner(p.list.URI(p.id), who.Principal()); err != nil {
+				if err := tx.SetOwner(p.list.URI(p.id), who.payer()); err != nil {
 					return err
 				}
 			}

@@ -1,6 +1,7 @@
 package kinto
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -22,19 +23,31 @@ type Object struct {
 	Permissions []byte
 }
 
-// rowBytes is about what a store takes for an object besides what is in it.
-const rowBytes = 64
+// About what a store takes for an object, and for a principal that it grants something to
+// or has as a member, besides ids and what is in it.
+const (
+	rowBytes = 64
+	refBytes = 32
+)
 
-// Weight is the bytes that an object, or a tombstone, counts for in a quota: a row, the
-// id, and of a live one the attributes and who may do what with it. A tombstone weighs
-// less than what it is the tombstone of, so that deleting never takes room.
-func (o *Object) Weight() int64 {
+// Weight is the bytes that an object of a kind, or a tombstone, counts for in a quota: a
+// row, the id, and of a live one the attributes and permissions, and for each principal in
+// them, by whom stores look objects up, the id once more. Texts are counted for
+// principals, those of a group for members. A tombstone weighs less than what it is the
+// tombstone of, so that deleting never takes room. Migrations of the stores count so, too.
+func Weight(k Kind, o *Object) int64 {
 	n := rowBytes + int64(len(o.ID))
-	if !o.Deleted {
-		n += int64(len(o.Data) + len(o.Permissions))
+	if o.Deleted {
+		return n
 	}
-	return n
+	marks := bytes.Count(o.Permissions, quoteMark)
+	if k == Group {
+		marks += bytes.Count(o.Data, quoteMark)
+	}
+	return n + int64(len(o.Data)+len(o.Permissions)) + int64(marks/2)*(refBytes+int64(len(o.ID)))
 }
+
+var quoteMark = []byte(`"`)
 
 // AppendJSON appends the object as clients see it.
 func (o *Object) AppendJSON(b []byte) []byte {

@@ -1,6 +1,7 @@
 package kinto
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 // not of the Kinto protocol.
 type Quotas struct {
 	Records   int64
-	Bytes     int64 // what objects and tombstones weigh (Object.Weight)
+	Bytes     int64 // what objects and tombstones weigh (Weight)
 	FileBytes int64 // of attachments
 }
 
@@ -51,7 +52,7 @@ func (s *Service) bill(tx Reader, who Caller, l List, id string, isNew bool) (*b
 	case s.quotas == (Quotas{}) || l.Kind == Account:
 		return nil, nil
 	case l.Kind == Bucket && isNew:
-		b.owner = who.Principal()
+		b.owner = who.payer()
 	case l.Kind == Bucket:
 		b.owner, err = tx.Owner(l.URI(id))
 	default:
@@ -63,6 +64,10 @@ func (s *Service) bill(tx Reader, who Caller, l List, id string, isNew bool) (*b
 	b.before, err = tx.Usage(b.owner)
 	return b, err
 }
+
+// payer is whose quota a bucket counts for that a caller makes: those of callers whom nobody
+// knows count together.
+func (c Caller) payer() string { return cmp.Or(c.Principal(), Everyone) }
 
 // affords refuses, before anything is written, what surely does not fit: more is at most
 // what is going to be there more. What is refused later costs others, who are written in
@@ -106,12 +111,14 @@ func (b *bill) check(after Usage) error {
 
 // more is at most what there is more once o is kept over old, or anew.
 func more(l List, o, old *Object, story *chronicle) Usage {
-	u := Usage{Bytes: int64(len(o.Data)+len(o.Permissions)) + story.weighs(o)} // there may be a tombstone
-	if old != nil {
-		u.Bytes = o.Weight() - old.Weight() + story.weighs(o)
-	} else if l.Kind == Record {
-		u.Records = 1
+	u := Usage{}
+	if old == nil {
+		old = &Object{ID: o.ID, Deleted: true} // there may be one
+		if l.Kind == Record {
+			u.Records = 1
+		}
 	}
+	u.Bytes = Weight(l.Kind, o) - Weight(l.Kind, old) + story.weighs(o)
 	return u
 }
 

@@ -108,8 +108,10 @@ type Tx interface {
 	SetMeta(name string, value []byte) error
 	// SetOwner says whose quota a bucket that was Put, named by its URI, and everything
 	// below it counts for; empty: nobody's. Purge of the bucket forgets it, but for what
-	// a Put of its tombstone left: twice what that weighs, for it and for its birth,
-	// counts for the owner until a Purge of the root.
+	// a Put of its tombstone left: twice what that weighs, for it and for its birth, and
+	// 64 bytes and their name for each list in it, and 64 for each collection that was
+	// deleted, for where those left off. That counts for the owner until a Purge of the
+	// root.
 	SetOwner(bucket, owner string) error
 	// SetNote keeps a value, of at most some megabytes, until a time; nil
 	// forgets it. Until the transaction ends no other writer reads or changes a
@@ -131,7 +133,7 @@ type Granted struct {
 // Usage is what an owner's buckets hold.
 type Usage struct {
 	Records   int   // live records
-	Bytes     int64 // what their objects and tombstones of every kind weigh (Object.Weight), the buckets themselves among them, and what is left of buckets that were deleted
+	Bytes     int64 // what their objects and tombstones of every kind weigh (Weight), the buckets themselves among them, and what is left of buckets that were deleted
 	FileBytes int64 // of attachments
 }
 

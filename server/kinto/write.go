@@ -170,7 +170,7 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 		return nil, err
 	}
 	if r.List.Kind == Bucket && old == nil {
-		if err := tx.SetOwner(r.List.URI(id), r.Who.Principal()); err != nil {
+		if err := tx.SetOwner(r.List.URI(id), r.Who.payer()); err != nil {
 			return nil, err
 		}
 	}

@@ -141,12 +141,12 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 	case added:
 	case old != nil:
 		p.live--
-		p.bytes -= old.Weight()
+		p.bytes -= kinto.Weight(l.Kind, old)
 	default:
 		p.tombstones--
-		p.bytes -= (&kinto.Object{ID: o.ID, Deleted: true}).Weight()
+		p.bytes -= kinto.Weight(l.Kind, &kinto.Object{ID: o.ID, Deleted: true})
 	}
-	p.bytes += o.Weight()
+	p.bytes += kinto.Weight(l.Kind, o)
 	t.grown += int64(len(data) + len(permissions))
 	if old != nil {
 		t.grown -= int64(len(old.Data) + len(old.Permissions))
@@ -159,7 +159,7 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 	} else {
 		p.live++
 	}
-	if l.Kind == kinto.Bucket && old != nil && (o.Deleted || o.Weight() != old.Weight()) {
+	if l.Kind == kinto.Bucket && old != nil && (o.Deleted || kinto.Weight(l.Kind, o) != kinto.Weight(l.Kind, old)) {
 		if err := t.weigh(l.URI(o.ID), o); err != nil {
 			return err
 		}
@@ -292,17 +292,21 @@ func (t *tx) SetOwner(bucket, owner string) error {
 		return err
 	}
 	if o != nil {
-		bytes = o.Weight()
+		bytes = kinto.Weight(kinto.Bucket, o)
 	}
 	return t.c.do("owner_set").text(1, bucket).text(2, owner).int(3, bytes).run()
 }
 
 // weigh counts a bucket that has become o for its owner, if it has one.
 func (t *tx) weigh(bucket string, o *kinto.Object) error {
-	if o.Deleted { // it and its birth stay
-		return t.c.do("owner_bury").text(1, bucket).int(2, 2*o.Weight()).run()
+	bytes := kinto.Weight(kinto.Bucket, o)
+	if !o.Deleted {
+		return t.c.do("owner_weigh").text(1, bucket).int(2, bytes).run()
 	}
-	return t.c.do("owner_weigh").text(1, bucket).int(2, o.Weight()).run()
+	if err := t.ledger.write(t.c); err != nil { // what is left of a bucket depends on what it has
+		return err
+	}
+	return t.c.do("owner_bury").text(1, bucket).int(2, 2*bytes).run()
 }
 
 // SetNote implements kinto.Tx.

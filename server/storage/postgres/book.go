@@ -568,8 +568,8 @@ func (b *book) queueFacts(batch *pgx.Batch) {
 
 // weigh counts a bucket that has become o for its owner, if it has one.
 func (b *book) weigh(bucket string, o *kinto.Object) error {
-	name, bytes := "owner_weigh", o.Weight()
-	if o.Deleted { // it and its birth stay
+	name, bytes := "owner_weigh", kinto.Weight(kinto.Bucket, o)
+	if o.Deleted { // it and its birth stay, and where lists of it left off
 		name, bytes = "owner_bury", 2*bytes
 	}
 	err := b.write(name, bucket, bytes)

@@ -146,7 +146,9 @@ INSERT INTO owners (bucket, owner, bytes) VALUES ($1, $2, $3) ON CONFLICT (bucke
 -- name: owner_weigh
 UPDATE owners SET bytes = $2 WHERE bucket = $1
 -- name: owner_bury
-INSERT INTO owners (bucket, owner, bytes) SELECT 'gone ' || encode(sha256(owner), 'hex'), owner, $2::bigint FROM owners WHERE bucket = $1
+INSERT INTO owners (bucket, owner, bytes) SELECT 'gone ' || encode(sha256(owner), 'hex'), owner,
+  $2::bigint + (SELECT coalesce(sum(64 + octet_length(parent) + CASE WHEN kind = 'collection' THEN 64 * tombstones ELSE 0 END), 0)::bigint FROM lists WHERE parent = $1 OR (parent > $1 || '/' AND parent < $1 || '0'))
+FROM owners WHERE bucket = $1
 ON CONFLICT (bucket) DO UPDATE SET bytes = owners.bytes + excluded.bytes
 -- name: owner_forget
 DELETE FROM owners WHERE bucket = $1

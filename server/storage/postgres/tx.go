@@ -203,14 +203,14 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 		}
 	}
 	if was.o != nil {
-		p.bytes -= was.o.Weight()
+		p.bytes -= kinto.Weight(l.Kind, was.o)
 		if was.o.Deleted {
 			p.tombstones--
 		} else {
 			p.live--
 		}
 	}
-	p.bytes += o.Weight()
+	p.bytes += kinto.Weight(l.Kind, o)
 	if o.Deleted {
 		p.tombstones++
 	} else {
@@ -228,7 +228,7 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 	if err := t.grants(at, before, k.o.Permissions); err != nil || l.Kind != kinto.Bucket || old == nil {
 		return err
 	}
-	if o.Deleted || o.Weight() != old.Weight() {
+	if o.Deleted || kinto.Weight(l.Kind, o) != kinto.Weight(l.Kind, old) {
 		return t.b.weigh(l.URI(o.ID), o)
 	}
 	return nil
@@ -456,7 +456,7 @@ func (t *tx) SetOwner(bucket, owner string) error {
 	}
 	bytes := int64(0)
 	if o != nil {
-		bytes = o.Weight()
+		bytes = kinto.Weight(kinto.Bucket, o)
 	}
 	name, args := "owner_set", []any{bucket, []byte(owner), bytes}
 	if owner == "" {

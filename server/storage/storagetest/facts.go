@@ -524,6 +524,7 @@ func usage(t *testing.T, s kinto.Store) {
 			l        kinto.List
 			id, data string
 		}{{records, "r", `{}`}, {collections("b"), "c", `{}`}, {buckets, "b", `{"n":0}`}} {
+			grown := int64(0)
 			write(t, s, func(tx kinto.Tx) error {
 				old, err := tx.Get(at.l, at.id)
 				if err != nil {
@@ -536,23 +537,27 @@ func usage(t *testing.T, s kinto.Store) {
 				if err := tx.Put(at.l, &kinto.Object{ID: at.id, Timestamp: ts, Data: []byte(at.data), Permissions: []byte(permissions)}, old); err != nil {
 					return err
 				}
-				sum += of(at.id, at.data) + int64(len(permissions)) - old.Weight()
+				more := kinto.Weight(at.l.Kind, &kinto.Object{ID: at.id, Data: []byte(at.data), Permissions: []byte(permissions)}) - kinto.Weight(at.l.Kind, old)
 				got, err := tx.Usage("ann")
-				if got.Bytes != sum {
-					t.Errorf("in the transaction, %s with %q: %d bytes, want %d", at.l.URI(at.id), permissions, got.Bytes, sum)
+				if got.Bytes != sum+more {
+					t.Errorf("in the transaction, %s with %q: %d bytes, want %d", at.l.URI(at.id), permissions, got.Bytes, sum+more)
 				}
-				sum -= of(at.id, at.data) + int64(len(permissions)) - old.Weight() // it may be run again
+				grown = more
 				return err
 			})
-			read(t, s, func(tx kinto.Reader) error {
-				got, err := tx.Usage("ann")
-				sum = got.Bytes
-				return err
-			})
+			sum += grown
 		}
 	}
-	sum = of("b", `{"n":0}`) + of("a", told) + 2*held - 6 + of("h", `{"y":2}`) + 3*int64(len(`{"read":["eve"]}`))
+	shared := int64(len(`{"read":["eve"]}`)) + 2*(32+1) // two texts, of each of three
+	sum = of("b", `{"n":0}`) + of("a", told) + 2*held - 6 + of("h", `{"y":2}`) + 3*shared
 	check("shared", "ann", kinto.Usage{Records: 2, Bytes: sum, FileBytes: 1000})
+	groups := kinto.List{Parent: "/buckets/b", Kind: kinto.Group}
+	for _, members := range []string{`{"members":["ann"]}`, `{"members":["ann","bob","eve"]}`, `{"members":[]}`} {
+		mustPut(t, s, groups, "g", members)
+		got := sum + of("g", members) + int64(strings.Count(members, `"`)/2)*(32+1)
+		check("members: "+members, "ann", kinto.Usage{Records: 2, Bytes: got, FileBytes: 1000})
+	}
+	sum += of("g", `{"members":[]}`) + 32 + 1
 	no := errors.New("no")
 	err := s.Write(t.Context(), nil, func(tx kinto.Tx) error {
 		if _, err := put(tx, records, "more", `{"z":3}`); err != nil {
@@ -594,18 +599,18 @@ func usage(t *testing.T, s kinto.Store) {
 	check("taken over", "bob", kinto.Usage{})
 	write(t, s, func(tx kinto.Tx) error { return tx.Purge("/buckets/b/collections/c") })
 	owner("/buckets/b", "ann")
-	sum -= held - of("c", `{}`) - 6 + int64(len(`{"read":["eve"]}`))
+	sum -= held - of("c", `{}`) - 6 + shared
 	check("a collection purged", "ann", kinto.Usage{Records: 1, Bytes: sum})
 	// Of a bucket that is deleted something stays, in whoever's name it is made again.
 	write(t, s, func(tx kinto.Tx) error {
-		if err := bury(tx, buckets, "b"); err != nil {
+		if err := errors.Join(bury(tx, collections("b"), "x"), bury(tx, buckets, "b")); err != nil {
 			return err
 		}
 		return tx.Purge("/buckets/b")
 	})
 	owner("/buckets/b", "")
 	owner("/buckets/b0", "ann")
-	sum = of("b0", told) + held + 2*grave("b")
+	sum = of("b0", told) + held + 2*grave("b") + 3*(64+int64(len("/buckets/b"))) + 64 // of collections, groups and history; x
 	check("the bucket purged", "ann", kinto.Usage{Records: 1, Bytes: sum})
 	mustPut(t, s, buckets, "b", told)
 	own("/buckets/b", "bob")

@@ -13,7 +13,7 @@ import (
 var Older = []string{
 	`INSERT INTO lists (pk, parent, kind, ts, live, tombstones, bytes, files) VALUES (1, '', 'bucket', 10, 1, 1, 2, 0), (2, '/buckets/b', 'collection', 20, 1, 1, 2, 0), (3, '/buckets/b', 'group', 20, 0, 1, 0, 0),
 		(4, '/buckets/b/collections/c', 'record', 30, 4, 0, 999, 10), (5, 'Anna', 'account', 40, 1, 0, 2, 0), (6, 'paul', 'account', 41, 0, 1, 0, 0)`,
-	`INSERT INTO objects (list, id, ts, deleted, data, permissions) VALUES (1, 'b', 9, false, '{}', '` + olderPermissions + `'), (1, 'gone', 10, true, '', ''), (2, 'c', 19, false, '{}', ''), (2, 'gone', 20, true, '', ''), (3, 'gone', 20, true, '', ''),
+	`INSERT INTO objects (list, id, ts, deleted, data, permissions) VALUES (1, 'b', 9, false, '{}', '` + olderPermissions + `'), (1, 'gone', 10, true, '', ''), (2, 'c', 19, false, '{}', ''), (2, 'gone', 20, true, '', ''), (3, 'gone', 20, true, '', ''), (3, 'g', 19, false, '` + olderMembers + `', ''),
 		(5, 'Anna', 40, false, '{}', ''), (6, 'paul', 41, true, '', '')`,
 	`INSERT INTO objects (list, id, ts, deleted, data, permissions) VALUES
 		(4, 'plain', 27, false, '{"n":1,"attachment":{"filename":"a \"b\".txt","location":"https://old.example:8443/v1/attachments/x.txt","hash":"h","mimetype":"text/plain","size":5}}', ''),
@@ -24,7 +24,10 @@ var Older = []string{
 	`INSERT INTO owners (bucket, owner) VALUES ('/buckets/b', 'somebody')`,
 }
 
-const olderPermissions = `{"read":["x"]}`
+const (
+	olderPermissions = `{"read":["x"],"write":["a \"y\""]}`
+	olderMembers     = `{"members":["x","y"]}`
+)
 
 // CheckOlder looks at such a database once a store has brought it up to date.
 func CheckOlder(t *testing.T, db kinto.Store) {
@@ -72,17 +75,23 @@ func CheckOlder(t *testing.T, db kinto.Store) {
 			return err
 		}
 		want := int64(0)
-		for _, o := range []kinto.Object{{ID: "b", Data: []byte("{}")}, {ID: "c", Data: []byte("{}")}, {ID: "gone", Deleted: true}, {ID: "gone", Deleted: true}} {
-			want += o.Weight()
+		for _, one := range []struct {
+			kind kinto.Kind
+			o    kinto.Object
+		}{
+			{kinto.Bucket, kinto.Object{ID: "b", Data: []byte("{}"), Permissions: []byte(olderPermissions)}}, {kinto.Collection, kinto.Object{ID: "c", Data: []byte("{}")}},
+			{kinto.Collection, kinto.Object{ID: "gone", Deleted: true}}, {kinto.Group, kinto.Object{ID: "gone", Deleted: true}}, {kinto.Group, kinto.Object{ID: "g", Data: []byte(olderMembers)}},
+		} {
+			want += kinto.Weight(one.kind, &one.o)
 		}
 		for _, id := range []string{"plain", "folder", "forged", "none"} {
 			o, err := tx.Get(records, id)
 			if err != nil {
 				return err
 			}
-			want += o.Weight()
+			want += kinto.Weight(kinto.Record, o)
 		}
-		if want += int64(len(olderPermissions)); u.Bytes != want || u.Records != 4 {
+		if u.Bytes != want || u.Records != 4 {
 			t.Errorf("%d bytes of %d records, want %d", u.Bytes, u.Records, want)
 		}
 		return nil
