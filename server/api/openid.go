@@ -50,6 +50,10 @@ func openid(c *call, rest string) {
 	step(c, p, query)
 }
 
+// callbackBytes bounds the address of a page that asks for a sign-in: it goes to the
+// provider and back in an address.
+const callbackBytes = 2000
+
 // openidLogin sends the browser to the provider.
 func openidLogin(c *call, p *auth.Provider, query url.Values) {
 	var bad []error
@@ -57,7 +61,7 @@ func openidLogin(c *call, p *auth.Provider, query url.Values) {
 	switch {
 	case !query.Has("callback"):
 		bad = append(bad, kinto.Invalid("querystring", "callback", "Required"))
-	case !mayReturn(c, callback):
+	case len(callback) > callbackBytes || !mayReturn(c, callback):
 		bad = append(bad, kinto.Invalid("querystring", "callback", "Must be a valid URL of a site that may use this server"))
 	}
 	if !query.Has("scope") {

@@ -341,25 +341,8 @@ func (p *Provider) oauth(ctx context.Context, redirect string, scopes []string) 
 // ErrState: a sign-in that came back is none that was begun, or took too long.
 var ErrState = errors.New("the sign-in was not begun here")
 
-// state is a sign-in under way.
-type state struct {
-	Provider string `json:"provider"`
-	Callback string `json:"callback"`
-	Browser  []byte `json:"browser"` // digest of what its cookie holds
-}
-
-func browserDigest(cookie string) []byte {
-	sum := sha256.Sum256([]byte(cookie))
-	return sum[:]
-}
-
 // StateFor is how long somebody may take to sign in.
 func (p *Provider) StateFor() time.Duration { return p.stateIn }
-
-func stateKey(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return "openid:" + fmt.Sprintf("%x", sum)
-}
 
 // Begin starts a sign-in: it returns where to send the browser, which comes back
 // to redirect, and in the end to callback. browser is a secret that only this browser
@@ -369,14 +352,7 @@ func (a *Auth) Begin(ctx context.Context, p *Provider, browser, callback, redire
 	if err != nil {
 		return "", err
 	}
-	text, value := rand.Text(), state{p.Name, callback, browserDigest(browser)}
-	raw, err := json.Marshal(value)
-	if err != nil {
-		return "", err
-	}
-	err = a.store.Write(ctx, nil, func(tx kinto.Tx) error {
-		return tx.SetNote(stateKey(text), raw, time.Now().Add(p.stateIn))
-	})
+	text, err := a.sealState(ctx, state{p.Name, callback, time.Now().Add(p.stateIn)}, browser)
 	if err != nil {
 		return "", err
 	}
@@ -389,30 +365,15 @@ func (a *Auth) Begin(ctx context.Context, p *Provider, browser, callback, redire
 
 // Finish ends a sign-in: the code that the provider sent becomes a token, as the
 // provider answered it, for the callback that Begin was given. The state is good
-// once, and for the browser that began. Errors are ErrState, and kinto.ErrUnavailable
+// for one token, and for the browser that began. Errors are ErrState, and kinto.ErrUnavailable
 // when the provider refuses.
 func (a *Auth) Finish(ctx context.Context, p *Provider, browser, code, stateText, redirect string) (callback string, token []byte, err error) {
-	var s state
-	err = a.store.Write(ctx, nil, func(tx kinto.Tx) error {
-		s = state{}
-		raw, err := tx.Note(stateKey(stateText))
-		if err != nil || raw == nil {
-			return err
-		}
-		if err := json.Unmarshal(raw, &s); err != nil {
-			return err
-		}
-		if !hmac.Equal(s.Browser, browserDigest(browser)) {
-			s = state{}
-			return nil // the browser that began may still come
-		}
-		return tx.SetNote(stateKey(stateText), nil, time.Time{})
-	})
+	s, err := a.openState(ctx, stateText, browser)
+	if err == nil && s.Provider != p.Name {
+		err = ErrState
+	}
 	if err != nil {
 		return "", nil, err
-	}
-	if s.Provider != p.Name {
-		return "", nil, ErrState
 	}
 	conf, err := p.oauth(ctx, redirect, nil)
 	if err != nil {
@@ -437,7 +398,7 @@ func (a *Auth) Finish(ctx context.Context, p *Provider, browser, code, stateText
 	if !json.Valid(token) {
 		return "", nil, fmt.Errorf("%w: %s: %w", kinto.ErrUnavailable, p.Name, errProvider)
 	}
-	return s.Callback, token, a.noteIssued(ctx, p, token)
+	return s.Callback, token, a.noteIssued(ctx, p, token, stateKey(stateText), s.Until)
 }
 
 // issuedFor is how long a token that we got ourselves is known as ours, where the
@@ -449,8 +410,9 @@ func issuedKey(p *Provider, token string) string {
 	return "openid:issued:" + fmt.Sprintf("%x", sum)
 }
 
-// noteIssued keeps that a token was made for this server.
-func (a *Auth) noteIssued(ctx context.Context, p *Provider, answer []byte) error {
+// noteIssued keeps that a token was made for this server, and that a state was used, by
+// which it came; ErrState: it was used before.
+func (a *Auth) noteIssued(ctx context.Context, p *Provider, answer []byte, used string, until time.Time) error {
 	var got struct {
 		Access  string `json:"access_token"`
 		Seconds int64  `json:"expires_in"`
@@ -463,6 +425,16 @@ func (a *Auth) noteIssued(ctx context.Context, p *Provider, answer []byte) error
 		last = min(last, time.Duration(got.Seconds)*time.Second)
 	}
 	return a.store.Write(ctx, nil, func(tx kinto.Tx) error {
+		before, err := tx.Note(used)
+		if err == nil && before != nil {
+			err = ErrState
+		}
+		if err == nil {
+			err = tx.SetNote(used, []byte("1"), until)
+		}
+		if err != nil {
+			return err
+		}
 		return tx.SetNote(issuedKey(p, got.Access), []byte("1"), time.Now().Add(last))
 	})
 }
