@@ -117,11 +117,44 @@ func Visitor(r *http.Request) (netip.Addr, bool) { return address(r.RemoteAddr) 
 // told.
 func Origin(r *http.Request) string {
 	ip, ok := Visitor(r)
-	switch {
-	case !ok:
+	if !ok {
 		return ""
-	case ip.Is6():
+	}
+	return network(ip)
+}
+
+// network is the part of an address by which visitors are told apart.
+func network(ip netip.Addr) string {
+	if ip.Is6() {
 		return netip.PrefixFrom(ip, 64).Masked().String()
 	}
 	return ip.String()
+}
+
+// Whose is whose a connection is, as far as the connections of one visitor are counted:
+// as Origin has it. Empty where those are many visitors', or nobody's: of a trusted
+// proxy, as long as the PROXY protocol has not said whom it brings, and of this machine
+// itself.
+func (f Front) Whose(remote, local net.Addr) string {
+	ip, ok := ofAddr(remote)
+	if !ok || f.Trusts(ip) || isOwn(ip, local) {
+		return ""
+	}
+	return network(ip)
+}
+
+// isOwn reports whether a connection comes from this machine itself: from localhost, or
+// from the address it goes to. Nobody else can send from those.
+func isOwn(ip netip.Addr, local net.Addr) bool {
+	to, ok := ofAddr(local)
+	return ip == localhost4 || ip == netip.IPv6Loopback() || ok && ip == to
+}
+
+var localhost4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// Own reports whether a request comes from this machine itself.
+func Own(r *http.Request) bool {
+	ip, ok := Visitor(r)
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && isOwn(ip, local)
 }

@@ -54,7 +54,7 @@ func (o only) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if ip, ok := ofAddr(c.RemoteAddr()); ok && (ip.IsLoopback() || o.f.Trusts(ip)) {
+		if ip, ok := ofAddr(c.RemoteAddr()); ok && (ip.IsLoopback() || isOwn(ip, c.LocalAddr()) || o.f.Trusts(ip)) {
 			return c, nil
 		}
 		_ = c.Close() // a stranger's
