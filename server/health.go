@@ -34,15 +34,16 @@ type Health struct {
 	Opening            bool                   `json:"opening,omitempty"` // it has not opened its data yet
 	Failed             bool                   `json:"failed,omitempty"`  // it could not: Trouble says why. It goes on by itself when that is mended
 	Claimed            bool                   `json:"claimed"`
-	Data               string                 `json:"data,omitempty"`    // the id of the data, once there is an owner
-	Shared             bool                   `json:"shared,omitempty"`  // the data are in a database server, not in the data folder
-	People             int                    `json:"people"`            // who have an account, as counted within the last minute; at most countMost
-	Requests           uint64                 `json:"requests"`          // begun since this process was started
-	Progress           uint64                 `json:"progress"`          // grows with whatever is read and written
-	Busy               bool                   `json:"busy,omitempty"`    // the storage answers others and is late for the probe
-	Memory             int64                  `json:"memory"`            // of this process, in bytes: nobody else may look (host.NoCoreFiles)
-	Storage            string                 `json:"storage"`           // what is wrong with it, for the log; empty: nothing
-	Trouble            *Trouble               `json:"trouble,omitempty"` // the same for a person, where that is known
+	Data               string                 `json:"data,omitempty"`     // the id of the data, once there is an owner
+	Shared             bool                   `json:"shared,omitempty"`   // the data are in a database server, not in the data folder
+	People             int                    `json:"people"`             // who have an account, as counted within the last minute; at most countMost
+	Requests           uint64                 `json:"requests"`           // begun since this process was started
+	Accepted           map[string]uint64      `json:"accepted,omitempty"` // connections taken since this process was started, by the address of the listener
+	Progress           uint64                 `json:"progress"`           // grows with whatever is read and written
+	Busy               bool                   `json:"busy,omitempty"`     // the storage answers others and is late for the probe
+	Memory             int64                  `json:"memory"`             // of this process, in bytes: nobody else may look (host.NoCoreFiles)
+	Storage            string                 `json:"storage"`            // what is wrong with it, for the log; empty: nothing
+	Trouble            *Trouble               `json:"trouble,omitempty"`  // the same for a person, where that is known
 	Fingerprint        string                 `json:"fingerprint"`
 	Words              map[hint.Lang][]string `json:"words"`
 	Names              []string               `json:"names"`
@@ -66,6 +67,9 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 		h.OK = err == nil || h.Busy || s.apart || damaged(trouble)
 	}
 	h.Trouble, h.Data, h.Shared = troubleOf(trouble), s.data.get(), s.apart
+	if s.door != nil {
+		h.Accepted = s.door.Accepted()
+	}
 	h.Requests, h.Memory = s.requests.Load(), host.ProcessMemory(os.Getpid())
 	h.People = int(s.count.people.Load())
 	if s.store != nil {

@@ -14,9 +14,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/foyer-server/foyer/server/admission"
 	"github.com/foyer-server/foyer/server/front"
 )
 
@@ -24,8 +24,11 @@ import (
 func (s *server) httpServer(h http.Handler) *http.Server {
 	l := s.Settings.Limits
 	return &http.Server{
-		Handler:                      h,
-		ConnContext:                  front.ConnContext,
+		Handler: h,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return admission.Context(front.ConnContext(ctx, c), c)
+		},
+		ConnState:                    s.door.State,
 		ReadHeaderTimeout:            seconds(l.HeaderSeconds), // bounds the TLS handshake, too
 		IdleTimeout:                  seconds(l.IdleSeconds),
 		MaxHeaderBytes:               l.Header,
@@ -66,15 +69,19 @@ func (s *server) chain(next http.HandlerFunc) http.Handler {
 		next = s.refuse
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.requests.Add(1)
+		admission.Of(r.Context()).Asked()
 		r = s.front.Resolve(r)
+		visitor := r.URL.Path != heartbeat || !front.Own(r) // who looks from here whether the server is there is none
+		if visitor {
+			s.requests.Add(1)
+		}
 		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), slow: slow, id: rand.Uint64(), instead: func() []byte { return s.instead(r) }}
 		start := time.Now()
 		defer func() {
 			if p := recover(); p != nil {
 				s.broken(a, r, p)
 			}
-			if !verbose {
+			if !verbose || !visitor {
 				return
 			}
 			s.Log.Debug("request", "id", a.id, "client", r.RemoteAddr, "method", method(r.Method), "path", template(r.URL.Path), "status", a.status, "took", time.Since(start))
@@ -229,47 +236,4 @@ func template(path string) string {
 	}
 	second, _, _ := strings.Cut(rest, "/")
 	return "/v1/" + known(second, "", "buckets", "accounts", "batch", "permissions", "__heartbeat__", "__lbheartbeat__", "__version__", "__api__")
-}
-
-// limited is a listener that accepts while there are free slots; further
-// connections wait in the kernel's queue.
-type limited struct {
-	net.Listener
-	slots  chan struct{}
-	closed chan struct{}
-	once   sync.Once
-}
-
-func limit(l net.Listener, slots chan struct{}) net.Listener {
-	return &limited{Listener: l, slots: slots, closed: make(chan struct{})}
-}
-
-func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	return &limitedConn{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
-}
-
-func (l *limited) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-type limitedConn struct {
-	net.Conn
-	free func()
-}
-
-func (c *limitedConn) Close() error {
-	err := c.Conn.Close()
-	c.free()
-	return err
 }

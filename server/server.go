@@ -13,8 +13,8 @@
 //
 // Threat model. Whoever reaches a port may send anything, as slowly as they
 // like, as often as they like: each connection has a time for its head, for its
-// body and for being idle, and there is a number of connections beyond which
-// further ones wait. Nothing they send but a method, the first words of a known
+// body and for being idle; and where there are too many, one goes for each that comes,
+// first of whoever holds most (package admission, room.go). Nothing they send but a method, the first words of a known
 // path, and their address in debug lines gets into the log. Before the claim,
 // every path that is not needed for it answers the same.
 //
@@ -35,6 +35,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/server/admission"
 	"github.com/foyer-server/foyer/server/api"
 	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/auth"
@@ -84,7 +85,9 @@ type server struct {
 	Config
 	store  store
 	front  front.Front
-	apart  bool // the storage is another machine's: no restart of ours mends it
+	room   room
+	door   *admission.Door // the way in for all who connect to a public port; nil on the Local ones
+	apart  bool            // the storage is another machine's: no restart of ours mends it
 	owner  web.Claimer
 	people *people.People
 	certs  *certs.Certs // nil with PlainHTTP, and where a proxy ends TLS
@@ -108,6 +111,8 @@ func open(ctx context.Context, cfg Config) (s *server, err error) {
 	s = &server{Config: cfg, port: set.HTTPSPort}
 	s.count.wanted = make(chan struct{}, 1)
 	s.front = front.Front{Trusted: set.Proxy.Prefixes(), Protocol: set.Proxy.Protocol == "on"}
+	s.room = roomFor(set.Limits.Connections, host.OpenFiles(), cfg.Log)
+	s.door = &admission.Door{Table: admission.NewTable(s.room.connections), Whose: s.front.Whose, Log: cfg.Log}
 	for _, l := range cfg.Listeners {
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok && l.Name == host.HTTPS {
 			s.port = tcp.Port
@@ -137,7 +142,7 @@ func open(ctx context.Context, cfg Config) (s *server, err error) {
 	if s.files, err = openFiles(set); err != nil {
 		return s, err
 	}
-	s.api = api.New(api.Config{Kinto: s.kinto, Auth: auth.New(db, set.Kinto, a, cfg.Log), Files: s.files, Settings: set, Version: cfg.Version, Log: cfg.Log, Done: ctx.Done()})
+	s.api = api.New(api.Config{Kinto: s.kinto, Auth: auth.New(db, set.Kinto, a, cfg.Log), Files: s.files, Settings: set, Version: cfg.Version, Log: cfg.Log, Connections: s.room.connections, OpenFiles: s.room.files, Done: ctx.Done()})
 	w := web.Config{
 		Name: set.Name, Claimer: a, Secure: s.secure, Log: cfg.Log,
 		People: a, Address: s.address, Addresses: s.addresses, Light: s.light, Version: cfg.Version,
@@ -186,11 +191,10 @@ func (s *server) close() error {
 	return nil
 }
 
-// serve answers on the listeners until ctx ends or one of them fails. The supervisor,
-// who does not wait for a slot, has the local door.
+// serve answers on the listeners until ctx ends or one of them fails. The supervisor
+// has the local door, where nobody else is.
 func (s *server) serve(ctx context.Context, door *localDoor) error {
 	door.use(s.local)
-	slots := make(chan struct{}, s.Settings.Limits.Connections)
 	var public []*http.Server
 	var runs []func() error
 	for _, l := range s.Listeners {
@@ -199,7 +203,7 @@ func (s *server) serve(ctx context.Context, door *localDoor) error {
 		case l.Name == host.HTTPS && !s.PlainHTTP:
 			srv := s.httpServer(s.chain(s.proven(s.strict(s.route))))
 			srv.TLSConfig = s.certs.TLSConfig()
-			outer := s.behind(limit(l, slots))
+			outer := s.behind(s.door.Listener(l))
 			public, runs = append(public, srv), append(runs, func() error { return srv.ServeTLS(outer, "", "") })
 		case l.Name == host.HTTP:
 			next := s.plain
@@ -211,11 +215,11 @@ func (s *server) serve(ctx context.Context, door *localDoor) error {
 				h = s.certs.Challenges(h)
 			}
 			srv := s.httpServer(h)
-			outer := s.behind(limit(l, slots))
+			outer := s.behind(s.door.Listener(l))
 			public, runs = append(public, srv), append(runs, func() error { return srv.Serve(outer) })
 		case l.Name == host.Front && s.certs == nil:
 			srv := s.httpServer(s.chain(s.proven(s.fronted)))
-			outer := s.behind(s.front.Only(limit(l, slots)))
+			outer := s.behind(s.door.Listener(s.front.Only(l)))
 			public, runs = append(public, srv), append(runs, func() error { return srv.Serve(outer) })
 		default:
 			return fmt.Errorf("cannot serve on listener %q at %s: it has no use here", l.Name, l.Addr())

@@ -554,30 +554,6 @@ func TestDrainFinishesWhatIsInFlight(t *testing.T) {
 	}
 }
 
-func TestConnectionsBeyondTheLimitWait(t *testing.T) {
-	t.Parallel()
-	s := servertest.Start(t, servertest.Config{Settings: func(s *config.Settings) { s.Limits.Connections, s.Limits.HeaderSeconds = 8, 2 }})
-	var held []net.Conn
-	for range 8 {
-		c, err := net.Dial("tcp", s.Addr(host.HTTPS))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		held = append(held, c)
-	}
-	begin := time.Now()
-	if resp, _ := s.Do(http.MethodGet, "/v1/", ""); resp.StatusCode != http.StatusOK {
-		t.Errorf("%s", resp.Status)
-	}
-	if d := time.Since(begin); d < time.Second {
-		t.Errorf("answered after %s, although %d connections were held", d, len(held))
-	}
-	if _, status, err := s.Health(); err != nil || status != http.StatusOK {
-		t.Errorf("the supervisor had to wait: %d, %v", status, err)
-	}
-}
-
 func TestStartErrorsTellWhatToDo(t *testing.T) {
 	t.Parallel()
 	run := func(data string) error {

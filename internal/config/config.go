@@ -517,7 +517,7 @@ var Keys = []Key{
 	{"limits.header_seconds", "10", hint.T("Seconds a client may take to send the request head.", "Secondes accordées pour envoyer l'en-tête."), between("limits.header_seconds", 1, 3600, func(s *Settings) int { return s.Limits.HeaderSeconds })},
 	{"limits.body_seconds", "60", hint.T("Seconds a client may take to send a request body.", "Secondes accordées pour envoyer le corps."), between("limits.body_seconds", 1, 3600, func(s *Settings) int { return s.Limits.BodySeconds })},
 	{"limits.idle_seconds", "120", hint.T("Seconds an idle connection is kept.", "Secondes de maintien d'une connexion inactive."), between("limits.idle_seconds", 1, 3600, func(s *Settings) int { return s.Limits.IdleSeconds })},
-	{"limits.connections", "4096", hint.T("Connections served at once; further ones wait.", "Connexions servies à la fois ; les suivantes attendent."), between("limits.connections", 8, 1<<20, func(s *Settings) int { return s.Limits.Connections })},
+	{"limits.connections", "4096", hint.T("Connections held at once, as far as the system lets this server have files open; one address has a quarter of them. When there are more, those that have been idle for longest are closed.", "Connexions tenues à la fois, pour autant que le système laisse ce serveur ouvrir des fichiers ; une adresse en a le quart. Au-delà, celles qui sont inactives depuis le plus longtemps sont fermées."), between("limits.connections", 8, 1<<20, func(s *Settings) int { return s.Limits.Connections })},
 }
 
 var (

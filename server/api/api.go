@@ -25,6 +25,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/fair"
+	"github.com/foyer-server/foyer/server/admission"
 	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/kinto"
@@ -38,6 +39,9 @@ type Config struct {
 	Settings *config.Settings   // bodies are bounded by Limits.Body
 	Version  string             // of Foyer, told to everybody
 	Log      *slog.Logger
+	// How many connections the server holds at most, half of which may be change feeds,
+	// and how many files of attachments may be open at once.
+	Connections, OpenFiles int
 	// Done is closed when the server ends: feeds end with it. nil: never.
 	Done <-chan struct{}
 }
@@ -60,7 +64,8 @@ type api struct {
 	redirects  redirects
 	scheme     string // of our URLs; empty: as the request came
 	host       string
-	feeds      *atomic.Int64 // that are open
+	feeds      feeds
+	open       *fair.Queue   // files of attachments
 	inFlight   *atomic.Int64 // bytes of large bodies being held
 	notices    *notices
 	searches   *fair.Queue // what looks through whole lists
@@ -86,7 +91,8 @@ func New(c Config) http.Handler {
 		redirects:  newRedirects(k),
 		scheme:     k.String("http_scheme"),
 		host:       k.String("http_host"),
-		feeds:      &atomic.Int64{},
+		feeds:      newFeeds(c.Connections / 2),
+		open:       fair.NewQueue(c.OpenFiles, 0, admission.Share(c.OpenFiles)),
 		inFlight:   &atomic.Int64{},
 		notices:    newNotices(c.Log),
 		searches:   fair.NewQueue(searchesAtOnce(), searchesWaiting, searchesOfOne),

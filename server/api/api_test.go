@@ -82,7 +82,7 @@ func configured(db kinto.Store, s *config.Settings, dir string, log *slog.Logger
 	if err := p.SetCost(bcrypt.MinCost); err != nil {
 		panic(err)
 	}
-	return Config{Kinto: kinto.New(db, s.Kinto, p.Accounts()), Auth: auth.New(db, s.Kinto, p, log), Settings: s, Log: log}
+	return Config{Kinto: kinto.New(db, s.Kinto, p.Accounts()), Auth: auth.New(db, s.Kinto, p, log), Settings: s, Connections: s.Limits.Connections, OpenFiles: 64, Log: log}
 }
 
 func start(t *testing.T, settings map[string]string) *server {

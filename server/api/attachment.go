@@ -16,8 +16,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/foyer-server/foyer/internal/fair"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/attachment"
+	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -132,6 +134,16 @@ var (
 	errTwice      = &refusal{400, 107, "Invalid parameters", "body: A form brings one attachment, and each other field once."}
 )
 
+// openFile takes room for one open file; leave gives it back. Clients that read slowly
+// cannot have all the files that this process may open: the database needs some.
+func (c *call) openFile() (leave func(), err error) {
+	leave, err = c.open.Enter(c.r.Context(), front.Origin(c.r))
+	if errors.Is(err, fair.ErrFull) {
+		err = &kinto.BusyError{What: "attachments"}
+	}
+	return leave, err
+}
+
 // attachmentSetting is a setting of attachments for a list of records: that of the
 // collection, or of the bucket, or of all.
 func (a *api) attachmentSetting(l kinto.List, name string) string {
@@ -230,6 +242,12 @@ func sendFile(c *call, location string) {
 		c.fail(err)
 		return
 	}
+	leave, err := c.openFile()
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	defer leave()
 	h := c.w.Header()
 	if wanted := strings.Join(c.r.Header.Values("Want-Repr-Digest"), ","); wanted != "" {
 		if err := c.Files.Verify(c.r.Context(), f.Hash); err != nil {

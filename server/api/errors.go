@@ -76,6 +76,9 @@ var busyWith = map[string]hint.Text{
 	"passwords":     hint.T("passwords to check", "mots de passe à vérifier"),
 	"tokens":        hint.T("tokens to check", "jetons à vérifier"),
 	"searches":      hint.T("searches", "recherches"),
+	"feeds":         hint.T("change feeds", "flux de changements"),
+	"feeds of one":  hint.T("change feeds of one address or account", "flux de changements d'une même adresse ou d'un même compte"),
+	"attachments":   hint.T("attachments to send and to receive", "pièces jointes à envoyer et à recevoir"),
 	"large answers": hint.T("large answers", "grandes réponses"),
 }
 

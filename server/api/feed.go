@@ -46,15 +46,9 @@ func wantsFeed(r *http.Request) bool {
 	return false
 }
 
-// openFeed serves one. It ends with the client, with the server, or with the caller's
-// right to read.
+// openFeed serves one. It ends with the client, with the server, with the caller's right
+// to read, or when others need its place.
 func openFeed(c *call, list kinto.List) {
-	if c.feeds.Add(1) > int64(max(1, c.Settings.Limits.Connections/2)) {
-		c.feeds.Add(-1)
-		c.fail(errBusy)
-		return
-	}
-	defer c.feeds.Add(-1)
 	// Watched from before the first look, so that nothing is missed.
 	changed, stop := c.kinto.Watch(list)
 	defer stop()
@@ -64,6 +58,12 @@ func openFeed(c *call, list kinto.List) {
 		c.fail(err)
 		return
 	}
+	over, leave, err := c.feeds.enter(c.r, f.caller)
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	defer leave()
 	h := c.w.Header()
 	h["Content-Type"] = []string{feedType}
 	h["Cache-Control"] = headerNoStore
@@ -83,6 +83,9 @@ func openFeed(c *call, list kinto.List) {
 			f.pause()
 		case <-beat.C:
 			f.say(": still here\n\n")
+		case <-over:
+			f.end(&kinto.BusyError{What: "feeds"})
+			return
 		case <-c.Done:
 			return
 		case <-c.r.Context().Done():
@@ -103,6 +106,7 @@ type feed struct {
 	*call
 	control *http.ResponseController
 	list    kinto.List
+	caller  kinto.Caller // as last looked
 	fields  kinto.Fields
 	since   int64 // negative: nothing was looked at yet
 	looked  time.Time
@@ -123,6 +127,7 @@ func (f *feed) look() (*kinto.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.caller = who
 	req := kinto.Request{Op: kinto.Get, Who: who, List: f.list, Modified: -1}
 	err = readParameters(http.Header{}, f.r.URL.RawQuery, &req)
 	req.Invalid = err

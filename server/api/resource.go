@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/foyer-server/foyer/server/admission"
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
 )
@@ -138,7 +139,11 @@ func (c *call) who() (kinto.Caller, error) {
 			}
 			return kinto.Anonymous(), nil
 		}
-		return c.Auth.Identify(c.r.Context(), header[0], front.Origin(c.r))
+		who, err := c.Auth.Identify(c.r.Context(), header[0], front.Origin(c.r))
+		if err == nil && known(who) {
+			admission.Of(c.r.Context()).Known()
+		}
+		return who, err
 	}
 	return kinto.Anonymous(), nil
 }

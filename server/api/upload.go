@@ -187,6 +187,11 @@ func (u *upload) receiveFile(part *multipart.Part) error {
 	if !c.mayAttach(l, strings.TrimPrefix(ext, ".")) {
 		return errExtension
 	}
+	leave, err := c.openFile()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	kept, err := c.Files.Put(part, u.room.bytes)
 	if errors.Is(err, attachment.ErrTooLarge) {
 		return u.room.err

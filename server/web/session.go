@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/foyer-server/foyer/server/admission"
 	"github.com/foyer-server/foyer/server/kinto"
 
 	"github.com/foyer-server/foyer/server/front"
@@ -83,6 +84,9 @@ func (s *Site) who(w http.ResponseWriter, r *http.Request) (*people.Person, erro
 		forget(w)
 	case renew:
 		s.remember(w, value)
+	}
+	if who != nil {
+		admission.Of(r.Context()).Known()
 	}
 	return who, err
 }

@@ -1,0 +1,3 @@
+package host
+
+func openFiles() int { return 0 }
