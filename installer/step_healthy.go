@@ -141,7 +141,7 @@ func (v Visitor) Visit(ctx context.Context, address string) error {
 // dial connects. Where this machine is a proxy that has to begin with the PROXY
 // protocol, it says that it comes for itself.
 func (v Visitor) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	var d net.Dialer
+	d := net.Dialer{Timeout: 4 * time.Second} // who is not connected by then is to be told so, not that time is up
 	c, err := d.DialContext(ctx, network, address)
 	if err != nil || v.Proxy.Protocol != "on" {
 		return c, err

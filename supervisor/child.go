@@ -55,6 +55,7 @@ type facts struct {
 	Claimed            bool                `json:"claimed"`
 	People             int                 `json:"people"`
 	Requests           uint64              `json:"requests"`
+	Accepted           map[string]uint64   `json:"accepted"`
 	Memory             int64               `json:"memory"`
 	Storage            string              `json:"storage"`
 	Fingerprint        string              `json:"fingerprint"`

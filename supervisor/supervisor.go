@@ -3,8 +3,8 @@
 // It owns the listeners and lends them to its child, `foyer serve`, so that they
 // stay open whatever happens to the server: clients wait instead of being
 // refused. It asks the server every few seconds whether it is well, over a socket
-// only the two share; a server that dies is started again after a jittered pause,
-// one that hangs is killed and replaced, one that keeps dying is reported and
+// only the two share, and calls at the public ports as a visitor would; a server that
+// dies is started again after a jittered pause, one that hangs is killed and replaced, one that keeps dying is reported and
 // tried again for ever, never given up in silence. The service manager hears
 // READY=1 once the server has answered and WATCHDOG=1 for each look at it.
 //
@@ -56,6 +56,7 @@ type Config struct {
 	Version   string
 	Built     time.Time                // of this version; the clock is not believed to be earlier
 	Addresses func() []string          // under which people reach this Foyer; asked often
+	Doors     []Door                   // the public ports; may be empty
 	Checks    []health.Check           // of other rooms, run besides the supervisor's own; may be empty
 	Beside    []func(context.Context)  // what runs for as long as the supervisor does; each returns when its ctx has ended. May be empty
 	Journal   *Journal                 // takes the server's log lines
@@ -135,6 +136,7 @@ func New(cfg Config) *Supervisor {
 	s.keeper.began = s.keeper.mounts()
 	s.board = health.NewBoard(cfg.Log, append([]health.Check{
 		s.serverCheck(),
+		(&doors{supervisor: s, seen: map[string]deafness{}, told: map[string]string{}}).check(),
 		health.Disk(func() (uint64, uint64, error) { return atomicfile.FreeSpace(cfg.DataDir) }),
 		health.Clock(cfg.Built),
 		health.Certificate(func() (time.Time, []health.Served) { f := s.said(); return f.CertificateExpires, f.Certificates }),

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http/httptrace"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"time"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,6 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/supervisor"
-	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/service"
 )
 
@@ -100,7 +100,7 @@ func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *sup
 	if err != nil {
 		return nil, fmt.Errorf("cannot find this program's file: %w", err)
 	}
-	checks := append([]health.Check{publicCheck(s, ls)}, machineChecks(s.Data)...)
+	checks := machineChecks(s.Data)
 	var beside []func(context.Context)
 	for _, r := range rooms {
 		checks = append(checks, r.check)
@@ -114,47 +114,55 @@ func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *sup
 		},
 		Listeners: ls, RunDir: a.runDir, DataDir: s.Data, Version: version, Built: builtAt(),
 		Addresses: func() []string { return installer.Addresses(s) },
-		Checks:    checks, Beside: beside,
+		Doors:     doors(s, ls), Checks: checks, Beside: beside,
 		Journal: journal, Log: a.logger(journal), Notify: service.Notify,
 	}), nil
 }
 
-// publicCheck looks at the server as a visitor would: through the public port,
-// trusting only the home CA.
-func publicCheck(s *config.Settings, ls []host.Listener) health.Check {
-	return health.Check{
-		Code: "door", Title: hint.T("Front door", "Porte d'entrée"), DependsOn: []string{"server"}, Every: 30 * time.Second,
-		Run: func(ctx context.Context) health.Finding {
-			for _, l := range ls {
-				if l.Name != host.HTTPS && l.Name != host.Front {
-					continue
-				}
-				if err := visit(ctx, s, l); err != nil {
-					return health.Finding{
-						Severity: health.Error, What: hint.T("The server is well, but visitors do not get through to it.", "Le serveur va bien, mais les visiteurs n'arrivent pas jusqu'à lui."),
-						Do: hint.T("`sudo foyer logs` shows why.", "`sudo foyer logs` montre pourquoi."),
-					}
-				}
-			}
-			return health.Finding{}
-		},
+// doors are the public ports, and how the supervisor calls there from this machine
+// itself, trusting only the home CA.
+func doors(s *config.Settings, ls []host.Listener) []supervisor.Door {
+	var out []supervisor.Door
+	for _, l := range ls {
+		if l.Name == host.Local {
+			continue
+		}
+		out = append(out, supervisor.Door{Address: l.Addr().String(), Visit: func(ctx context.Context) (connected bool, err error) {
+			return visit(ctx, s, l)
+		}})
 	}
+	return out
 }
 
-// visit calls at a listener from this machine itself.
-func visit(ctx context.Context, s *config.Settings, l host.Listener) error {
+// visit calls at a listener. A wildcard address is called by IPv4, and by IPv6 where
+// that is refused.
+func visit(ctx context.Context, s *config.Settings, l host.Listener) (connected bool, err error) {
 	at, err := netip.ParseAddrPort(l.Addr().String())
 	if err != nil {
-		return fmt.Errorf("cannot visit the server: %w", err)
-	}
-	if at.Addr().IsUnspecified() {
-		at = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), at.Port())
+		return false, fmt.Errorf("cannot visit the server: %w", err)
 	}
 	v := installer.Visitor{Name: s.Name + ".local", Proxy: s.Proxy}
 	if l.Name == host.HTTPS {
 		v.Root = installer.RootCertificate(s.Data)
 	}
-	return v.Visit(ctx, at.String())
+	ways := []netip.AddrPort{at}
+	if at.Addr().IsUnspecified() {
+		ways = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port()), netip.AddrPortFrom(netip.IPv6Loopback(), at.Port())}
+	}
+	for _, to := range ways {
+		var got atomic.Bool
+		ctx := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{ConnectDone: func(_, _ string, err error) {
+			if err == nil {
+				got.Store(true)
+			}
+		}})
+		if e := v.Visit(ctx, to.String()); e == nil || got.Load() {
+			return got.Load(), e
+		} else if err == nil {
+			err = e
+		}
+	}
+	return false, err
 }
 
 // bind opens the public ports where nobody handed them down.
