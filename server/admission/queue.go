@@ -59,6 +59,16 @@ func (h byWeight) Swap(i, j int) {
 	h[i].at, h[j].at = i, j
 }
 
+// heaviest is who weighs most, but for one; nil: nobody.
+func (h byWeight) heaviest(but *origin) (out *origin) {
+	for _, o := range h[:min(3, len(h))] { // the first, or one of the two below it
+		if o != but && (out == nil || o.weight > out.weight) {
+			out = o
+		}
+	}
+	return out
+}
+
 // Push implements heap.Interface.
 func (h *byWeight) Push(x any) {
 	o := x.(*origin)

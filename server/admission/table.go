@@ -187,12 +187,12 @@ func (t *Table) idler(p *Place) (out *Place) {
 // worker is who is cut off in the middle of something for p, where all are: one of
 // whoever holds more, or a stranger for whoever holds nothing yet.
 func (t *Table) worker(p *Place) (out *Place) {
-	o := p.from
-	if o == nil || o.places == 1 && t.most[0].weight <= o.weight {
+	o, other := p.from, t.most.heaviest(p.from)
+	if o == nil || o.places == 1 && (other == nil || other.weight <= o.weight) {
 		out = oldest(&t.lines, busy, p)
 	}
-	if out == nil && len(t.most) > 0 && (o == nil || t.most[0].weight > o.weight || t.most[0].places > o.places) {
-		out = oldest(&t.most[0].lines, busyKnown, p)
+	if out == nil && other != nil && (o == nil || other.weight > o.weight || other.places > o.places) {
+		out = oldest(&other.lines, busyKnown, p)
 	}
 	return out
 }
@@ -370,7 +370,6 @@ func (p *Place) Come(name string) {
 	case p.gone, p.from != nil && p.from.name == name, p.from == nil && name == "":
 	default:
 		t.unseat(p)
-		p.known = false
 		t.seat(p, name)
 		out = t.tooMany(p)
 		t.remove(out)

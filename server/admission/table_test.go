@@ -208,6 +208,15 @@ func TestMembersAreCutLast(t *testing.T) {
 		members[1].Idle()
 		c.must("another", "another")
 		c.wantGone("member1")
+		// Members who hold more are, though they weigh less.
+		c = newCrowd(t, 12)
+		for i := range 12 {
+			answered(c.must(fmt.Sprint("member", i/3), fmt.Sprint("member", i/3)), true).Busy()
+		}
+		c.must("another", "another")
+		if len(c.gone) != 1 {
+			t.Errorf("gone %v", c.gone)
+		}
 	})
 }
 
@@ -228,6 +237,19 @@ func TestAFamilyBehindOneAddressStays(t *testing.T) {
 				t.Fatal("one of the family was closed")
 			}
 		}
+		// Where all are at work, one more of the family gets the place of a stranger who
+		// holds fewer.
+		c = newCrowd(t, 40)
+		for range 10 {
+			working(c.come("family", "family", true))
+		}
+		for i := range 30 {
+			working(c.must(fmt.Sprint("bot", i/2), "bot"))
+		}
+		if c.come("family", "family", true) == nil {
+			t.Error("no place for one of the family")
+		}
+		c.wantGone("bot")
 	})
 }
 
@@ -239,7 +261,7 @@ func TestWhoHasNoNameHasNoShare(t *testing.T) {
 		for i := range 60 {
 			answered(c.must("", fmt.Sprint(i)), true)
 		}
-		if c.Held() != 40 || len(c.gone) != 20 || c.gone[0] != "0" || c.gone[19] != "19" {
+		if c.Held() != 40 || c.count(idle) != 40 || len(c.gone) != 20 || c.gone[0] != "0" || c.gone[19] != "19" {
 			t.Errorf("%d held, gone %v", c.Held(), c.gone)
 		}
 		c.gone = nil
