@@ -163,7 +163,7 @@ func objectParameters(values url.Values, req *kinto.Request) error {
 	if !ok {
 		n, ok = quoted(text)
 	}
-	if !ok || n > kinto.MaxTimestamp {
+	if !ok {
 		return kinto.Invalid("querystring", "last_modified", "Invalid value for last_modified")
 	}
 	req.Modified = n
@@ -179,7 +179,7 @@ func bound(text string) (int64, bool) {
 	}
 	if !ok {
 		var f float64
-		if err := json.Unmarshal([]byte(text), &f); err != nil || f < 0 || f > kinto.MaxTimestamp || text == "null" {
+		if err := json.Unmarshal([]byte(text), &f); err != nil || f < 0 || f >= 1<<53 || text == "null" {
 			return 0, false
 		}
 		n = int64(math.Floor(f))

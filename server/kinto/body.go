@@ -10,17 +10,13 @@ import (
 	"strings"
 )
 
-// MaxTimestamp is the greatest timestamp a client may give: JavaScript counts
-// no further, and a list's timestamp must be able to go on.
-const MaxTimestamp = 1<<53 - 1
-
 // Body is what a request wants an object to be.
 type Body struct {
 	HasData     bool
 	Data        []byte // checked and compact, without id and last_modified
 	ID          string // data.id
 	HasID       bool
-	Modified    int64       // data.last_modified when it is an integer; negative: none
+	Modified    int64       // data.last_modified when it is an integer, however great; negative: none
 	Permissions Permissions // by name; an empty list clears it; nil or empty: nothing said
 
 	merge bool        // Data and Permissions are a JSON Merge Patch
@@ -120,8 +116,8 @@ func (b *Body) data(raw []byte) []Problem {
 			}
 		case "last_modified":
 			n, ok := integer(f.raw)
-			if ok && (n < 0 || n > MaxTimestamp) {
-				bad = append(bad, Problem{Location: "body", Name: "data.last_modified", Description: outOfRange(n)})
+			if ok && n < 0 {
+				bad = append(bad, Problem{Location: "body", Name: "data.last_modified", Description: fmt.Sprintf("%d is less than minimum value 0", n)})
 			} else if ok {
 				b.Modified = n
 			}
@@ -134,13 +130,6 @@ func (b *Body) data(raw []byte) []Problem {
 		b.Data = join(keep)
 	}
 	return bad
-}
-
-func outOfRange(n int64) string {
-	if n < 0 {
-		return fmt.Sprintf("%d is less than minimum value 0", n)
-	}
-	return fmt.Sprintf("%d is greater than maximum value %d", n, int64(MaxTimestamp))
 }
 
 // integer reads a JSON integer. One too big for a timestamp is the greatest number.

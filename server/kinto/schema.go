@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"regexp/syntax"
 	"slices"
@@ -380,7 +381,7 @@ func wholeNumber(raw []byte) (n int64, none, ok bool) {
 		return n, false, err == nil
 	case isNumber:
 		f, err := strconv.ParseFloat(text, 64)
-		if err != nil || f > MaxTimestamp || f < -MaxTimestamp {
+		if err != nil || math.Abs(f) >= 1<<53 {
 			return 0, false, false
 		}
 		return int64(f), false, true

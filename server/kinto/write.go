@@ -132,6 +132,10 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 	if err := s.conform(sc, o); err != nil {
 		return nil, err
 	}
+	want, err := chosen(tx, r.List, body.Modified, old, "body", "data.last_modified")
+	if err != nil {
+		return nil, err
+	}
 	if r.List.Kind == Account { // nothing after this refuses an account
 		if err := s.agree(tx, r, o, old); err != nil {
 			return nil, err
@@ -158,10 +162,6 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 		if err := s.attach(tx, r, o, old, bill); err != nil {
 			return nil, err
 		}
-	}
-	want := body.Modified
-	if old != nil && want <= old.Timestamp {
-		want = -1
 	}
 	if o.Timestamp, err = tx.Tick(r.List, want); err != nil {
 		return nil, err
@@ -219,14 +219,14 @@ func otherID() *InvalidError {
 }
 
 func (s *Service) delete(tx Tx, r *Request, old *Object) (*Answer, error) {
+	want, err := chosen(tx, r.List, r.Modified, old, "querystring", "last_modified")
+	if err != nil {
+		return nil, err
+	}
 	if r.List.Kind == Account {
 		if err := s.accounts.RemoveAccount(tx, r.Who, old.ID); err != nil {
 			return nil, err
 		}
-	}
-	want := r.Modified
-	if want <= old.Timestamp {
-		want = -1
 	}
 	story, err := s.chronicle(tx, r.Who, r.List)
 	if err != nil {
