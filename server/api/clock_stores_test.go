@@ -16,9 +16,11 @@ func TestClocksOfBothStores(t *testing.T) {
 		begin    func(*server)
 		fn       func(*server)
 	}{
+		{"taken back", withClocks, fill, takenBack},
 		{"may choose", withClocks, fill, mayChoose},
 		{"shared", withClocks, nil, sharedClock},
 		{"accounts", withAccounts, enrol, accountClocks},
+		{"made again", withClocks, nil, madeAgain},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onBothStores(t, c.settings, func(s *server, _ kinto.Store) {

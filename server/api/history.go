@@ -1,6 +1,7 @@
 package api
 
 import (
+	"math"
 	"net/http"
 	"strings"
 
@@ -31,7 +32,7 @@ func snapshot(c *call, l kinto.List, at string) {
 	}
 	var invalid error
 	time, ok := digits(at)
-	if !ok || time > kinto.MaxTimestamp {
+	if !ok || time == math.MaxInt64 {
 		invalid = &kinto.InvalidError{Problems: []kinto.Problem{{Location: "path", NoName: true, Description: "Invalid timestamp '" + at + "'"}}}
 	}
 	leave, err := c.turn(c.searches, "searches")

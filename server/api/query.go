@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -19,7 +20,7 @@ import (
 // readParameters reads the query string into req; what it cannot honour is an error,
 // never left out: a filter that is ignored would delete too much.
 func readParameters(h http.Header, raw string, req *kinto.Request) error {
-	req.Query = kinto.Everything()
+	req.Query, req.Ahead = kinto.Everything(), nil
 	if req.List.Kind == kinto.Permission {
 		req.Query.Sort = kinto.PermissionSort(nil)
 	}
@@ -66,6 +67,9 @@ func readParameters(h http.Header, raw string, req *kinto.Request) error {
 			} else {
 				narrow(q, kinto.Less, n)
 			}
+			if n > latest() {
+				req.Ahead = append(req.Ahead, kinto.Asked{Parameter: name, Timestamp: n})
+			}
 			if name == "_to" {
 				h["Alert"] = []string{`{"code":"soft-eol","message":"_to is now deprecated, you should use _before instead","url":"https://kinto.readthedocs.io/en/stable/api/1.x/filtering.html"}`}
 			}
@@ -86,7 +90,7 @@ func readParameters(h http.Header, raw string, req *kinto.Request) error {
 		default:
 			if _, field := kinto.CutOp(name); !req.List.Kind.Knows(kinto.ParseField(field)) {
 				bad = append(bad, unknownField(name, "filter", kinto.ParseField(field)))
-			} else if err := filter(q, req.List.Kind, name, all); err != nil {
+			} else if err := filter(req, name, all); err != nil {
 				bad = append(bad, err)
 			}
 		}
@@ -128,15 +132,16 @@ func narrow(q *kinto.Query, op kinto.FilterOp, n int64) {
 	}
 }
 
-// filter adds the filter name=values to a query.
-func filter(q *kinto.Query, kind kinto.Kind, name string, values []string) error {
+// filter adds the filter name=values to the query of a request.
+func filter(req *kinto.Request, name string, values []string) error {
 	op, field := kinto.CutOp(name)
-	if field == "last_modified" && kind == kinto.Permission {
+	if field == "last_modified" && req.List.Kind == kinto.Permission {
 		return nil // entries have none
 	}
 	if field == "last_modified" {
-		return stampFilter(q, op, name, values)
+		return stampFilter(req, op, name, values)
 	}
+	q := &req.Query
 	f, err := kinto.ParseFilter(name, values)
 	if err != nil {
 		return err
@@ -150,7 +155,8 @@ func filter(q *kinto.Query, kind kinto.Kind, name string, values []string) error
 }
 
 // stampFilter adds a filter on last_modified.
-func stampFilter(q *kinto.Query, op kinto.FilterOp, name string, values []string) error {
+func stampFilter(req *kinto.Request, op kinto.FilterOp, name string, values []string) error {
+	q := &req.Query
 	invalid := kinto.Invalid("querystring", name, "Invalid value for "+name)
 	switch op {
 	case kinto.Contains, kinto.ContainsAny:
@@ -164,8 +170,11 @@ func stampFilter(q *kinto.Query, op kinto.FilterOp, name string, values []string
 		if !ok {
 			n, ok = quoted(values[0])
 		}
-		if !ok || len(values) > 1 || n > latest() {
+		if !ok || len(values) > 1 || n == math.MaxInt64 {
 			return invalid
+		}
+		if n > latest() {
+			req.Ahead = append(req.Ahead, kinto.Asked{Parameter: name, Timestamp: n})
 		}
 		if op != kinto.Not {
 			narrow(q, op, n)
@@ -182,7 +191,8 @@ func stampFilter(q *kinto.Query, op kinto.FilterOp, name string, values []string
 	return nil
 }
 
-// latest is the latest timestamp that may be asked for: a day ahead.
+// latest is the latest timestamp that may be asked for, a day ahead, unless the list
+// itself gave a later one: package kinto sees to that.
 func latest() int64 { return time.Now().Add(24 * time.Hour).UnixMilli() }
 
 // token is what _token holds, in base64.

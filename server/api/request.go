@@ -171,7 +171,7 @@ func objectParameters(values url.Values, req *kinto.Request) error {
 }
 
 // bound reads the value of _since and _before: an integer, quoted or not, a
-// fraction rounded down, not more than a day ahead.
+// fraction rounded down.
 func bound(text string) (int64, bool) {
 	n, ok := digits(text)
 	if !ok {
@@ -184,7 +184,7 @@ func bound(text string) (int64, bool) {
 		}
 		n = int64(math.Floor(f))
 	}
-	return n, n <= latest()
+	return n, n < math.MaxInt64
 }
 
 // limit reads _limit: 0 and nothing mean no limit.

@@ -104,6 +104,10 @@ func (s *Service) lookAccounts(tx Reader, r *Request) (*Answer, error) {
 		}
 		ts = max(ts, own)
 	}
+	q := r.Query
+	if err := recognise(tx, r, &q, ts, append(lists, r.List)...); err != nil {
+		return nil, err
+	}
 	if r.Cond.NoneMatch.Set && !r.Cond.NoneMatch.Any && r.Cond.NoneMatch.Timestamp == ts {
 		return nil, &NotModifiedError{ts}
 	}
@@ -111,7 +115,6 @@ func (s *Service) lookAccounts(tx Reader, r *Request) (*Answer, error) {
 		return nil, err
 	}
 	a := &Answer{Timestamp: ts}
-	q := r.Query
 	if r.Op == Count {
 		q.Tombstones = false
 	}

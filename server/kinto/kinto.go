@@ -111,6 +111,8 @@ type Request struct {
 	Body Body
 	// Query is for lists. Granted is the Service's to set, and Limit its to lower.
 	Query Query
+	// Ahead is what the query names that lies more than a day ahead of the clock.
+	Ahead []Asked
 	// Fields is what the answer to a Get is to have of each object.
 	Fields Fields
 	// Behavior is for a Patch.

@@ -212,7 +212,7 @@ func (q *Query) Continue(position []byte) bool {
 		q.Before = ts
 	case len(q.Sort) == 0:
 	case q.Oldest():
-		q.Since = max(q.Since, ts)
+		q.Since = ts // below what was asked for when all was shown (recognise)
 	default:
 		for _, k := range q.Sort {
 			q.After = append(q.After, attribute(doc, strings.Join(k.Field, ".")))

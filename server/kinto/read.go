@@ -87,6 +87,9 @@ func (s *Service) look(tx Reader, r *Request) (*Answer, error) {
 	if !ok {
 		return nil, errNoTimestamp
 	}
+	if err := recognise(tx, r, &q, ts, r.List); err != nil {
+		return nil, err
+	}
 	if r.Cond.NoneMatch.Set && !r.Cond.NoneMatch.Any && r.Cond.NoneMatch.Timestamp == ts {
 		return nil, &NotModifiedError{ts}
 	}

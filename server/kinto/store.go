@@ -42,6 +42,10 @@ type Reader interface {
 	Get(l List, id string) (*Object, error)
 	// Timestamp returns a list's timestamp; false when it never had one.
 	Timestamp(l List) (int64, bool, error)
+	// Former returns the greatest timestamp that a list had before it began anew at an
+	// earlier one (Begin), or was healed: clients may still come with one up to it.
+	// Negative: it never did.
+	Former(l List) (int64, error)
 	// Select returns the objects q asks for in its order, as many as its limit
 	// allows and fewer if they are large, and whether there are more. Ids and
 	// timestamps are looked up rather than looked for.
@@ -85,12 +89,7 @@ type Tx interface {
 
 	// Tick returns the timestamp for a write to l and moves the list's own
 	// accordingly, keeping other writers of the list away until the
-	// transaction ends. A list that never had a timestamp begins at now.
-	//
-	// With want < 0 it is max(now, timestamp+1): strictly increasing, also
-	// when the clock goes back. A want greater than the timestamp is taken and
-	// becomes the timestamp; an equal one is treated as none; a smaller one is
-	// taken and leaves the timestamp alone (protocol §6).
+	// transaction ends: as Next says, and Begin for a list without a timestamp.
 	Tick(l List, want int64) (int64, error)
 	// Touch returns the list's timestamp and gives it one, now, if it has none.
 	Touch(l List) (int64, error)
@@ -101,8 +100,8 @@ type Tx interface {
 	Put(l List, o, old *Object) error
 	// Purge forgets every list, object, tombstone, timestamp, attachment and
 	// owner below the object uri, not the object itself; "" is the root, below
-	// which everything but accounts is. A list that is made again later begins
-	// after the timestamp it was purged with.
+	// which everything but accounts is. What the lists stood at is kept for when they
+	// are made again (Begin).
 	Purge(uri string) error
 	// SetMeta keeps a fact; nil forgets it.
 	SetMeta(name string, value []byte) error

@@ -304,6 +304,9 @@ func (s *Service) deleteList(tx Tx, r *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := recognise(tx, r, &q, ts, r.List); err != nil {
+		return nil, err
+	}
 	if err := r.Cond.list(ts); err != nil {
 		return nil, err
 	}

@@ -31,6 +31,10 @@ SELECT kind, sum(live), sum(tombstones) FROM lists WHERE kind <> 'dead' GROUP BY
 SELECT max(ts) FROM floors WHERE (parent, kind) IN (VALUES (?1, ?2), ('#', ''))
 -- name: floor_forget
 DELETE FROM floors WHERE parent = ?1 AND kind = ?2
+-- name: former
+SELECT ts FROM formers WHERE parent = ?1 AND kind = ?2
+-- name: former_keep
+INSERT INTO formers (parent, kind, ts) VALUES (?1, ?2, ?3) ON CONFLICT (parent, kind) DO UPDATE SET ts = max(ts, excluded.ts)
 -- name: floors_keep
 INSERT INTO floors (parent, kind, ts)
 SELECT parent, kind, ts FROM lists WHERE parent = ?1 OR (parent > ?1 || '/' AND parent < ?1 || '0')

@@ -20,67 +20,64 @@ type tx struct {
 
 var _ kinto.Tx = (*tx)(nil)
 
-// add makes a list that begins at ts, or later if it was there before.
-func (t *tx) add(l kinto.List, ts int64) (*page, error) {
+// add makes a list, and returns the timestamp of what is written to it first.
+func (t *tx) add(l kinto.List, want int64) (*page, int64, error) {
 	t.own = true
 	s := t.c.do("floor").text(1, l.Parent).text(2, string(l.Kind))
 	if _, err := s.one(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	none, floor := s.null(0), s.number(0)
+	floor := int64(-1)
+	if !s.null(0) {
+		floor = s.number(0)
+	}
 	s.reset()
-	if !none {
-		ts = max(ts, floor+1)
+	ts, first := kinto.Begin(floor, time.Now().UnixMilli(), want)
+	if floor >= 0 {
 		if err := t.c.do("floor_forget").text(1, l.Parent).text(2, string(l.Kind)).run(); err != nil {
-			return nil, err
+			return nil, 0, err
+		}
+	}
+	if floor > ts {
+		if err := t.c.do("former_keep").text(1, l.Parent).text(2, string(l.Kind)).int(3, floor).run(); err != nil {
+			return nil, 0, err
 		}
 	}
 	s = t.c.do("list_add").text(1, l.Parent).text(2, string(l.Kind)).int(3, ts)
 	if _, err := s.one(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	p := &page{tally: tally{pk: s.number(0), ts: ts}}
 	s.reset()
 	p.kept = p.tally
 	t.ledger.add(l, p)
-	return p, nil
+	return p, first, nil
 }
 
 // Tick implements kinto.Tx. The one writer is all the lock there need be.
 func (t *tx) Tick(l kinto.List, want int64) (int64, error) {
-	now := time.Now().UnixMilli()
 	p, err := t.page(l)
 	if err != nil {
 		return 0, err
 	}
+	var ts int64
 	if p == nil {
-		if p, err = t.add(l, max(now, want)); err != nil {
+		if p, ts, err = t.add(l, want); err != nil {
 			return 0, err
 		}
-		p.move()
-		if want < 0 {
-			want = p.ts
-		}
-		return want, nil
+	} else {
+		t.ledger.change(l, p)
+		p.ts, ts = kinto.Next(p.ts, time.Now().UnixMilli(), want)
 	}
-	t.ledger.change(l, p)
 	p.move()
-	switch {
-	case want > p.ts:
-		p.ts = want
-	case want >= 0 && want < p.ts:
-		return want, nil
-	default:
-		p.ts = max(now, p.ts+1)
-	}
-	return p.ts, nil
+	return ts, nil
 }
 
 // Touch implements kinto.Tx.
 func (t *tx) Touch(l kinto.List) (int64, error) {
 	p, err := t.page(l)
 	if p == nil && err == nil {
-		p, err = t.add(l, time.Now().UnixMilli())
+		p, _, err = t.add(l, -1)
 	}
 	if err != nil {
 		return 0, err
@@ -328,7 +325,7 @@ func (t *tx) Attach(l kinto.List, id string, f *kinto.File) error {
 		if f == nil {
 			return nil
 		}
-		if p, err = t.add(l, time.Now().UnixMilli()); err != nil {
+		if p, _, err = t.add(l, -1); err != nil {
 			return err
 		}
 	}

@@ -139,6 +139,20 @@ func (v *view) Timestamp(l kinto.List) (int64, bool, error) {
 	return p.ts, true, nil
 }
 
+// Former implements kinto.Reader.
+func (v *view) Former(l kinto.List) (int64, error) {
+	if err := v.open(); err != nil {
+		return -1, err
+	}
+	s := v.c.do("former").text(1, l.Parent).text(2, string(l.Kind))
+	found, err := s.one()
+	if !found {
+		return -1, err
+	}
+	defer s.reset()
+	return s.number(0), nil
+}
+
 // find binds the statement for a query; nil when the list is not there.
 func (v *view) find(name string, l kinto.List, q *kinto.Query) (*stmt, error) {
 	pk, err := v.list(l)

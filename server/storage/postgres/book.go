@@ -53,6 +53,7 @@ type page struct {
 	there  bool  // it has a timestamp
 	stored bool  // it has a row
 	ts     int64 // if it is not there: where it left off, or negative
+	former int64 // where it left off, if it began below that in this transaction; or 0
 	tally
 	sent  tally // as the row has it
 	moved bool  // in this transaction: who watches wants to hear of it
@@ -443,7 +444,8 @@ func (b *book) queue(batch *pgx.Batch) {
 
 func (b *book) queueLists(batch *pgx.Batch) {
 	var added, changed [7][]int64 // by column; only numbers
-	var parents, kinds []string
+	var parents, kinds, formerParents, formerKinds []string
+	var formers []int64
 	for _, l := range ordered(b.pages.changed, func(a, b kinto.List) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Parent, b.Parent))
 	}) {
@@ -453,6 +455,9 @@ func (b *book) queueLists(batch *pgx.Batch) {
 			to = &added
 			parents, kinds = append(parents, l.Parent), append(kinds, string(l.Kind))
 			p.stored = true
+			if p.former > 0 {
+				formerParents, formerKinds, formers = append(formerParents, l.Parent), append(formerKinds, string(l.Kind)), append(formers, p.former)
+			}
 		}
 		p.sent = p.tally
 		b.pages.all[l] = p
@@ -464,6 +469,9 @@ func (b *book) queueLists(batch *pgx.Batch) {
 	if len(parents) > 0 {
 		batch.Queue(statement("lists_add"), added[0], parents, kinds, added[1], added[2], added[3], added[4], added[5], added[6])
 		batch.Queue(statement("floors_forget"), parents, kinds)
+	}
+	if len(formers) > 0 {
+		batch.Queue(statement("formers_keep"), formerParents, formerKinds, formers)
 	}
 	if len(changed[0]) > 0 {
 		batch.Queue(statement("lists_set"), changed[0], changed[1], changed[2], changed[3], changed[4], changed[5], changed[6])

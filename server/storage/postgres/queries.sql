@@ -30,6 +30,8 @@ SELECT q.parent, q.kind, l.pk IS NOT NULL, coalesce(l.pk, nextval(pg_get_serial_
 FROM unnest($1::text[], $2::text[]) AS q(parent, kind) LEFT JOIN lists AS l ON l.parent = q.parent AND l.kind = q.kind
 -- name: list
 SELECT ts, live, tombstones, bytes FROM lists WHERE parent = $1 AND kind = $2
+-- name: former
+SELECT ts FROM formers WHERE parent = $1 AND kind = $2
 -- name: lists
 SELECT parent FROM lists WHERE kind = $1 ORDER BY parent
 -- name: totals
@@ -122,6 +124,9 @@ DELETE FROM members USING unnest($1::bigint[], $2::text[]) AS q(list, id) WHERE 
 INSERT INTO members (list, id, member)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[]) ON CONFLICT DO NOTHING
 
+-- name: formers_keep
+INSERT INTO formers (parent, kind, ts) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
+ON CONFLICT (parent, kind) DO UPDATE SET ts = greatest(formers.ts, excluded.ts)
 -- name: floors_keep
 INSERT INTO floors (parent, kind, ts)
 SELECT parent, kind, ts FROM lists WHERE parent = $1::text OR (parent > $1::text || '/' AND parent < $1::text || '0')

@@ -79,10 +79,19 @@ func (t *tx) prepare(l kinto.List) (page, error) {
 	return p, err
 }
 
-// begin is where a list begins that has no timestamp: at ts, or later if it was
-// there before.
-func (p *page) begin(ts int64) {
-	p.there, p.ts = true, max(ts, p.ts+1)
+// tick moves a list, and returns the timestamp of what is written to it.
+func (p *page) tick(want int64) (ts int64) {
+	now := time.Now().UnixMilli()
+	if p.there {
+		p.ts, ts = kinto.Next(p.ts, now, want)
+	} else {
+		floor := p.ts
+		if p.ts, ts = kinto.Begin(floor, now, want); floor > p.ts {
+			p.former = floor
+		}
+	}
+	p.there = true
+	return ts
 }
 
 // Tick implements kinto.Tx.
@@ -91,21 +100,7 @@ func (t *tx) Tick(l kinto.List, want int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	now := time.Now().UnixMilli()
-	ts := want
-	switch {
-	case !p.there:
-		p.begin(max(now, want))
-		if want < 0 {
-			ts = p.ts
-		}
-	case want > p.ts:
-		p.ts = want
-	case want >= 0 && want < p.ts:
-	default:
-		p.ts = max(now, p.ts+1)
-		ts = p.ts
-	}
+	ts := p.tick(want)
 	t.change(l, p)
 	return ts, nil
 }
@@ -119,7 +114,7 @@ func (t *tx) Touch(l kinto.List) (int64, error) {
 	if p, err = t.prepare(l); err != nil {
 		return 0, err
 	}
-	p.begin(time.Now().UnixMilli())
+	p.tick(-1)
 	t.change(l, p)
 	return p.ts, nil
 }
@@ -574,7 +569,7 @@ func (t *tx) Attach(l kinto.List, id string, f *kinto.File) error {
 		return err
 	}
 	if !p.there {
-		p.begin(time.Now().UnixMilli())
+		p.tick(-1)
 	}
 	if f != nil {
 		if !text(f.Location) || !text(f.Hash) || !text(id) {

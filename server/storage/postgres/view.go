@@ -243,6 +243,22 @@ func (v *view) Size(l kinto.List) (objects, bytes int, err error) {
 	return int(p.live + p.tombstones), int(p.bytes), err
 }
 
+// Former implements kinto.Reader.
+func (v *view) Former(l kinto.List) (ts int64, err error) {
+	ts = -1
+	if !text(l.Parent) {
+		return ts, nil
+	}
+	err = v.src.each("former", func(r row) bool {
+		ts = r.int(0)
+		return true
+	}, l.Parent, string(l.Kind))
+	if b, ok := v.src.(*book); ok { // it may have begun in this transaction
+		ts = max(ts, b.pages.all[l].former)
+	}
+	return ts, err
+}
+
 // list is what the row of a list says.
 func (v *view) list(l kinto.List) (p page, err error) {
 	if !text(l.Parent) {

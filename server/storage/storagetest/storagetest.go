@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(*testing.T) kinto.Store) {
 		{"Purge", purge},
 		{"PurgeEverything", purgeEverything},
 		{"PurgeAhead", purgeAhead},
+		{"Former", former},
 		{"Meta", meta},
 		{"Watch", watch},
 		{"Lists", lists},
