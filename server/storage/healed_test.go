@@ -6,7 +6,14 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/storage/storagetest"
 )
+
+func TestMovedListsAreHealed(t *testing.T) {
+	path, now := file(t), time.Now().UnixMilli()
+	older(t, path, storagetest.Moved(now)...)
+	storagetest.CheckHealed(t, open(t, path), now)
+}
 
 // TestListsPurgedAheadAfterRestart: a list that stood years ahead begins at now, another
 // goes on where it was, also when the server was restarted in between, or twice.

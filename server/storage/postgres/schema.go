@@ -18,7 +18,8 @@ import (
 var migrations embed.FS
 
 // migrate brings the schema up to date. Nodes that start together do it one after
-// the other, and the later ones find it done.
+// the other, and the later ones find it done; writers of nodes that run already are kept
+// away meanwhile, so that none writes back what it read before.
 func migrate(ctx context.Context, conn *pgx.Conn) error {
 	names, err := fs.Glob(migrations, "sql/*.sql")
 	if err != nil {
@@ -46,6 +47,11 @@ func migrate(ctx context.Context, conn *pgx.Conn) error {
 			hint.T("It was left as it is.", "Elle a été laissée telle quelle."),
 			hint.T("Install the newer version again, or restore a backup made by this one.", "Réinstallez la version plus récente, ou restaurez une sauvegarde faite par celle-ci.")).
 			Because(fmt.Errorf("schema %d, known up to %d", have, len(names)))
+	}
+	if have < len(names) {
+		if _, err := tx.Exec(ctx, statement("lock"), []int64{lockStructure}); err != nil {
+			return err
+		}
 	}
 	for i, name := range names {
 		number, _, _ := strings.Cut(strings.TrimPrefix(name, "sql/"), "_")
