@@ -3,13 +3,16 @@
 package api
 
 import (
+	"log/slog"
 	"testing"
 
-	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/storage/postgres"
+	"github.com/foyer-server/foyer/server/storage/postgres/pgtest"
 )
 
-// What holds of timestamps holds on both stores.
-func TestClocksOfBothStores(t *testing.T) {
+// What holds of timestamps on SQLite (clock_test.go) holds on PostgreSQL.
+func TestClocksOnPostgreSQL(t *testing.T) {
+	cluster := pgtest.Start(t)
 	for _, c := range []struct {
 		name     string
 		settings map[string]string
@@ -23,12 +26,20 @@ func TestClocksOfBothStores(t *testing.T) {
 		{"made again", withClocks, nil, madeAgain},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			onBothStores(t, c.settings, func(s *server, _ kinto.Store) {
-				if c.begin != nil {
-					c.begin(s)
+			db, err := postgres.Open(t.Context(), cluster.DSN(t), slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := db.Close(); err != nil {
+					t.Error(err)
 				}
-				c.fn(s)
 			})
+			s := &server{t, houseOn(t, db, c.settings)}
+			if c.begin != nil {
+				c.begin(s)
+			}
+			c.fn(s)
 		})
 	}
 }
