@@ -52,8 +52,8 @@ type Reader interface {
 	Select(l List, q Query) (found []Object, more bool, err error)
 	// Count counts the objects q asks for, whatever its limit and order.
 	Count(l List, q Query) (int, error)
-	// Size returns how many objects a list holds, tombstones included, and how many
-	// bytes the data of its live ones have, without looking at them.
+	// Size returns how many objects a list holds, tombstones included, and what they
+	// weigh together (Weight), without looking at them.
 	Size(l List) (objects, bytes int, err error)
 	// Groups returns the URIs of the groups that have one of these members, sorted.
 	// The slice is shared: it is not to be changed.
