@@ -24,7 +24,7 @@ func (s *Service) Together(ctx context.Context, about []List, fn func(*Service) 
 
 // What the requests of one transaction may read together: others who write wait meanwhile.
 const (
-	ReadTogether      = 20_000 // objects of lists that are looked through
+	ReadTogether      = 10_000 // objects of lists that are looked through
 	ReadTogetherBytes = 4 << 20
 )
 
