@@ -79,8 +79,11 @@ func CheckOlder(t *testing.T, db kinto.Store) {
 			kind kinto.Kind
 			o    kinto.Object
 		}{
-			{kinto.Bucket, kinto.Object{ID: "b", Data: []byte("{}"), Permissions: []byte(olderPermissions)}}, {kinto.Collection, kinto.Object{ID: "c", Data: []byte("{}")}},
-			{kinto.Collection, kinto.Object{ID: "gone", Deleted: true}}, {kinto.Group, kinto.Object{ID: "gone", Deleted: true}}, {kinto.Group, kinto.Object{ID: "g", Data: []byte(olderMembers)}},
+			{kinto.Bucket, kinto.Object{ID: "b", Data: []byte("{}"), Permissions: []byte(olderPermissions)}},
+			{kinto.Collection, kinto.Object{ID: "c", Data: []byte("{}")}},
+			{kinto.Collection, kinto.Object{ID: "gone", Deleted: true}},
+			{kinto.Group, kinto.Object{ID: "gone", Deleted: true}},
+			{kinto.Group, kinto.Object{ID: "g", Data: []byte(olderMembers)}},
 		} {
 			want += kinto.Weight(one.kind, &one.o)
 		}
