@@ -170,6 +170,20 @@ func TestSpellingsOfCredentials(t *testing.T) {
 			t.Errorf("%q: %q, %v", name, cookie, err)
 		}
 	}
+	app, err := h.people.NewApp(t.Context(), "jeannine", "notes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, password := range []string{app, strings.ToUpper(app[:1]) + app[1:], strings.ToUpper(app), " " + strings.ReplaceAll(app, "-", "- ") + "\t"} {
+		if who := h.identify("jeannine", password); who.ID != "account:jeannine" || !who.App {
+			t.Errorf("an app's password as %q: %+v", password, who)
+		}
+	}
+	for _, password := range []string{app[:len(app)-1], strings.ReplaceAll(app, "-", ""), app + "a"} {
+		if who := h.identify("jeannine", password); who.ID != "" {
+			t.Errorf("no app's password, %q: %+v", password, who)
+		}
+	}
 	b := newHouse(t, map[string]string{"multiauth.policies": "basicauth", "userid_hmac_secret": "x"})
 	if b.identify("a", composed).ID != b.identify("a", latin).ID || b.identify("a", composed).ID == b.identify("a", apart).ID {
 		t.Error("ids of the policy basicauth are not those of the reference")

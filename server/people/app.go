@@ -77,8 +77,11 @@ func (a apps) RevokeApp(ctx context.Context, name, id string) error {
 	})
 }
 
-// ByApp reports whether password is that of an app of somebody.
+// ByApp reports whether password is that of an app of somebody. It is made of small
+// letters, digits and hyphens, so that however it is typed (a telephone begins with a
+// capital letter) only one can be meant.
 func (a apps) ByApp(ctx context.Context, name, password string) (ok bool, err error) {
+	password = strings.ToLower(strings.Join(strings.Fields(password), ""))
 	if !strings.HasPrefix(password, appPrefix) {
 		return false, nil
 	}
