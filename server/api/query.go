@@ -200,6 +200,11 @@ type token struct {
 	Last   json.RawMessage `json:"last_object"`
 	Offset int             `json:"offset"`
 	Nonce  string          `json:"nonce"`
+	// Began is the timestamp of the list at the first page, which the pages after it
+	// have as their ETag. Clients keep that of the last page for what they have seen of
+	// the list (kinto-http.js does): with one of its own they would never ask for what
+	// was written while they went through the pages.
+	Began int64 `json:"began,omitempty"`
 }
 
 // readToken makes req continue where the token says. That of a deletion is good
@@ -207,16 +212,26 @@ type token struct {
 func readToken(text string, req *kinto.Request) error {
 	var t token
 	raw, err := base64.StdEncoding.DecodeString(text)
-	if err != nil || json.Unmarshal(raw, &t) != nil || !req.Query.Continue(bytes.TrimSpace(t.Last)) || t.Offset < 0 {
+	if err != nil || json.Unmarshal(raw, &t) != nil || !req.Query.Continue(bytes.TrimSpace(t.Last)) || t.Offset < 0 || t.Began < 0 || t.Began > kinto.LatestDate {
 		return kinto.Invalid("querystring", "", "_token has invalid content")
 	}
 	if req.Op != kinto.Delete {
+		req.Began = t.Began
 		return nil
 	}
 	if req.Token = t.Nonce; t.Nonce == "" || len(t.Nonce) > 100 {
 		return kinto.Invalid("querystring", "_token", "_token was already used or has expired.")
 	}
 	return nil
+}
+
+// seen is the timestamp up to which whoever has gone through the pages up to this one has
+// seen a list.
+func seen(req *kinto.Request, ans *kinto.Answer) int64 {
+	if req.Began > 0 {
+		return req.Began
+	}
+	return ans.Timestamp
 }
 
 // nextPage is the URL of the page after an answer.
@@ -226,6 +241,9 @@ func (c *call) nextPage(req *kinto.Request, ans *kinto.Answer) string {
 		panic("api: a query string that was read cannot be read")
 	}
 	t := token{Last: ans.Next, Nonce: ans.Token}
+	if req.Op != kinto.Delete {
+		t.Began = seen(req, ans)
+	}
 	if t.Nonce == "" {
 		t.Nonce = "pagination-token-" + uuid.NewString()
 	}

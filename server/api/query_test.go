@@ -44,6 +44,50 @@ func follow(t *testing.T, s *server, line string) (all []string, sizes []int) {
 	}
 }
 
+// Who goes through the pages of a list while others write, and asks then for what has come
+// since the timestamp of the last page (as kinto-http.js does), misses nothing.
+func TestPagesMissNothing(t *testing.T) {
+	t.Attr("shows", "mend2")
+	s := filled(t, map[string]string{"paginate_by": "4"})
+	stock(t, s, 10)
+	for _, query := range []string{"", "?_limit=3", "?_sort=-i", "?_since=0", "?_sort=last_modified"} {
+		seen := map[string]bool{}
+		page := s.must(200, "alice", "GET "+records+query, "")
+		first := page.header.Get("ETag")
+		for n := 0; ; n++ {
+			for _, id := range ids(page) {
+				seen[id] = true
+			}
+			s.must(201, "alice", fmt.Sprintf("PUT %s/meanwhile%d", records, n), "")
+			s.must(200, "alice", fmt.Sprintf("PUT %s/r%d", records, n%10), `{"data":{"i":-1}}`) // which moves it
+			next := page.header.Get("Next-Page")
+			if next == "" || n > 20 {
+				break
+			}
+			page = s.must(200, "alice", "GET "+strings.TrimPrefix(next, "http://example.com"), "")
+			if got := page.header; got.Get("ETag") != first {
+				t.Fatalf("%q: page %d has the ETag %s, the first %s", query, n+1, got.Get("ETag"), first)
+			}
+		}
+		since, _ := follow(t, s, "GET "+records+"?_since="+strings.Trim(page.header.Get("ETag"), `"`))
+		for _, id := range since {
+			seen[id] = true
+		}
+		all, _ := follow(t, s, "GET "+records)
+		for _, id := range all {
+			if !seen[id] {
+				t.Errorf("%q: %s was never seen", query, id)
+			}
+			if strings.HasPrefix(id, "meanwhile") {
+				s.must(200, "alice", "DELETE "+records+"/"+id, "")
+			}
+		}
+	}
+	for _, token := range []string{`{"last_object":{"last_modified":5},"began":-1}`, `{"last_object":{"last_modified":5},"began":253402300800000}`, `{"last_object":{"last_modified":5},"began":"x"}`} {
+		s.must(400, "alice", "GET "+records+"?_token="+base64.StdEncoding.EncodeToString([]byte(token)), "")
+	}
+}
+
 func TestPages(t *testing.T) {
 	s := filled(t, map[string]string{"paginate_by": "4"})
 	stock(t, s, 10)

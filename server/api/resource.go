@@ -195,7 +195,7 @@ func (c *call) body() (text []byte, release func(), err error) {
 // answer writes what was done (§2, §4.5, §7).
 func (c *call) answer(req *kinto.Request, ans *kinto.Answer) {
 	h := c.w.Header()
-	validators(h, ans.Timestamp)
+	validators(h, seen(req, ans))
 	reads := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead
 	if reads {
 		keep(h, ans.Expires)

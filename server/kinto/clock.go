@@ -15,6 +15,9 @@ const (
 	// each millisecond, before its dates are none.
 	MaxTimestamp = 221845391999999
 
+	// LatestDate is the last timestamp that is a date of HTTP.
+	LatestDate = 253402300799999
+
 	// SharedAhead is how far ahead of the clock, in milliseconds, a client may move a
 	// list that belongs to nobody: that of the buckets.
 	SharedAhead = 24 * 60 * 60 * 1000

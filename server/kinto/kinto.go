@@ -111,6 +111,9 @@ type Request struct {
 	Body Body
 	// Query is for lists. Granted is the Service's to set, and Limit its to lower.
 	Query Query
+	// Began is the timestamp that a list had when its first page was read, of which this
+	// is a later one; 0: it is none, or nobody knows.
+	Began int64
 	// Ahead is what the query names that lies more than a day ahead of the clock.
 	Ahead []Asked
 	// Fields is what the answer to a Get is to have of each object.
