@@ -449,6 +449,9 @@ func TestRacesWhileMaking(t *testing.T) {
 		}
 		close(end)
 		wg.Wait()
+		for _, name := range []string{"new", "full"} { // both were there, as they were exchanged between two removals
+			os.Remove(filepath.Join(home, name))
+		}
 		os.Rename(filepath.Join(home, "new"), filepath.Join(home, "full"))
 		if now := listing(t, home); now["full"] != "40700 0:0" || now["full/secret"] == "" {
 			t.Errorf("now %v", now)
