@@ -298,7 +298,14 @@ func owned(t *testing.T, settings map[string]string) (*server, kinto.Store) {
 	t.Helper()
 	h, db := newHouse(t, settings)
 	s := &server{t, h}
-	hash, err := h.(*api).Kinto.HashPassword(t.Context(), "pass")
+	makeOwner(t, s, db)
+	return s, db
+}
+
+// makeOwner makes jeannine, and the owner of a server.
+func makeOwner(t *testing.T, s *server, db kinto.Store) {
+	t.Helper()
+	hash, err := s.Handler.(*api).Kinto.HashPassword(t.Context(), "pass")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,5 +318,4 @@ func owned(t *testing.T, settings map[string]string) (*server, kinto.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, db
 }

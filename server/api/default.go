@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/foyer-server/foyer/server/kinto"
 )
 
 // alias is the id by which everybody calls the bucket of their own.
@@ -21,12 +23,13 @@ func ownBucket(c *call, rest string) {
 	if err == nil && who.ID == "" {
 		err = errSignIn
 	}
+	var names kinto.OwnNames
+	if err == nil {
+		names, err = c.Auth.DefaultBucket(c.r.Context(), who)
+	}
 	bucket := ""
 	if err == nil {
-		bucket, err = c.Auth.DefaultBucket(c.r.Context(), who)
-	}
-	if err == nil {
-		err = c.kinto.Ensure(c.r.Context(), who, bucket, collectionIn(rest, c.r.Method))
+		bucket, err = c.kinto.Ensure(c.r.Context(), who, names, collectionIn(rest, c.r.Method))
 	}
 	if err != nil {
 		c.fail(err)

@@ -128,11 +128,13 @@ func userOf(c *call, who kinto.Caller) (map[string]any, error) {
 		user["profile"] = profile
 	}
 	if plugin("default_bucket")(c.api) {
-		bucket, err := c.Auth.DefaultBucket(c.r.Context(), who)
+		names, err := c.Auth.DefaultBucket(c.r.Context(), who)
 		if err != nil {
 			return nil, err
 		}
-		user["bucket"] = bucket
+		if user["bucket"], err = c.kinto.OwnBucket(c.r.Context(), who, names); err != nil {
+			return nil, err
+		}
 	}
 	return user, nil
 }

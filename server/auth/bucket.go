@@ -9,19 +9,26 @@ import (
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
-// DefaultBucket is the id of the bucket that is a caller's own, by the caller's id:
-// the setting default_bucket_hmac_secret, or the secret of user ids, makes it one
-// that nobody else can guess (protocol §8, default_bucket).
-func (a *Auth) DefaultBucket(ctx context.Context, who kinto.Caller) (string, error) {
-	secret := a.bucketSecret
-	if len(secret) == 0 {
-		var err error
-		if secret, err = a.people.HMACSecret(ctx); err != nil {
-			return "", err
-		}
+// DefaultBucket is what the bucket that is a caller's own may be called: ids made of the
+// caller's by a key. The key is the setting default_bucket_hmac_secret. Where that is
+// empty the reference's key is empty, too (protocol §8, default_bucket), and anybody can
+// work out the id who knows the caller's; so there is a second one, by the secret of
+// user ids, for whoever cannot have the first (kinto.Service.OwnBucket).
+func (a *Auth) DefaultBucket(ctx context.Context, who kinto.Caller) (kinto.OwnNames, error) {
+	if len(a.bucketSecret) > 0 {
+		return kinto.OwnNames{Secret: bucketID(a.bucketSecret, who)}, nil
 	}
-	mac := hmac.New(sha256.New, secret)
+	secret, err := a.people.HMACSecret(ctx)
+	if err != nil {
+		return kinto.OwnNames{}, err
+	}
+	return kinto.OwnNames{Known: bucketID(nil, who), Secret: bucketID(secret, who)}, nil
+}
+
+// bucketID is written as a UUID is: the first 128 bits of the MAC of the caller's id.
+func bucketID(key []byte, who kinto.Caller) string {
+	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(who.Principal()))
 	h := hex.EncodeToString(mac.Sum(nil))
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:32], nil
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:32]
 }

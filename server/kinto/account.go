@@ -16,6 +16,8 @@ import (
 // transaction of the change, before it and after everything else that could refuse
 // it; an error refuses it.
 type Accounts interface {
+	// OwnsServer reports whether an account is that of an owner of this server.
+	OwnsServer(tx Reader, name string) (bool, error)
 	// MakeAccount: somebody is about to make an account. manager says that they may
 	// make any.
 	MakeAccount(tx Tx, by Caller, name string, manager bool) error

@@ -197,6 +197,15 @@ func (ps *People) Accounts() kinto.Accounts { return accountRules{ps.core} }
 
 type accountRules struct{ *core }
 
+// OwnsServer implements kinto.Accounts.
+func (a accountRules) OwnsServer(tx kinto.Reader, name string) (bool, error) {
+	p, _, err := find(tx, name)
+	if err != nil || p == nil {
+		return false, err
+	}
+	return isOwner(tx, name, p)
+}
+
 // MakeAccount implements kinto.Accounts.
 func (a accountRules) MakeAccount(tx kinto.Tx, by kinto.Caller, name string, manager bool) error {
 	reserved, err := tx.Meta(kinto.MetaReserved + name)
