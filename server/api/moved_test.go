@@ -25,6 +25,26 @@ func bucketIn(s *server, user string) string {
 	return s.must(200, user, "GET /v1/", "").body["user"].(map[string]any)["bucket"].(string)
 }
 
+// export puts somebody's bucket here as it was elsewhere.
+func export(s *server, by, bucket, whose string) {
+	s.t.Helper()
+	s.must(201, by, "PUT /v1/buckets/"+bucket, `{"permissions":{"write":["`+whose+`"]}}`)
+	s.must(201, by, "PUT /v1/buckets/"+bucket+"/collections/notes", `{"permissions":{"write":["`+whose+`"]}}`)
+	s.must(201, by, "PUT /v1/buckets/"+bucket+"/collections/notes/records/old", `{"data":{"text":"from elsewhere","last_modified":1400000000000}}`)
+}
+
+// found wants what was exported where a user looks for it.
+func found(s *server, user, bucket string) {
+	s.t.Helper()
+	if r := s.must(200, user, "GET "+notesByDefault+"/old", ""); r.data()["last_modified"] != 1400000000000.0 {
+		s.t.Error(r.text)
+	}
+	s.must(201, user, "PUT "+notesByDefault+"/new", `{"data":{}}`)
+	if got := bucketIn(s, user); got != bucket {
+		s.t.Errorf("%s's bucket is %s, want %s", user, got, bucket)
+	}
+}
+
 // Default buckets are called what the reference calls them.
 func TestDefaultBucketsHaveTheReferencesIDs(t *testing.T) {
 	t.Attr("shows", "mend3")
@@ -59,22 +79,6 @@ func TestDefaultBucketsHaveTheReferencesIDs(t *testing.T) {
 // it here: buckets by their ids, with the permissions they had.
 func TestPeopleWhoMoveFindTheirData(t *testing.T) {
 	t.Attr("shows", "mend3")
-	export := func(s *server, by, bucket, whose string) {
-		t.Helper()
-		s.must(201, by, "PUT /v1/buckets/"+bucket, `{"permissions":{"write":["`+whose+`"]}}`)
-		s.must(201, by, "PUT /v1/buckets/"+bucket+"/collections/notes", `{"permissions":{"write":["`+whose+`"]}}`)
-		s.must(201, by, "PUT /v1/buckets/"+bucket+"/collections/notes/records/old", `{"data":{"text":"from elsewhere","last_modified":1400000000000}}`)
-	}
-	found := func(s *server, user, bucket string) {
-		t.Helper()
-		if r := s.must(200, user, "GET "+notesByDefault+"/old", ""); r.data()["last_modified"] != 1400000000000.0 {
-			t.Error(r.text)
-		}
-		s.must(201, user, "PUT "+notesByDefault+"/new", `{"data":{}}`)
-		if got := bucketIn(s, user); got != bucket {
-			t.Errorf("%s's bucket is %s, want %s", user, got, bucket)
-		}
-	}
 	t.Run("accounts", func(t *testing.T) {
 		onBothStores(t, withAccounts, func(s *server, _ kinto.Store) {
 			for _, name := range []string{"admin", "alice", "bob"} {
@@ -86,63 +90,10 @@ func TestPeopleWhoMoveFindTheirData(t *testing.T) {
 			found(s, "bob", bucketOfBob)
 		})
 	})
-	t.Run("an owner of this server", func(t *testing.T) {
-		settings := map[string]string{"multiauth.policies": "account", "account_create_principals": "system.Everyone"}
-		onBothStores(t, settings, func(s *server, db kinto.Store) {
-			makeOwner(t, s, db)
-			s.must(201, "", "PUT "+accounts+"/alice", `{"data":{"password":"pass"}}`)
-			export(s, "jeannine", bucketOfAlice, "account:alice")
-			found(s, "alice", bucketOfAlice)
-		})
-	})
 	t.Run("basicauth", func(t *testing.T) {
 		onBothStores(t, map[string]string{"multiauth.policies": "basicauth", "userid_hmac_secret": "s"}, func(s *server, _ kinto.Store) {
 			export(s, "administrator", bucketOfBasic, basicOfAlice)
 			found(s, "alice", bucketOfBasic)
 		})
-	})
-}
-
-// Whoever knows a person's name knows what the reference calls their default bucket. A
-// bucket that somebody else makes by that id is not taken for theirs, neither before nor
-// after they have one.
-func TestADefaultBucketIsNotSomebodyElses(t *testing.T) {
-	t.Attr("shows", "mend3")
-	onBothStores(t, withAccounts, func(s *server, _ kinto.Store) {
-		for _, name := range []string{"alice", "eve"} {
-			s.must(201, "", "PUT "+accounts+"/"+name, `{"data":{"password":"pass"}}`)
-		}
-		s.must(201, "eve", "PUT /v1/buckets/"+bucketOfAlice, `{"permissions":{"write":["account:alice","system.Everyone"]}}`)
-		s.must(201, "alice", "PUT "+notesByDefault+"/a", `{"data":{"x":1}}`)
-		own := bucketIn(s, "alice")
-		if own == bucketOfAlice {
-			t.Fatal("alice writes to what eve made")
-		}
-		s.must(403, "eve", "GET /v1/buckets/"+own+"/collections/notes/records", "")
-		// It stays hers when the other one goes.
-		s.must(200, "eve", "DELETE /v1/buckets/"+bucketOfAlice, "")
-		s.must(200, "alice", "GET "+notesByDefault+"/a", "")
-		s.must(201, "", "PUT "+accounts+"/bob", `{"data":{"password":"pass"}}`)
-		s.must(201, "bob", "PUT "+notesByDefault+"/b", "")
-		s.must(403, "eve", "PUT /v1/buckets/"+bucketOfBob, "")
-		if got := bucketIn(s, "bob"); got != bucketOfBob {
-			t.Errorf("bob's bucket is %s", got)
-		}
-	})
-}
-
-// Buckets that were named by the secret of user ids, as Foyer did before, are still found.
-func TestDefaultBucketsOfBeforeAreFound(t *testing.T) {
-	t.Attr("shows", "mend3")
-	settings := map[string]string{"multiauth.policies": "account", "account_create_principals": "system.Everyone", "userid_hmac_secret": "s"}
-	onBothStores(t, settings, func(s *server, _ kinto.Store) {
-		s.must(201, "", "PUT "+accounts+"/alice", `{"data":{"password":"pass"}}`)
-		s.must(201, "alice", "PUT /v1/buckets/"+keyedOfAlice, "")
-		s.must(201, "alice", "PUT /v1/buckets/"+keyedOfAlice+"/collections/notes", "")
-		s.must(201, "alice", "PUT /v1/buckets/"+keyedOfAlice+"/collections/notes/records/a", "")
-		if got := bucketIn(s, "alice"); got != keyedOfAlice {
-			t.Errorf("hello says %s", got)
-		}
-		s.must(200, "alice", "GET "+notesByDefault+"/a", "")
 	})
 }
