@@ -2,8 +2,10 @@ package installer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/step"
 )
 
 // lazyStep says that it is done before it is.
@@ -23,7 +26,7 @@ type lazyStep struct {
 	looks *int
 }
 
-func (s lazyStep) Check(ctx context.Context) ([]Change, error) {
+func (s lazyStep) Check(ctx context.Context) ([]step.Change, error) {
 	if *s.looks++; *s.looks > 1 && s.blind != nil {
 		return nil, s.blind
 	}
@@ -60,14 +63,14 @@ func TestAStepIsDoneWhenASecondLookSaysSo(t *testing.T) {
 				in := o.installer(nil)
 				one, three := fakeStep{"one", []string{"a"}, w, o, nil}, fakeStep{"three", []string{"d"}, w, o, nil}
 				if !fresh { // something was installed before
-					in.steps = func(*machine) []Step { return []Step{one} }
+					in.steps = func(*machine) []step.Step { return []step.Step{one} }
 					mustApply(t, in)
 				}
-				in.steps = func(*machine) []Step {
-					return []Step{one, lazyStep{fakeStep{"two", []string{"b", "c"}, w, o, nil}, c.does, c.blind, &looks}, three}
+				in.steps = func(*machine) []step.Step {
+					return []step.Step{one, lazyStep{fakeStep{"two", []string{"b", "c"}, w, o, nil}, c.does, c.blind, &looks}, three}
 				}
 				var events []string
-				_, err := in.Apply(t.Context(), func(e Event) { events = append(events, e.Kind+" "+e.Step) })
+				_, err := in.Apply(t.Context(), func(e step.Event) { events = append(events, e.Kind+" "+e.Step) })
 				if code(err) != c.code {
 					t.Fatalf("error %v", err)
 				}
@@ -94,20 +97,20 @@ func TestAStepIsDoneWhenASecondLookSaysSo(t *testing.T) {
 				if diff := cmp.Diff(wantWorld, w); diff != "" {
 					t.Errorf("left: %s", diff)
 				}
-				h, _, _, err := peek(o.path(journalFile), quiet)
+				h, err := step.Peek(filepath.Dir(o.path(journalFile)), slog.New(slog.DiscardHandler))
 				if err != nil {
 					t.Fatal(err)
 				}
 				switch {
 				case c.code == "<nil>":
-					if len(h.open) > 0 || !h.finished {
+					if h.Open("one") || h.Open("two") || h.Open("three") || !h.Finished() {
 						t.Errorf("the journal takes it for unfinished: %+v", h)
 					}
 				case fresh:
 					if diff := cmp.Diff(before, o.tree()); diff != "" {
 						t.Errorf("taken back: %s", diff)
 					}
-				case !h.open["two"]:
+				case !h.Open("two"):
 					t.Errorf("the journal takes the step for done: %+v", h)
 				}
 			})
@@ -120,9 +123,9 @@ func TestWhatIsKeptAsItIsIsNotLeftToDo(t *testing.T) {
 	o := newFakeOS(t)
 	w := world{}
 	in := o.installer(nil)
-	in.steps = func(*machine) []Step { return []Step{editedStep{fakeStep{"one", []string{"a"}, w, o, nil}}} }
+	in.steps = func(*machine) []step.Step { return []step.Step{editedStep{fakeStep{"one", []string{"a"}, w, o, nil}}} }
 	res := mustApply(t, in)
-	want := []Change{{Step: "one", Op: Edited, Kind: KindFile, What: "theirs"}, {Step: "one", Op: Made, Kind: KindFile, What: "a"}}
+	want := []step.Change{{Step: "one", Op: step.Edited, Kind: step.KindFile, What: "theirs"}, {Step: "one", Op: step.Made, Kind: step.KindFile, What: "a"}}
 	if diff := cmp.Diff(want, res.Changes); diff != "" {
 		t.Error(diff)
 	}
@@ -130,9 +133,9 @@ func TestWhatIsKeptAsItIsIsNotLeftToDo(t *testing.T) {
 
 type editedStep struct{ fakeStep }
 
-func (s editedStep) Check(ctx context.Context) ([]Change, error) {
+func (s editedStep) Check(ctx context.Context) ([]step.Change, error) {
 	changes, err := s.fakeStep.Check(ctx)
-	return append(changes, Change{Op: Edited, Kind: KindFile, What: "theirs"}), err
+	return append(changes, step.Change{Op: step.Edited, Kind: step.KindFile, What: "theirs"}), err
 }
 
 // watched is a machine of which each act is told, in order: what the steps do, and
@@ -156,7 +159,7 @@ func (s toldStep) Apply(ctx context.Context) error {
 	return s.fakeStep.Apply(ctx)
 }
 
-func (s toldStep) Undo(ctx context.Context, made []Change, purge bool) error {
+func (s toldStep) Undo(ctx context.Context, made []step.Change, purge bool) error {
 	s.d.acts = append(s.d.acts, "undo "+s.id)
 	return s.fakeStep.Undo(ctx, made, purge)
 }
@@ -174,15 +177,15 @@ func newWatched(t *testing.T) *watched {
 func (d *watched) restart() {
 	d.Installer = d.o.installer(nil)
 	d.acts, d.synced = nil, 0
-	d.steps = func(*machine) []Step {
-		return []Step{toldStep{fakeStep{"one", []string{"a", "b"}, d.w, d.o, nil}, d}, toldStep{fakeStep{"none", nil, d.w, d.o, nil}, d}, toldStep{fakeStep{"two", []string{"c"}, d.w, d.o, nil}, d}}
+	d.steps = func(*machine) []step.Step {
+		return []step.Step{toldStep{fakeStep{"one", []string{"a", "b"}, d.w, d.o, nil}, d}, toldStep{fakeStep{"none", nil, d.w, d.o, nil}, d}, toldStep{fakeStep{"two", []string{"c"}, d.w, d.o, nil}, d}}
 	}
-	kernel := realDisk()
-	d.disk = disk{ // what becomes durable is what is there at that moment
-		file: func(f *os.File) error {
-			return d.sync("journal: "+d.lastRecord(f.Name()), func() error { return kernel.file(f) })
+	kernel := step.RealDisk()
+	d.disk = step.Disk{ // what becomes durable is what is there at that moment
+		File: func(f *os.File) error {
+			return d.sync("journal: "+d.lastRecord(f.Name()), func() error { return kernel.File(f) })
 		},
-		folder: func(path string) error {
+		Folder: func(path string) error {
 			rel, err := filepath.Rel(d.o.root, path)
 			if err != nil {
 				d.o.t.Error(err)
@@ -195,7 +198,7 @@ func (d *watched) restart() {
 			for _, e := range entries {
 				what = append(what, e.Name())
 			}
-			return d.sync(strings.Join(what, " "), func() error { return kernel.folder(path) })
+			return d.sync(strings.Join(what, " "), func() error { return kernel.Folder(path) })
 		},
 	}
 }
@@ -216,12 +219,14 @@ func (d *watched) lastRecord(path string) string {
 	if err != nil {
 		d.o.t.Fatal(err)
 	}
-	records, whole, damaged, err := parse(data)
-	if err != nil || damaged > 0 || whole != len(data) {
+	lines := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
+	var last struct {
+		Record struct{ Op, Step string }
+	}
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil {
 		d.o.t.Fatalf("the journal is damaged: %q, %v", data, err)
 	}
-	last := records[len(records)-1]
-	return strings.TrimSpace(last.Op + " " + last.Step)
+	return strings.TrimSpace(last.Record.Op + " " + last.Record.Step)
 }
 
 // The journal is on the disk before what it announces is done, and before what comes
@@ -292,12 +297,12 @@ func TestADiskThatKeepsNothingStopsTheInstall(t *testing.T) {
 				if slices.ContainsFunc(d.acts[at:], func(act string) bool { return strings.HasPrefix(act, "apply ") }) {
 					t.Errorf("it went on: %q", d.acts)
 				}
-				h, _, _, err := peek(d.o.path(journalFile), quiet)
+				h, err := step.Peek(filepath.Dir(d.o.path(journalFile)), slog.New(slog.DiscardHandler))
 				if err != nil {
 					t.Fatal(err)
 				}
 				for thing := range d.w {
-					if thing != "theirs" && !slices.ContainsFunc(h.made, func(c Change) bool { return c.What == thing }) {
+					if thing != "theirs" && !slices.ContainsFunc(h.Made(), func(c step.Change) bool { return c.What == thing }) {
 						t.Errorf("%s is there, and the journal does not know of it", thing)
 					}
 				}

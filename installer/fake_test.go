@@ -15,6 +15,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/step"
 )
 
 // fakeOS is a machine in a folder: accounts, a systemd and a firewall that answer
@@ -286,7 +287,7 @@ func (o *fakeOS) installer(change func(*Config)) *Installer {
 		if err != nil {
 			o.t.Fatal(err)
 		}
-		again, err := newMachine(o.t.Context(), in.cfg, readHistory(nil), false)
+		again, err := newMachine(o.t.Context(), in.cfg, &step.History{}, false)
 		if err != nil {
 			o.t.Fatal(err)
 		}

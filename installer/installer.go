@@ -1,12 +1,8 @@
 // Package installer puts Foyer on a machine and takes it away again.
 //
-// An install is a list of steps, each a wish about the machine: Plan asks every
-// step what would have to change and changes nothing; Apply makes it so, step by
-// step, and is done when a second look finds nothing left; Undo takes back, in
-// reverse, what the journal says was made. The state is the machine itself: after
-// a power cut at any moment Apply again goes on where things stand. The journal
-// (see journal.go) is written before each step touches anything; it is only for
-// Undo, and for telling a file that a person has edited, which is kept and
+// An install is a list of steps (internal/step): Plan asks every step what would have
+// to change and changes nothing; Apply makes it so, step by step; Undo takes back, in
+// reverse, what the journal says was made. A file that a person has edited is kept and
 // reported rather than overwritten.
 //
 // What was there before Foyer is never taken over or removed. The person's data,
@@ -18,7 +14,6 @@ package installer
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,6 +30,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/service"
 	"github.com/foyer-server/foyer/supervisor/update"
 )
@@ -75,8 +71,8 @@ type patience struct {
 // gets an error with code install-running.
 type Installer struct {
 	cfg   Config
-	steps func(*machine) []Step
-	disk  disk
+	steps func(*machine) []step.Step
+	disk  step.Disk
 	hook  func(point string) // for tests: called after each write of the journal and each Apply
 }
 
@@ -107,12 +103,12 @@ func New(cfg Config) *Installer {
 	set(&cfg.patience.start, 60*time.Second)
 	set(&cfg.patience.claim, 15*time.Second)
 	set(&cfg.patience.pause, 200*time.Millisecond)
-	return &Installer{cfg: cfg, steps: allSteps, disk: realDisk(), hook: func(string) {}}
+	return &Installer{cfg: cfg, steps: allSteps, disk: step.RealDisk(), hook: func(string) {}}
 }
 
 // allSteps are the steps of an install, in order: each needs those before it.
-func allSteps(m *machine) []Step {
-	return []Step{
+func allSteps(m *machine) []step.Step {
+	return []step.Step{
 		userStep{m}, directoriesStep{m}, versionStep{m}, settingsStep{m}, unitsStep{m}, firewallStep{m}, startStep{m}, healthyStep{m}, &claimStep{m: m},
 	}
 }
@@ -149,9 +145,9 @@ func (in *Installer) Plan(ctx context.Context) (Plan, error) {
 	if in.cfg.Root == "/" && os.Geteuid() > 0 { // what is there cannot even be read
 		return Plan{}, needRoot()
 	}
-	h, _, _, err := peek(filepath.Join(in.journalDir(), "journal"), in.cfg.Log)
+	h, err := step.Peek(in.journalDir(), in.cfg.Log)
 	if err != nil {
-		return Plan{}, err
+		return Plan{}, unread(err)
 	}
 	m, err := newMachine(ctx, in.cfg, h, false)
 	if err != nil {
@@ -160,9 +156,9 @@ func (in *Installer) Plan(ctx context.Context) (Plan, error) {
 	if err := m.preflight(ctx); err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Changes: []Change{}, Notes: m.notes(ctx)}
+	p := Plan{Changes: []step.Change{}, Notes: m.notes(ctx)}
 	for _, s := range in.steps(m) {
-		changes, err := check(ctx, s)
+		changes, err := step.Check(ctx, s)
 		if err != nil {
 			return Plan{}, err
 		}
@@ -172,24 +168,10 @@ func (in *Installer) Plan(ctx context.Context) (Plan, error) {
 	return p, nil
 }
 
-func check(ctx context.Context, s Step) ([]Change, error) {
-	changes, err := s.Check(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("cannot check the step %s: %w", s.ID(), err)
-	}
-	for i := range changes {
-		changes[i].Step = s.ID()
-	}
-	return changes, nil
-}
-
 // Apply installs. events, which may be nil, is told of each step as it goes. When
 // a step fails on a machine where nothing was installed, what this run did is
 // taken back; on one with an earlier install it stays, and Apply again goes on.
-func (in *Installer) Apply(ctx context.Context, events func(Event)) (Result, error) {
-	if events == nil {
-		events = func(Event) {}
-	}
+func (in *Installer) Apply(ctx context.Context, events func(step.Event)) (Result, error) {
 	if in.cfg.Root == "/" && os.Geteuid() > 0 {
 		return Result{}, needRoot()
 	}
@@ -198,9 +180,9 @@ func (in *Installer) Apply(ctx context.Context, events func(Event)) (Result, err
 		return Result{}, err
 	}
 	defer unlock()
-	h, _, _, err := peek(filepath.Join(in.journalDir(), "journal"), in.cfg.Log)
+	h, err := step.Peek(in.journalDir(), in.cfg.Log)
 	if err != nil {
-		return Result{}, err
+		return Result{}, unread(err)
 	}
 	m, err := newMachine(ctx, in.cfg, h, false)
 	if err != nil {
@@ -209,130 +191,75 @@ func (in *Installer) Apply(ctx context.Context, events func(Event)) (Result, err
 	if err := m.preflight(ctx); err != nil {
 		return Result{}, err
 	}
-	j, err := openJournal(in.journalDir(), in.cfg.Log, time.Now(), in.disk)
+	j, err := step.OpenJournal(in.journalDir(), in.cfg.Log, in.disk)
 	if err != nil {
+		return Result{}, unread(err)
+	}
+	m.history = j.History
+	a := in.begin(m, j, events)
+	res, err := a.apply(ctx)
+	return res, errors.Join(err, a.end())
+}
+
+// attempt is one Apply or Undo at work.
+type attempt struct {
+	in  *Installer
+	m   *machine
+	j   *step.Journal // nil: it went with everything else
+	run *step.Run
+	// fresh: nothing was installed before.
+	fresh bool
+}
+
+func (in *Installer) begin(m *machine, j *step.Journal, events func(step.Event)) *attempt {
+	run := step.New(step.Config{Steps: in.steps(m), Journal: j, Report: events, Left: func() []step.Change { return m.left }, Hook: in.hook})
+	return &attempt{in, m, j, run, len(j.Made()) == 0 && !j.Finished()}
+}
+
+func (a *attempt) end() error {
+	if a.j == nil {
+		return nil
+	}
+	return a.j.Close()
+}
+
+func (a *attempt) apply(ctx context.Context) (Result, error) {
+	res := a.m.result
+	edited, err := a.run.Apply(ctx)
+	if failed, ok := errors.AsType[*step.FailedError](err); ok {
+		return Result{}, a.fail(ctx, failed)
+	} else if err != nil {
 		return Result{}, err
 	}
-	m.history = j.history
-	r := &run{in: in, m: m, j: j, steps: in.steps(m), id: rand.Text(), events: events, fresh: len(j.history.made) == 0 && !j.history.finished}
-	res, err := r.apply(ctx)
-	if r.j != nil { // not taken back with everything else
-		err = errors.Join(err, r.j.close())
-	}
-	return res, err
-}
-
-// run is one Apply or Undo at work.
-type run struct {
-	in     *Installer
-	m      *machine
-	j      *journal
-	steps  []Step
-	id     string
-	events func(Event)
-	fresh  bool     // nothing was installed before this run
-	made   []Change // in this run
-}
-
-func (r *run) event(kind string, n int, s Step, changes []Change) {
-	title, ok := titles[s.ID()]
-	if !ok {
-		title = hint.Verbatim(s.ID())
-	}
-	r.events(Event{kind, s.ID(), n, len(r.steps), title, changes})
-}
-
-func (r *run) apply(ctx context.Context) (Result, error) {
-	res := r.m.result
-	for i, s := range r.steps {
-		r.event(StepStarted, i+1, s, nil)
-		changes, err := r.step(ctx, s)
-		if err != nil {
-			r.event(StepFailed, i+1, s, changes)
-			return Result{}, r.fail(ctx, s, err)
-		}
-		for _, c := range changes {
-			if c.Op == Edited {
-				res.Changes = append(res.Changes, c)
-			}
-		}
-		r.event(StepDone, i+1, s, todo(changes))
-	}
-	res.Changed = len(r.made) > 0
-	res.Changes = append(res.Changes, r.made...)
-	if res.Changed || !r.j.history.finished {
-		if err := r.write(record{Op: opFinished}); err != nil {
-			return Result{}, err
-		}
-	}
-	blanked, err := r.in.cfg.Answers.blank(r.in.cfg.Root)
+	made := a.run.Made()
+	res.Changed = len(made) > 0
+	res.Changes = slices.Concat(edited, made)
+	blanked, err := a.in.cfg.Answers.blank(a.in.cfg.Root)
 	if err != nil {
 		return Result{}, err
 	}
 	if blanked {
 		res.Notes = append(res.Notes, hint.T("The answers file was emptied: everybody who holds the card could have read it.", "Le fichier de réponses a été vidé : quiconque tient la carte aurait pu le lire."))
 	}
-	res.Notes = append(res.Notes, r.m.notes(ctx)...)
-	res.Addresses = Addresses(r.m.settings)
+	res.Notes = append(res.Notes, a.m.notes(ctx)...)
+	res.Addresses = Addresses(a.m.settings)
 	return *res, nil
-}
-
-// step brings one step about: look, announce, act, look again.
-func (r *run) step(ctx context.Context, s Step) ([]Change, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	changes, err := check(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	do := todo(changes)
-	if len(do) == 0 {
-		if r.j.history.open[s.ID()] { // finished by a run that could not say so any more
-			return changes, r.write(record{Op: opDone, Step: s.ID()})
-		}
-		return changes, nil
-	}
-	if err := r.write(record{Op: opIntent, Step: s.ID(), Changes: do}); err != nil {
-		return nil, err
-	}
-	r.made = append(r.made, do...)
-	if err := s.Apply(ctx); err != nil {
-		return changes, fmt.Errorf("cannot do the step %s: %w", s.ID(), err)
-	}
-	r.in.hook("apply " + s.ID())
-	left, err := check(ctx, s)
-	if err != nil {
-		return changes, err
-	}
-	if left = todo(left); len(left) > 0 {
-		return changes, fmt.Errorf("cannot do the step %s: %s %s is still to be done", s.ID(), left[0].Kind, left[0].What)
-	}
-	return changes, r.write(record{Op: opDone, Step: s.ID()})
-}
-
-func (r *run) write(rec record) error {
-	rec.Run, rec.At = r.id, time.Now()
-	if err := r.j.write(rec); err != nil {
-		return err
-	}
-	r.in.hook(rec.Op + " " + rec.Step)
-	return nil
 }
 
 // fail makes the error of a failed install one a person can act on, after taking
 // back what this run did if nothing was installed before it.
-func (r *run) fail(ctx context.Context, s Step, err error) error {
-	r.in.cfg.Log.Error("install failed", "step", s.ID(), "err", err)
+func (a *attempt) fail(ctx context.Context, failed *step.FailedError) error {
+	err := failed.Err
+	a.in.cfg.Log.Error("install failed", "step", failed.Step, "err", err)
 	did := hint.T("What was done stays, and nothing is lost.", "Ce qui est fait reste, et rien n'est perdu.")
-	if r.fresh {
+	if a.fresh {
 		undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 		defer cancel()
-		if uerr := r.rollBack(undoing); uerr != nil {
+		if uerr := a.rollBack(undoing); uerr != nil {
 			err = errors.Join(err, uerr)
 			did = hint.T("Not all of what was done could be undone.", "Tout n'a pas pu être défait.")
-		} else if len(r.m.left) > 0 {
-			did = hint.T("What was done was undone, but for %s, which %s.", "Ce qui était fait a été défait, sauf %s, qui %s.", r.m.left[0].What, r.m.left[0].Why)
+		} else if len(a.m.left) > 0 {
+			did = hint.T("What was done was undone, but for %s, which %s.", "Ce qui était fait a été défait, sauf %s, qui %s.", a.m.left[0].What, a.m.left[0].Why)
 		} else {
 			did = hint.T("What was done was undone: this machine is as it was before.", "Ce qui était fait a été défait : cette machine est comme avant.")
 		}
@@ -352,48 +279,32 @@ func (r *run) fail(ctx context.Context, s Step, err error) error {
 
 // rollBack takes back what this run made. Data that was there before is not
 // touched, whatever happens.
-func (r *run) rollBack(ctx context.Context) error {
-	r.m.keepData = true
-	if err := r.undo(ctx, r.made, true); err != nil {
+func (a *attempt) rollBack(ctx context.Context) error {
+	a.m.keepData = true
+	if err := a.run.RollBack(ctx); err != nil {
 		return err
 	}
-	return r.leave()
-}
-
-// undo takes back those of the given changes that the journal still knows of.
-func (r *run) undo(ctx context.Context, changes []Change, purge bool) error {
-	told := 0
-	for i, s := range slices.Backward(r.steps) {
-		var made []Change
-		for _, c := range r.j.history.madeBy(s.ID()) {
-			if slices.ContainsFunc(changes, c.same) {
-				made = append(made, c)
-			}
-		}
-		if len(made) == 0 {
-			continue
-		}
-		if err := s.Undo(ctx, made, purge); err != nil {
-			return fmt.Errorf("cannot undo the step %s: %w", s.ID(), err)
-		}
-		r.in.hook("undo " + s.ID())
-		if err := r.write(record{Op: opUndone, Step: s.ID(), Changes: made}); err != nil {
-			return err
-		}
-		r.event(StepUndone, len(r.steps)-i, s, slices.Concat(made, r.m.left[told:]))
-		told = len(r.m.left)
-	}
-	return nil
+	return a.leave()
 }
 
 // leave removes the journal once it has nothing to remember.
-func (r *run) leave() error {
-	if len(r.j.history.made) > 0 {
+func (a *attempt) leave() error {
+	if len(a.j.Made()) > 0 {
 		return nil
 	}
-	j := r.j
-	r.j = nil
-	return j.remove()
+	j := a.j
+	a.j = nil
+	return j.Remove()
+}
+
+// unread is what is said when the journal cannot be read or opened.
+func unread(err error) error {
+	if _, newer := errors.AsType[*step.NewerError](err); newer {
+		return hint.New("journal-newer",
+			hint.T("A newer version of Foyer was installed on this machine.", "Une version plus récente de Foyer a été installée sur cette machine."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Use that version.", "Utilisez cette version.")).Because(err)
+	}
+	return err
 }
 
 // Undo uninstalls: it takes back what was made on this machine, in reverse. The
@@ -402,10 +313,7 @@ func (r *run) leave() error {
 // reports whether there was anything to do, and goes on where an earlier one was cut.
 // What stands in the place of something we made and is not that, and what is mounted in
 // the data folder, is left: an event tells of it, by a change that is Edited.
-func (in *Installer) Undo(ctx context.Context, purge bool, events func(Event)) (changed bool, err error) {
-	if events == nil {
-		events = func(Event) {}
-	}
+func (in *Installer) Undo(ctx context.Context, purge bool, events func(step.Event)) (changed bool, err error) {
 	if in.cfg.Root == "/" && os.Geteuid() > 0 {
 		return false, needRoot()
 	}
@@ -414,37 +322,33 @@ func (in *Installer) Undo(ctx context.Context, purge bool, events func(Event)) (
 		return false, err
 	}
 	defer unlock()
-	if _, err := os.Stat(filepath.Join(in.journalDir(), "journal")); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(step.Path(in.journalDir())); errors.Is(err, fs.ErrNotExist) {
 		return false, in.clearAway()
 	}
-	j, err := openJournal(in.journalDir(), in.cfg.Log, time.Now(), in.disk)
+	j, err := step.OpenJournal(in.journalDir(), in.cfg.Log, in.disk)
 	if err != nil {
-		return false, err
+		return false, unread(err)
 	}
-	m, err := newMachine(ctx, in.cfg, j.history, true)
+	m, err := newMachine(ctx, in.cfg, j.History, true)
 	if err != nil {
-		return false, errors.Join(err, j.close())
+		return false, errors.Join(err, j.Close())
 	}
-	r := &run{in: in, m: m, j: j, steps: in.steps(m), id: rand.Text(), events: events}
-	defer func() {
-		if r.j != nil {
-			err = errors.Join(err, r.j.close())
-		}
-	}()
-	changes := slices.DeleteFunc(slices.Clone(j.history.made), func(c Change) bool { return c.Stays && !purge })
-	if err := r.undo(ctx, changes, purge); err != nil {
+	a := in.begin(m, j, events)
+	defer func() { err = errors.Join(err, a.end()) }()
+	changes := slices.DeleteFunc(j.Made(), func(c step.Change) bool { return c.Stays && !purge })
+	if err := a.run.Undo(ctx, changes, purge); err != nil {
 		return len(changes) > 0, hint.New("uninstall-failed",
 			hint.T("Foyer could not be taken away entirely: %s.", "Foyer n'a pas pu être retiré entièrement : %s.", err.Error()), hint.T("What is left is remembered.", "Ce qui reste est noté."),
 			hint.T("Run it again to go on.", "Relancez pour continuer.")).Because(err)
 	}
-	return len(changes) > 0 || len(j.history.made) == 0, r.leave()
+	return len(changes) > 0 || len(j.Made()) == 0, a.leave()
 }
 
 // clearAway removes what a crash at the very beginning or end may have left:
 // folders under the names they have while they are put together or taken apart.
 func (in *Installer) clearAway() error {
 	for d := in.journalDir(); filepath.Dir(d) != d && d != in.cfg.Root; d = filepath.Dir(d) {
-		if err := os.RemoveAll(besides(d)); err != nil {
+		if err := os.RemoveAll(step.Besides(d)); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/foyer-server/foyer/internal/claim"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/step"
 )
 
 const journalFile = "opt/foyer/install/journal" // differs from run to run
@@ -69,7 +70,7 @@ func TestPlanInstallAgainAndPurge(t *testing.T) {
 	}
 
 	var events []string
-	res, err := in.Apply(t.Context(), func(e Event) {
+	res, err := in.Apply(t.Context(), func(e step.Event) {
 		events = append(events, fmt.Sprintf("%s %s %d/%d", e.Kind, e.Step, e.N, e.Of))
 	})
 	if err != nil {
@@ -309,8 +310,8 @@ func TestCancelledInstallIsTakenBack(t *testing.T) {
 	o := newFakeOS(t)
 	before := o.tree()
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := o.installer(nil).Apply(ctx, func(e Event) {
-		if e.Step == "units" && e.Kind == StepDone {
+	_, err := o.installer(nil).Apply(ctx, func(e step.Event) {
+		if e.Step == "units" && e.Kind == step.Done {
 			cancel()
 		}
 	})
@@ -331,7 +332,7 @@ func TestFilesEditedByHandAreKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		p, err := in.Plan(t.Context())
-		if err != nil || !p.Empty() || len(p.Changes) != 1 || p.Changes[0].Op != Edited {
+		if err != nil || !p.Empty() || len(p.Changes) != 1 || p.Changes[0].Op != step.Edited {
 			t.Fatalf("plan %+v, %v", p.Changes, err)
 		}
 		res := mustApply(t, in)
@@ -433,7 +434,7 @@ func TestWhatWasThereStays(t *testing.T) {
 	before := o.tree()
 	in := o.installer(nil)
 	res := mustApply(t, in)
-	if len(res.Changes) == 0 || res.Changes[0].Op != Edited || res.Changes[0].What != o.path("usr/local/bin/foyer") {
+	if len(res.Changes) == 0 || res.Changes[0].Op != step.Edited || res.Changes[0].What != o.path("usr/local/bin/foyer") {
 		t.Errorf("the download under our name is not told of: %+v", res.Changes)
 	}
 	mustUndo(t, in, true)
@@ -502,8 +503,8 @@ func TestOnlyOneRunAtATime(t *testing.T) {
 	o := newFakeOS(t)
 	in, other := o.installer(nil), o.installer(nil)
 	seen := 0
-	_, err := in.Apply(t.Context(), func(e Event) {
-		if e.Kind == StepStarted {
+	_, err := in.Apply(t.Context(), func(e step.Event) {
+		if e.Kind == step.Started {
 			seen++
 			if _, err := other.Apply(t.Context(), nil); code(err) != "install-running" {
 				t.Errorf("a second install: %v", err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/step"
 )
 
 // bob has a home on the machine and nothing to do with Foyer; foyerUID is its account's.
@@ -149,9 +150,9 @@ func TestPurgeStaysWithWhatIsFoyers(t *testing.T) {
 			c.swap(o)
 			swapped := o.owned("home")
 			var left []string
-			changed, err := in.Undo(t.Context(), true, func(e Event) {
+			changed, err := in.Undo(t.Context(), true, func(e step.Event) {
 				for _, c := range e.Changes {
-					if c.Op == Edited {
+					if c.Op == step.Edited {
 						left = append(left, c.What+" "+c.Why.EN)
 					}
 				}

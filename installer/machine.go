@@ -18,6 +18,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/safepath"
+	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/service"
 	"github.com/foyer-server/foyer/supervisor/update"
 )
@@ -79,19 +80,19 @@ func (f Facts) orReal(r host.Runner, root string) Facts {
 type machine struct {
 	cfg      Config
 	settings *config.Settings // those in force: of the file when there is one
-	history  *history
+	history  *step.History
 	service  *service.Service
 	result   *Result
 	exeSum   []byte // SHA-256 of the program to install
 	rootUser host.User
-	gaveBack bool     // something the service needs was given back to it, which it does not know yet
-	keepData bool     // data that was there before this run is not to be removed
-	left     []Change // what an undo did not remove, since it is not ours, or not any more
+	gaveBack bool          // something the service needs was given back to it, which it does not know yet
+	keepData bool          // data that was there before this run is not to be removed
+	left     []step.Change // what an undo did not remove, since it is not ours, or not any more
 }
 
 // newMachine gathers what the steps need. A settings file that is malformed is an
 // error, unless lenient: then the answers stand in for it.
-func newMachine(ctx context.Context, cfg Config, h *history, lenient bool) (*machine, error) {
+func newMachine(ctx context.Context, cfg Config, h *step.History, lenient bool) (*machine, error) {
 	m := &machine{cfg: cfg, history: h, result: &Result{}}
 	s, err := m.loadSettings()
 	if err != nil && lenient {
@@ -174,9 +175,9 @@ func (m *machine) look(step, path, text string) (fileState, error) {
 		return 0, err
 	case string(now) == text:
 		return fileSame, nil
-	case slices.Contains(m.history.sums[path], hexSum(now)):
+	case slices.Contains(m.history.Wrote(path), hexSum(now)):
 		return fileOurs, nil
-	case m.history.open[step] && len(m.history.sums[path]) > 0 && (strings.HasPrefix(text, string(now)) || strings.Trim(string(now), "\x00") == ""):
+	case m.history.Open(step) && len(m.history.Wrote(path)) > 0 && (strings.HasPrefix(text, string(now)) || strings.Trim(string(now), "\x00") == ""):
 		return fileOurs, nil
 	}
 	return fileEdited, nil
@@ -229,7 +230,7 @@ func (m *machine) preflight(ctx context.Context) error {
 	if err := m.checkData(); err != nil {
 		return err
 	}
-	if !m.history.finished {
+	if !m.history.Finished() {
 		if err := m.checkSpace(); err != nil {
 			return err
 		}
@@ -279,7 +280,7 @@ func (m *machine) checkData() error {
 				hint.T("Choose another one: --data /var/lib/foyer, or a folder on a disk of yours.", "Choisissez-en un autre : --data /var/lib/foyer, ou un dossier sur un disque à vous."))
 		}
 	}
-	known := slices.ContainsFunc(m.history.made, func(c Change) bool { return c.Kind == KindData && c.What == m.dataDir() })
+	known := slices.ContainsFunc(m.history.Made(), func(c step.Change) bool { return c.Kind == step.KindData && c.What == m.dataDir() })
 	hazard, err := m.hazard()
 	if err != nil {
 		return m.unfit(err)
@@ -393,14 +394,14 @@ func reason(why safepath.Why) hint.Text {
 
 // leave notes what an undo does not touch, and why: unfit, or nil when others go on
 // filling it.
-func (m *machine) leave(c Change, unfit *safepath.Error) {
+func (m *machine) leave(c step.Change, unfit *safepath.Error) {
 	why := hint.T("is left: somebody goes on putting things there", "reste : quelqu'un continue d'y mettre des choses")
 	if unfit != nil {
 		c.What = unfit.Path
 		why = hint.T("is left: it %s", "reste : %s", reason(unfit.Why))
 	}
-	if !slices.ContainsFunc(m.left, func(l Change) bool { return l.What == c.What }) {
-		m.left = append(m.left, Change{Op: Edited, Kind: c.Kind, What: c.What, Why: why})
+	if !slices.ContainsFunc(m.left, func(l step.Change) bool { return l.What == c.What }) {
+		m.left = append(m.left, step.Change{Op: step.Edited, Kind: c.Kind, What: c.What, Why: why})
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/step"
 )
 
 // An install on a machine that is claimed repairs what its steps look at: it looks at what
@@ -82,7 +83,7 @@ func TestInstallRepairsWhatItsStepsLookAt(t *testing.T) {
 				}
 				told := false
 				for _, c2 := range plan.Changes {
-					told = told || strings.Contains(c2.What, c.names) && c2.Op != Edited
+					told = told || strings.Contains(c2.What, c.names) && c2.Op != step.Edited
 				}
 				if !told {
 					t.Errorf("the plan does not tell: %+v", plan.Changes)
@@ -142,7 +143,7 @@ func TestInstallGivesFoyerNothingOfOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(plan.Changes) != 1 || plan.Changes[0].Op != Edited || filepath.Base(plan.Changes[0].What) != "router.secret" || !strings.Contains(plan.Changes[0].Why.EN, "sudo chown foyer:") {
+	if len(plan.Changes) != 1 || plan.Changes[0].Op != step.Edited || filepath.Base(plan.Changes[0].What) != "router.secret" || !strings.Contains(plan.Changes[0].Why.EN, "sudo chown foyer:") {
 		t.Errorf("the plan: %+v", plan.Changes)
 	}
 	mustApply(t, in)

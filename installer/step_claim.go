@@ -11,6 +11,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/safepath"
+	"github.com/foyer-server/foyer/internal/step"
 )
 
 // claimStep lets the first owner in: at once with the name and password of the
@@ -25,19 +26,24 @@ type claimStep struct {
 
 func (*claimStep) ID() string { return "claim" }
 
-func (s *claimStep) Check(ctx context.Context) ([]Change, error) {
-	if s.done || len(s.m.history.madeBy(s.ID())) > 0 && !s.m.history.open[s.ID()] {
+// Title implements step.Step.
+func (*claimStep) Title() hint.Text {
+	return hint.T("The first owner", "Le premier propriétaire")
+}
+
+func (s *claimStep) Check(ctx context.Context) ([]step.Change, error) {
+	if s.done || len(s.m.history.MadeBy(s.ID())) > 0 && !s.m.history.Open(s.ID()) {
 		return nil, nil
 	}
 	if claimed, running := s.m.cfg.Claimed(ctx); running && claimed {
 		return nil, nil
 	}
-	c := Change{Op: Made, Kind: KindClaim, What: claim.Path(s.m.dataDir()), Why: hint.T(
+	c := step.Change{Op: step.Made, Kind: step.KindClaim, What: claim.Path(s.m.dataDir()), Why: hint.T(
 		"lets the server know the one-time code for its first owner, if it has none yet", "fait connaître au serveur le code à usage unique de son premier propriétaire, s'il n'en a pas encore")}
 	if s.m.cfg.Answers.Owner != "" {
 		c.Why = hint.T("makes %s the owner, if there is none yet", "fait de %s le propriétaire, s'il n'y en a pas encore", s.m.cfg.Answers.Owner)
 	}
-	return []Change{c}, nil
+	return []step.Change{c}, nil
 }
 
 func (s *claimStep) Apply(ctx context.Context) error {
@@ -99,7 +105,7 @@ func (s *claimStep) ask(ctx context.Context) (claimed bool, err error) {
 }
 
 // Undo takes back an offer the server has not taken yet.
-func (s *claimStep) Undo(_ context.Context, made []Change, _ bool) error {
+func (s *claimStep) Undo(_ context.Context, made []step.Change, _ bool) error {
 	for _, c := range made {
 		err := claim.Withdraw(filepath.Dir(c.What))
 		if unfit, ok := errors.AsType[*safepath.Error](err); ok { // what lies there now is not ours

@@ -14,6 +14,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/safepath"
+	"github.com/foyer-server/foyer/internal/step"
 )
 
 // directoriesStep makes the folders, with their owners and modes, and gives back to Foyer
@@ -21,6 +22,11 @@ import (
 type directoriesStep struct{ m *machine }
 
 func (directoriesStep) ID() string { return "directories" }
+
+// Title implements step.Step.
+func (directoriesStep) Title() hint.Text {
+	return hint.T("Folders", "Dossiers")
+}
 
 // folder is one that must be there.
 type folder struct {
@@ -34,11 +40,11 @@ type folder struct {
 
 func (s directoriesStep) folders() []folder {
 	fs := []folder{
-		{s.m.optDir(), 0o755, "root", KindFolder, false, hint.T("holds the program", "contient le programme")},
-		{filepath.Join(s.m.optDir(), "install"), 0o700, "root", KindFolder, false, hint.T("remembers what was made, to undo it", "retient ce qui a été fait, pour le défaire")},
-		{filepath.Join(s.m.optDir(), "versions"), 0o755, "root", KindFolder, false, hint.T("holds each version of the program", "contient chaque version du programme")},
-		{filepath.Dir(s.m.path(config.SystemFile)), 0o755, "root", KindFolder, true, hint.T("holds the settings", "contient les réglages")},
-		{s.m.dataDir(), 0o700, config.SystemUser, KindData, true, hint.T("holds your data; only Foyer may read it", "contient vos données ; Foyer seul peut les lire")},
+		{s.m.optDir(), 0o755, "root", step.KindFolder, false, hint.T("holds the program", "contient le programme")},
+		{filepath.Join(s.m.optDir(), "install"), 0o700, "root", step.KindFolder, false, hint.T("remembers what was made, to undo it", "retient ce qui a été fait, pour le défaire")},
+		{filepath.Join(s.m.optDir(), "versions"), 0o755, "root", step.KindFolder, false, hint.T("holds each version of the program", "contient chaque version du programme")},
+		{filepath.Dir(s.m.path(config.SystemFile)), 0o755, "root", step.KindFolder, true, hint.T("holds the settings", "contient les réglages")},
+		{s.m.dataDir(), 0o700, config.SystemUser, step.KindData, true, hint.T("holds your data; only Foyer may read it", "contient vos données ; Foyer seul peut les lire")},
 	}
 	return fs
 }
@@ -54,12 +60,12 @@ func parents(path string) []string {
 	}
 }
 
-func (s directoriesStep) Check(ctx context.Context) ([]Change, error) {
-	var out []Change
+func (s directoriesStep) Check(ctx context.Context) ([]step.Change, error) {
+	var out []step.Change
 	for _, f := range s.folders() {
 		for _, p := range parents(f.path) {
-			if !slices.ContainsFunc(out, func(c Change) bool { return c.What == p }) {
-				out = append(out, Change{Op: Made, Kind: KindFolder, What: p, Stays: f.stays, Why: hint.T("on the way to the next", "pour arriver au suivant")})
+			if !slices.ContainsFunc(out, func(c step.Change) bool { return c.What == p }) {
+				out = append(out, step.Change{Op: step.Made, Kind: step.KindFolder, What: p, Stays: f.stays, Why: hint.T("on the way to the next", "pour arriver au suivant")})
 			}
 		}
 		c, err := s.checkOne(ctx, f)
@@ -79,7 +85,7 @@ const mostLooked = 100_000
 
 // strays are the files and folders of Foyer's in the data folder that are not its own any
 // more, and, as Edited, those of which that cannot be told.
-func (s directoriesStep) strays(ctx context.Context) ([]Change, error) {
+func (s directoriesStep) strays(ctx context.Context) ([]step.Change, error) {
 	uid, _, ok, err := s.m.owner(ctx, config.SystemUser)
 	if err != nil || !ok { // it has no owner to be given back to: the plan of a first install
 		return nil, err
@@ -100,12 +106,12 @@ func (s directoriesStep) strays(ctx context.Context) ([]Change, error) {
 	if err != nil {
 		return nil, s.m.unfit(err)
 	}
-	var out []Change
+	var out []step.Change
 	for _, stray := range found {
-		c := Change{Op: Changed, Kind: KindFile, What: stray.Path, Stays: true, Why: hint.T(
+		c := step.Change{Op: step.Changed, Kind: step.KindFile, What: stray.Path, Stays: true, Why: hint.T(
 			"Foyer must be able to read and write it, and nobody else may", "Foyer doit pouvoir le lire et l'écrire, et personne d'autre")}
 		if stray.Why != 0 {
-			c.Op = Edited
+			c.Op = step.Edited
 			c.Why = hint.T("belongs to another account and stays so, for it cannot be told whose it is (it %s); if it is Foyer's, `sudo chown %s: %s` gives it back",
 				"appartient à un autre compte et le reste, faute de savoir à qui il est (%s) ; s'il est à Foyer, `sudo chown %s: %s` le lui rend", reason(stray.Why), config.SystemUser, stray.Path)
 		}
@@ -119,11 +125,11 @@ func foyers(name string) bool {
 	return strings.HasPrefix(name, "data.db") || slices.Contains([]string{"data.id", "claim.json", "certificates", "attachments", "router.secret"}, name)
 }
 
-func (s directoriesStep) checkOne(ctx context.Context, f folder) (Change, error) {
-	c := Change{Kind: f.kind, What: f.path, Stays: f.stays, Why: f.why}
+func (s directoriesStep) checkOne(ctx context.Context, f folder) (step.Change, error) {
+	c := step.Change{Kind: f.kind, What: f.path, Stays: f.stays, Why: f.why}
 	d, err := safepath.Open(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		c.Op = Made
+		c.Op = step.Made
 		return c, nil
 	}
 	if err != nil {
@@ -139,9 +145,9 @@ func (s directoriesStep) checkOne(ctx context.Context, f folder) (Change, error)
 		return c, err
 	}
 	right := ok && is == (safepath.Info{UID: uid, GID: gid, Mode: f.mode})
-	known := slices.ContainsFunc(s.m.history.made, func(c Change) bool { return c.What == f.path && c.Kind == f.kind })
-	if !right || f.kind == KindData && !known { // what comes to be in a folder that was there is ours to remove
-		c.Op = Changed
+	known := slices.ContainsFunc(s.m.history.Made(), func(c step.Change) bool { return c.What == f.path && c.Kind == f.kind })
+	if !right || f.kind == step.KindData && !known { // what comes to be in a folder that was there is ours to remove
+		c.Op = step.Changed
 		c.Before = fmt.Sprintf("%o %d %d", is.Mode, is.UID, is.GID)
 	}
 	return c, nil
@@ -175,7 +181,7 @@ func (s directoriesStep) ensure(f folder, uid, gid int) error {
 		return err
 	}
 	defer d.Close() //nolint:errcheck // what is done to it is synced
-	if f.kind == KindData {
+	if f.kind == step.KindData {
 		if err := takeOver(d, uid, gid); err != nil { // of all of it, or of nothing
 			return fmt.Errorf("cannot take over the data in %s: %w", f.path, err)
 		}
@@ -229,7 +235,7 @@ func takeOver(d *safepath.Dir, uid, gid int) error {
 // lostAndFound is a file system's own folder.
 func lostAndFound(name string) bool { return name == "lost+found" }
 
-func (s directoriesStep) Undo(ctx context.Context, made []Change, purge bool) error {
+func (s directoriesStep) Undo(ctx context.Context, made []step.Change, purge bool) error {
 	for _, c := range slices.Backward(made) {
 		if err := s.undoOne(ctx, c, purge); err != nil {
 			return fmt.Errorf("cannot undo the %s %s: %w", c.Kind, c.What, err)
@@ -240,14 +246,14 @@ func (s directoriesStep) Undo(ctx context.Context, made []Change, purge bool) er
 
 // undoOne takes back one folder. What stands under its name now and is not the folder
 // we made, or gave to us, is left and told of.
-func (s directoriesStep) undoOne(ctx context.Context, c Change, purge bool) error {
-	if c.Kind == KindFile {
+func (s directoriesStep) undoOne(ctx context.Context, c step.Change, purge bool) error {
+	if c.Kind == step.KindFile {
 		return nil // of the data: it goes with them, and was Foyer's before
 	}
 	if c.What == s.m.optDir() || c.What == filepath.Join(s.m.optDir(), "install") {
 		return nil // goes with the journal
 	}
-	if c.Kind == KindData || c.Op == Changed {
+	if c.Kind == step.KindData || c.Op == step.Changed {
 		emptied, err := s.giveBack(ctx, c, purge)
 		if err != nil || !emptied {
 			return err
@@ -267,7 +273,7 @@ func (s directoriesStep) undoOne(ctx context.Context, c Change, purge bool) erro
 	defer in.Close() //nolint:errcheck // what is removed from it is synced
 	// A folder that holds something that is not ours is left.
 	gone, err := in.RemoveDir(filepath.Base(c.What))
-	if err == nil && !gone && c.Kind == KindData && purge && len(s.m.left) == 0 {
+	if err == nil && !gone && c.Kind == step.KindData && purge && len(s.m.left) == 0 {
 		s.m.leave(c, nil)
 	}
 	return err
@@ -275,7 +281,7 @@ func (s directoriesStep) undoOne(ctx context.Context, c Change, purge bool) erro
 
 // giveBack empties a data folder, if that is wanted, and gives a folder that was there
 // before us the mode and owner it had. It reports whether the folder may go, too.
-func (s directoriesStep) giveBack(ctx context.Context, c Change, purge bool) (mayGo bool, err error) {
+func (s directoriesStep) giveBack(ctx context.Context, c step.Change, purge bool) (mayGo bool, err error) {
 	d, err := safepath.Open(c.What)
 	switch unfit, _ := errors.AsType[*safepath.Error](err); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -294,17 +300,17 @@ func (s directoriesStep) giveBack(ctx context.Context, c Change, purge bool) (ma
 		return false, err
 	}
 	// What was in one that was there before us, is kept when an install is merely rolled back.
-	if c.Kind == KindData && purge && (c.Op == Made || !s.m.keepData) {
+	if c.Kind == step.KindData && purge && (c.Op == step.Made || !s.m.keepData) {
 		mounted, err := d.Empty(lostAndFound)
 		if err != nil {
 			return false, err
 		}
 		for _, at := range mounted {
-			s.m.left = append(s.m.left, Change{Op: Edited, Kind: c.Kind, What: at, Why: hint.T(
+			s.m.left = append(s.m.left, step.Change{Op: step.Edited, Kind: c.Kind, What: at, Why: hint.T(
 				"is left: something else is mounted there", "reste : autre chose y est monté")})
 		}
 	}
-	if c.Op != Changed {
+	if c.Op != step.Changed {
 		return true, nil
 	}
 	was := safepath.Info{}

@@ -14,6 +14,7 @@ import (
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/step"
 )
 
 // firewallStep lets visitors in where ufw or firewalld keeps them out. Rules that
@@ -23,10 +24,15 @@ type firewallStep struct{ m *machine }
 
 func (firewallStep) ID() string { return "firewall" }
 
+// Title implements step.Step.
+func (firewallStep) Title() hint.Text {
+	return hint.T("The machine's firewall", "Le pare-feu de la machine")
+}
+
 // rule is a port as both front ends write it.
 func rule(port int) string { return strconv.Itoa(port) + "/tcp" }
 
-func (s firewallStep) Check(ctx context.Context) ([]Change, error) {
+func (s firewallStep) Check(ctx context.Context) ([]step.Change, error) {
 	if s.m.cfg.Answers.Firewall == FirewallLeave {
 		return nil, nil
 	}
@@ -34,14 +40,14 @@ func (s firewallStep) Check(ctx context.Context) ([]Change, error) {
 	if front != host.UFW && front != host.Firewalld {
 		return nil, nil
 	}
-	var out []Change
+	var out []step.Change
 	for _, port := range s.m.publicPorts() {
 		open, err := s.open(ctx, front, port)
 		if err != nil {
 			return nil, err
 		}
 		if !open {
-			out = append(out, Change{Op: Made, Kind: KindFirewall, What: front + " " + rule(port), Why: hint.T(
+			out = append(out, step.Change{Op: step.Made, Kind: step.KindFirewall, What: front + " " + rule(port), Why: hint.T(
 				"lets visitors in on port %d", "laisse entrer les visiteurs par le port %d", port)})
 		}
 	}
@@ -51,7 +57,7 @@ func (s firewallStep) Check(ctx context.Context) ([]Change, error) {
 			return nil, err
 		}
 		if _, err := os.Stat(zone); errors.Is(err, fs.ErrNotExist) {
-			out = append(out, Change{Op: Made, Kind: KindFile, What: zone, Why: hint.T("where firewalld keeps that", "où firewalld retient cela")})
+			out = append(out, step.Change{Op: step.Made, Kind: step.KindFile, What: zone, Why: hint.T("where firewalld keeps that", "où firewalld retient cela")})
 		}
 	}
 	return out, nil
@@ -123,7 +129,7 @@ func (s firewallStep) Apply(ctx context.Context) error {
 		return err
 	}
 	for _, c := range changes {
-		if c.Kind != KindFirewall {
+		if c.Kind != step.KindFirewall {
 			continue
 		}
 		front, r, _ := strings.Cut(c.What, " ")
@@ -140,9 +146,9 @@ func (s firewallStep) Apply(ctx context.Context) error {
 
 // Undo closes the ports that we opened. A firewall that was taken away since, or
 // a rule that somebody removed, is no error.
-func (s firewallStep) Undo(ctx context.Context, made []Change, _ bool) error {
+func (s firewallStep) Undo(ctx context.Context, made []step.Change, _ bool) error {
 	for _, c := range made { // the rules before the file they are in
-		if c.Kind == KindFile {
+		if c.Kind == step.KindFile {
 			if err := s.forgetZone(c.What); err != nil {
 				return err
 			}

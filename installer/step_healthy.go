@@ -17,12 +17,18 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/safepath"
+	"github.com/foyer-server/foyer/internal/step"
 )
 
 // healthyStep waits until the server answers, asked as a visitor would ask.
 type healthyStep struct{ m *machine }
 
 func (healthyStep) ID() string { return "healthy" }
+
+// Title implements step.Step.
+func (healthyStep) Title() hint.Text {
+	return hint.T("Wait until it answers", "Attendre sa réponse")
+}
 
 // lastLines is how many lines of the log are shown when it does not.
 const lastLines = 20
@@ -36,11 +42,11 @@ func (s healthyStep) visit(ctx context.Context) error {
 	return s.m.cfg.Facts.Visit(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(s.m.settings.HTTPSPort)), s.m.settings.Name+".local", RootCertificate(s.m.dataDir()))
 }
 
-func (s healthyStep) Check(ctx context.Context) ([]Change, error) {
+func (s healthyStep) Check(ctx context.Context) ([]step.Change, error) {
 	if s.visit(ctx) == nil {
 		return nil, nil
 	}
-	return []Change{{Op: Made, Kind: KindCheck, What: "https://" + s.m.settings.Name + ".local/", Why: hint.T(
+	return []step.Change{{Op: step.Made, Kind: step.KindCheck, What: "https://" + s.m.settings.Name + ".local/", Why: hint.T(
 		"is waited for until it answers, as a visitor would see it", "est attendu jusqu'à ce qu'il réponde, comme le verrait un visiteur")}}, nil
 }
 
@@ -55,7 +61,7 @@ func (s healthyStep) Apply(ctx context.Context) error {
 	return nil
 }
 
-func (healthyStep) Undo(context.Context, []Change, bool) error { return nil }
+func (healthyStep) Undo(context.Context, []step.Change, bool) error { return nil }
 
 // waitWell is waitFor, but that data which are not there are not waited for.
 func (m *machine) waitWell(ctx context.Context, atMost time.Duration, ok func(context.Context) (bool, error)) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/safepath"
+	"github.com/foyer-server/foyer/internal/step"
 )
 
 // settingsStep writes the settings file once. From then on it belongs to the
@@ -19,6 +20,11 @@ import (
 type settingsStep struct{ m *machine }
 
 func (settingsStep) ID() string { return "settings" }
+
+// Title implements step.Step.
+func (settingsStep) Title() hint.Text {
+	return hint.T("Settings", "Réglages")
+}
 
 func (s settingsStep) path() string { return s.m.path(config.SystemFile) }
 
@@ -28,14 +34,14 @@ func (s settingsStep) text() []byte {
 	return s.m.settings.File(lang)
 }
 
-func (s settingsStep) Check(ctx context.Context) ([]Change, error) {
-	c := Change{Kind: KindFile, What: s.path(), Stays: true}
+func (s settingsStep) Check(ctx context.Context) ([]step.Change, error) {
+	c := step.Change{Kind: step.KindFile, What: s.path(), Stays: true}
 	fi, err := os.Stat(s.path())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		c.Op, c.SHA256 = Made, hexSum(s.text())
+		c.Op, c.SHA256 = step.Made, hexSum(s.text())
 		c.Why = hint.T("your settings, each explained; yours to change", "vos réglages, chacun expliqué ; à vous de les changer")
-		return []Change{c}, nil
+		return []step.Change{c}, nil
 	case err != nil:
 		return nil, err
 	}
@@ -46,9 +52,9 @@ func (s settingsStep) Check(ctx context.Context) ([]Change, error) {
 	if _, isGID := host.FileOwner(fi); ok && isGID == gid && fi.Mode().Perm()&0o040 != 0 {
 		return nil, nil
 	}
-	c.Op, c.Before = Changed, fmt.Sprintf("%o", fi.Mode().Perm())
+	c.Op, c.Before = step.Changed, fmt.Sprintf("%o", fi.Mode().Perm())
 	c.Why = hint.T("the service must be able to read it; what it says stays", "le service doit pouvoir le lire ; son contenu reste")
-	return []Change{c}, nil
+	return []step.Change{c}, nil
 }
 
 func (s settingsStep) Apply(ctx context.Context) error {
@@ -68,9 +74,9 @@ func (s settingsStep) Apply(ctx context.Context) error {
 
 // Undo removes the file, which is done only when everything goes. One that was
 // there before us stays.
-func (s settingsStep) Undo(_ context.Context, made []Change, _ bool) error {
+func (s settingsStep) Undo(_ context.Context, made []step.Change, _ bool) error {
 	for _, c := range made {
-		if c.Op == Made {
+		if c.Op == step.Made {
 			if err := atomicfile.Remove(c.What); err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/update"
 )
 
@@ -17,6 +18,11 @@ import (
 type startStep struct{ m *machine }
 
 func (startStep) ID() string { return "start" }
+
+// Title implements step.Step.
+func (startStep) Title() hint.Text {
+	return hint.T("Start", "Mise en marche")
+}
 
 // what there is to do about the service.
 type need int
@@ -79,15 +85,15 @@ func (s startStep) settled(ctx context.Context) (bool, error) {
 	return st.PID != 0 && !strings.HasPrefix(filepath.Base(file), "systemd"), nil
 }
 
-func (s startStep) Check(ctx context.Context) ([]Change, error) {
+func (s startStep) Check(ctx context.Context) ([]step.Change, error) {
 	n, err := s.need(ctx)
 	if err != nil || n == needNothing {
 		return nil, err
 	}
 	if n == needStart {
-		return []Change{{Op: Made, Kind: KindService, What: "foyer", Why: hint.T("starts now", "démarre maintenant")}}, nil
+		return []step.Change{{Op: step.Made, Kind: step.KindService, What: "foyer", Why: hint.T("starts now", "démarre maintenant")}}, nil
 	}
-	return []Change{{Op: Changed, Kind: KindService, What: "foyer", Why: hint.T("starts anew, to use what has changed", "redémarre, pour utiliser ce qui a changé")}}, nil
+	return []step.Change{{Op: step.Changed, Kind: step.KindService, What: "foyer", Why: hint.T("starts anew, to use what has changed", "redémarre, pour utiliser ce qui a changé")}}, nil
 }
 
 func (s startStep) Apply(ctx context.Context) error {
@@ -117,7 +123,9 @@ func (s startStep) Apply(ctx context.Context) error {
 }
 
 // Undo stops the service.
-func (s startStep) Undo(ctx context.Context, _ []Change, _ bool) error { return s.m.service.Stop(ctx) }
+func (s startStep) Undo(ctx context.Context, _ []step.Change, _ bool) error {
+	return s.m.service.Stop(ctx)
+}
 
 // waitFor asks until ok, for at most so long.
 func waitFor(ctx context.Context, atMost, pause time.Duration, ok func(context.Context) (bool, error)) error {

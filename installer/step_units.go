@@ -12,6 +12,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/safepath"
+	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/service"
 )
 
@@ -20,36 +21,41 @@ type unitsStep struct{ m *machine }
 
 func (unitsStep) ID() string { return "units" }
 
-func (s unitsStep) Check(ctx context.Context) ([]Change, error) {
-	var out []Change
+// Title implements step.Step.
+func (unitsStep) Title() hint.Text {
+	return hint.T("Start by itself", "Démarrage automatique")
+}
+
+func (s unitsStep) Check(ctx context.Context) ([]step.Change, error) {
+	var out []step.Change
 	whole := true
 	for _, u := range s.m.service.Units() {
 		for _, p := range parents(u.Path) {
-			out = append(out, Change{Op: Made, Kind: KindFolder, What: p, Why: hint.T("on the way to the next", "pour arriver au suivant")})
+			out = append(out, step.Change{Op: step.Made, Kind: step.KindFolder, What: p, Why: hint.T("on the way to the next", "pour arriver au suivant")})
 		}
 		state, err := s.m.look(s.ID(), u.Path, u.Text)
 		if err != nil {
 			return nil, err
 		}
-		c := Change{Kind: KindUnit, What: u.Path, Why: u.Why, SHA256: hexSum([]byte(u.Text))}
+		c := step.Change{Kind: step.KindUnit, What: u.Path, Why: u.Why, SHA256: hexSum([]byte(u.Text))}
 		switch {
 		case state == fileSame:
 			if right, err := s.right(u); err != nil || right {
 				continue
 			}
-			c.Op = Changed
+			c.Op = step.Changed
 		case state == fileMissing:
-			c.Op = Made
+			c.Op = step.Made
 		case state == fileEdited && !s.m.cfg.ReplaceEdited:
-			c.Op, c.SHA256 = Edited, ""
+			c.Op, c.SHA256 = step.Edited, ""
 			c.Why = hint.T("was changed by hand and stays so", "a été modifié à la main et reste ainsi")
 		default:
-			c.Op = Changed
+			c.Op = step.Changed
 		}
-		whole = whole && c.Op == Edited
+		whole = whole && c.Op == step.Edited
 		out = append(out, c)
 		if state == fileEdited && s.m.cfg.ReplaceEdited {
-			out = append(out, Change{Op: Made, Kind: KindFile, What: u.Path + ".edited", Stays: true, Why: hint.T("what you had changed by hand", "ce que vous aviez modifié à la main")})
+			out = append(out, step.Change{Op: step.Made, Kind: step.KindFile, What: u.Path + ".edited", Stays: true, Why: hint.T("what you had changed by hand", "ce que vous aviez modifié à la main")})
 		}
 	}
 	if !whole {
@@ -60,7 +66,7 @@ func (s unitsStep) Check(ctx context.Context) ([]Change, error) {
 		return nil, err
 	}
 	if s.m.service.Manager() == host.Systemd && !st.Masked && (!st.Enabled || st.NeedsReload) || !st.Installed {
-		out = append(out, Change{Op: Changed, Kind: KindUnit, What: "foyer", Why: hint.T("so that Foyer starts with the machine", "pour que Foyer démarre avec la machine")})
+		out = append(out, step.Change{Op: step.Changed, Kind: step.KindUnit, What: "foyer", Why: hint.T("so that Foyer starts with the machine", "pour que Foyer démarre avec la machine")})
 	}
 	return out, nil
 }
@@ -114,10 +120,10 @@ func (s unitsStep) right(u service.File) (bool, error) {
 	return uid == s.m.rootUser.UID && fi.Mode().Perm() == fs.FileMode(u.Mode), nil
 }
 
-func (s unitsStep) Undo(ctx context.Context, made []Change, _ bool) error {
+func (s unitsStep) Undo(ctx context.Context, made []step.Change, _ bool) error {
 	ours := false
 	for _, c := range made {
-		ours = ours || c.Kind == KindUnit
+		ours = ours || c.Kind == step.KindUnit
 	}
 	if ours {
 		if err := s.m.service.Uninstall(ctx); err != nil {
@@ -127,9 +133,9 @@ func (s unitsStep) Undo(ctx context.Context, made []Change, _ bool) error {
 	for _, c := range made {
 		var err error
 		switch c.Kind {
-		case KindFile:
+		case step.KindFile:
 			err = atomicfile.Remove(c.What)
-		case KindFolder:
+		case step.KindFolder:
 			err = removeEmpty(c.What)
 		}
 		if err != nil {

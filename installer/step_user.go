@@ -11,6 +11,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/step"
 )
 
 // userStep makes the system account and group the service runs as: no password,
@@ -20,21 +21,26 @@ type userStep struct{ m *machine }
 
 func (userStep) ID() string { return "user" }
 
-func (s userStep) Check(ctx context.Context) ([]Change, error) {
-	var out []Change
+// Title implements step.Step.
+func (userStep) Title() hint.Text {
+	return hint.T("An account of its own", "Un compte à part")
+}
+
+func (s userStep) Check(ctx context.Context) ([]step.Change, error) {
+	var out []step.Change
 	_, group, err := host.LookupGroup(ctx, s.m.cfg.Runner, s.m.cfg.Root, config.SystemUser)
 	if err != nil {
 		return nil, err
 	}
 	if !group {
-		out = append(out, Change{Op: Made, Kind: KindGroup, What: config.SystemUser, Stays: true, Why: hint.T("the group of that account", "le groupe de ce compte")})
+		out = append(out, step.Change{Op: step.Made, Kind: step.KindGroup, What: config.SystemUser, Stays: true, Why: hint.T("the group of that account", "le groupe de ce compte")})
 	}
 	_, user, err := s.m.cfg.Facts.User(ctx, config.SystemUser)
 	if err != nil {
 		return nil, err
 	}
 	if !user {
-		out = append(out, Change{Op: Made, Kind: KindUser, What: config.SystemUser, Stays: true, Why: hint.T(
+		out = append(out, step.Change{Op: step.Made, Kind: step.KindUser, What: config.SystemUser, Stays: true, Why: hint.T(
 			"Foyer runs as this account, which can do nothing else and nobody can log in to", "Foyer tourne sous ce compte, qui ne peut rien d'autre et où personne ne peut se connecter")})
 	}
 	return out, nil
@@ -48,7 +54,7 @@ func (s userStep) Apply(ctx context.Context) error {
 	for _, c := range changes {
 		// The tools of shadow-utils, else those of busybox.
 		commands := [][]string{{"groupadd", "--system", c.What}, {"addgroup", "-S", c.What}}
-		if c.Kind == KindUser {
+		if c.Kind == step.KindUser {
 			commands = [][]string{
 				{"useradd", "--system", "--gid", c.What, "--home-dir", s.m.settings.Data, "--no-create-home", "--no-log-init", "--shell", s.noLogin(), "--comment", "Foyer", c.What},
 				{"adduser", "-S", "-D", "-H", "-h", s.m.settings.Data, "-s", s.noLogin(), "-G", c.What, "-g", "Foyer", c.What},
@@ -81,12 +87,12 @@ func (s userStep) first(ctx context.Context, commands [][]string) (err error) {
 	return err
 }
 
-func (s userStep) Undo(ctx context.Context, made []Change, _ bool) error {
+func (s userStep) Undo(ctx context.Context, made []step.Change, _ bool) error {
 	for _, c := range slices.Backward(made) { // the account before its group
 		var there bool
 		var err error
 		commands := [][]string{{"groupdel", c.What}, {"delgroup", c.What}}
-		if c.Kind == KindUser {
+		if c.Kind == step.KindUser {
 			commands = [][]string{{"userdel", c.What}, {"deluser", c.What}}
 			_, there, err = s.m.cfg.Facts.User(ctx, c.What)
 		} else {

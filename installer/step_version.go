@@ -15,6 +15,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/safepath"
+	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/update"
 )
 
@@ -27,26 +28,31 @@ const command = "/usr/local/bin/" + update.Program
 
 func (versionStep) ID() string { return "version" }
 
+// Title implements step.Step.
+func (versionStep) Title() hint.Text {
+	return hint.T("The program", "Le programme")
+}
+
 // commandTarget is where the command leads: on this machine, without Root.
 func commandTarget() string { return config.SystemOpt + "/current/" + update.Program }
 
-func (s versionStep) Check(context.Context) ([]Change, error) {
+func (s versionStep) Check(context.Context) ([]step.Change, error) {
 	want, err := s.m.sum()
 	if err != nil {
 		return nil, err
 	}
-	var out []Change
+	var out []step.Change
 	path := update.Path(s.m.optDir(), s.m.cfg.Version)
 	there, err := update.Sum(path)
 	if err != nil {
 		return nil, err
 	}
 	if string(there) != string(want) {
-		op := Made
+		op := step.Made
 		if there != nil {
-			op = Changed
+			op = step.Changed
 		}
-		out = append(out, Change{Op: op, Kind: KindProgram, What: path, SHA256: hex.EncodeToString(want), Why: hint.T(
+		out = append(out, step.Change{Op: op, Kind: step.KindProgram, What: path, SHA256: hex.EncodeToString(want), Why: hint.T(
 			"Foyer itself, version %s", "Foyer lui-même, version %s", s.m.cfg.Version)})
 	}
 	if string(there) == string(want) {
@@ -55,34 +61,34 @@ func (s versionStep) Check(context.Context) ([]Change, error) {
 			return nil, err
 		}
 		if !closed {
-			out = append(out, Change{Op: Changed, Kind: KindProgram, What: path, SHA256: hex.EncodeToString(want), Why: hint.T(
+			out = append(out, step.Change{Op: step.Changed, Kind: step.KindProgram, What: path, SHA256: hex.EncodeToString(want), Why: hint.T(
 				"everybody may run it, and the administrator alone may change it", "tous peuvent le lancer, et l'administrateur seul peut le changer")})
 		}
 	}
 	link := filepath.Join(s.m.optDir(), "current")
 	if now, err := update.Current(s.m.optDir()); err != nil || now != s.m.cfg.Version {
-		op := Changed
+		op := step.Changed
 		if errors.Is(err, fs.ErrNotExist) {
-			op = Made
+			op = step.Made
 		}
-		out = append(out, Change{Op: op, Kind: KindLink, What: link, Before: now, Why: hint.T(
+		out = append(out, step.Change{Op: op, Kind: step.KindLink, What: link, Before: now, Why: hint.T(
 			"leads to the version in use", "mène à la version utilisée")})
 	}
 	for _, p := range parents(s.m.path(command)) {
-		out = append(out, Change{Op: Made, Kind: KindFolder, What: p, Why: hint.T("on the way to the next", "pour arriver au suivant")})
+		out = append(out, step.Change{Op: step.Made, Kind: step.KindFolder, What: p, Why: hint.T("on the way to the next", "pour arriver au suivant")})
 	}
 	state, err := s.command()
 	if err != nil {
 		return nil, err
 	}
-	c := Change{Kind: KindLink, What: s.m.path(command), Why: hint.T("so that you can type `foyer`", "pour pouvoir taper `foyer`")}
+	c := step.Change{Kind: step.KindLink, What: s.m.path(command), Why: hint.T("so that you can type `foyer`", "pour pouvoir taper `foyer`")}
 	switch {
 	case state == fileMissing:
-		c.Op = Made
+		c.Op = step.Made
 	case state == fileEdited && s.m.cfg.ReplaceEdited:
-		c.Op = Changed
+		c.Op = step.Changed
 	case state == fileEdited:
-		c.Op = Edited
+		c.Op = step.Edited
 		c.Why = hint.T("is something else already; `foyer` will be that, not what is installed here", "est déjà autre chose ; `foyer` désignera cela, et non ce qui est installé ici")
 	default:
 		return out, nil
@@ -173,22 +179,22 @@ func (s versionStep) Apply(ctx context.Context) error {
 	return atomicfile.Symlink(commandTarget(), s.m.path(command))
 }
 
-func (s versionStep) Undo(_ context.Context, made []Change, _ bool) error {
+func (s versionStep) Undo(_ context.Context, made []step.Change, _ bool) error {
 	for _, c := range slices.Backward(made) {
 		var err error
 		switch {
-		case c.Kind == KindFolder:
+		case c.Kind == step.KindFolder:
 			err = removeEmpty(c.What)
 		case c.What == s.m.path(command):
 			if state, serr := s.command(); serr != nil || state != fileSame {
 				continue // no longer ours
 			}
-			if err = atomicfile.Remove(c.What); err == nil && c.Op == Changed {
+			if err = atomicfile.Remove(c.What); err == nil && c.Op == step.Changed {
 				err = bringBack(c.What)
 			}
-		case c.Kind == KindLink:
+		case c.Kind == step.KindLink:
 			err = atomicfile.Remove(c.What)
-		case c.Kind == KindProgram: // with every version that was staged since
+		case c.Kind == step.KindProgram: // with every version that was staged since
 			err = os.RemoveAll(filepath.Join(s.m.optDir(), "versions"))
 		}
 		if err != nil {

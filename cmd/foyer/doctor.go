@@ -9,6 +9,7 @@ import (
 	"github.com/foyer-server/foyer/installer"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
@@ -126,26 +127,26 @@ func partly() bool {
 
 // misplaced is what a change that an install would make says of the machine; false where it
 // says nothing that other checks do not.
-func misplaced(c installer.Change) (health.Finding, bool) {
+func misplaced(c step.Change) (health.Finding, bool) {
 	install := hint.T("`sudo foyer install` mends it.", "`sudo foyer install` le répare.")
 	switch {
-	case c.Kind == installer.KindCheck, c.Kind == installer.KindClaim: // nothing that is in a place: whether the server answers, and has an owner
+	case c.Kind == step.KindCheck, c.Kind == step.KindClaim: // nothing that is in a place: whether the server answers, and has an owner
 		return health.Finding{}, false
-	case c.Op == installer.Edited && c.Kind == installer.KindFile && c.Stays: // data that may not be the service's
+	case c.Op == step.Edited && c.Kind == step.KindFile && c.Stays: // data that may not be the service's
 		return health.Finding{Severity: health.Warning, What: hint.T("%s: %s.", "%s : %s.", c.What, c.Why)}, true
-	case c.Op == installer.Edited:
+	case c.Op == step.Edited:
 		return health.Finding{Severity: health.Info, What: hint.T("%s: %s.", "%s : %s.", c.What, c.Why)}, true
-	case c.Op == installer.Made && c.Kind == installer.KindService:
+	case c.Op == step.Made && c.Kind == step.KindService:
 		return health.Finding{Severity: health.Warning, What: hint.T("The service is not running.", "Le service ne tourne pas."), Do: hint.T("`sudo foyer install` starts it.", "`sudo foyer install` le lance.")}, true
-	case c.Kind == installer.KindService:
+	case c.Kind == step.KindService:
 		return health.Finding{Severity: health.Warning, What: hint.T("The service was started before something it uses was changed.", "Le service a été lancé avant un changement de ce qu'il utilise."), Do: hint.T("`sudo foyer install` restarts it.", "`sudo foyer install` le relance.")}, true
-	case c.Op == installer.Made && c.Kind == installer.KindData:
+	case c.Op == step.Made && c.Kind == step.KindData:
 		return health.Finding{
 			Severity: health.Error, What: hint.T("The folder %s, which holds your data, is not there.", "Le dossier %s, qui contient vos données, n'est pas là.", c.What),
 			Do: hint.T("If it is on a disk of its own, connect that; else bring the folder back from a backup. Only then `sudo foyer install`: without it Foyer begins anew, and empty.",
 				"S'il est sur un disque à part, branchez-le ; sinon, remettez le dossier depuis une sauvegarde. Ensuite seulement `sudo foyer install` : sans lui, Foyer recommence à vide."),
 		}, true
-	case c.Op == installer.Made:
+	case c.Op == step.Made:
 		return health.Finding{Severity: health.Warning, What: hint.T("%s is missing (%s).", "%s manque (%s).", c.What, c.Why), Do: install}, true
 	}
 	return health.Finding{Severity: health.Warning, What: hint.T("%s is not as it should be (%s).", "%s n'est pas comme il devrait (%s).", c.What, c.Why), Do: install}, true

@@ -19,6 +19,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/tui"
 )
@@ -178,15 +179,15 @@ func lostNow(ctx context.Context) *hint.Error {
 // progress shows the steps as they are done: a line each, or with --json one
 // object each on standard error. FOYER_INSTALL_PAUSE_AFTER=STEP stands still after
 // a step until interrupted, so that a test can cut the power right there.
-func (a *app) progress(ctx context.Context) func(installer.Event) {
+func (a *app) progress(ctx context.Context) func(step.Event) {
 	pause := a.getenv("FOYER_INSTALL_PAUSE_AFTER")
-	return func(e installer.Event) {
+	return func(e step.Event) {
 		if a.json {
 			json.NewEncoder(a.err).Encode(e) //nolint:errcheck // progress nobody reads
-		} else if e.Kind == installer.StepDone || e.Kind == installer.StepUndone {
+		} else if e.Kind == step.Done || e.Kind == step.Undone {
 			a.printf("[%d/%d] %s … %s\n", e.N, e.Of, e.Title.In(a.lang), e.Word().In(a.lang))
 		}
-		if pause != "" && e.Step == pause && e.Kind == installer.StepDone {
+		if pause != "" && e.Step == pause && e.Kind == step.Done {
 			json.NewEncoder(a.err).Encode(map[string]string{"event": "paused", "step": e.Step}) //nolint:errcheck // as above
 			<-ctx.Done()
 		}
@@ -220,7 +221,7 @@ func (a *app) notes(notes []hint.Text) {
 // repaired reports whether a plan was that of a machine with a program in its place
 // already, which a first install and another version do not have.
 func repaired(p installer.Plan) bool {
-	return !slices.ContainsFunc(p.Changes, func(c installer.Change) bool { return c.Kind == installer.KindUser || c.Kind == installer.KindLink })
+	return !slices.ContainsFunc(p.Changes, func(c step.Change) bool { return c.Kind == step.KindUser || c.Kind == step.KindLink })
 }
 
 func nothingToDo() hint.Text {
@@ -253,7 +254,7 @@ func (a *app) showResult(r installer.Result, p installer.Plan) error {
 		}
 	}
 	for _, c := range p.Changes {
-		if c.Op == installer.Edited {
+		if c.Op == step.Edited {
 			a.printf("! %s: %s\n", c.What, c.Why.In(a.lang))
 		}
 	}
@@ -297,12 +298,12 @@ func (a *app) uninstall(ctx context.Context, purge, yes bool) error {
 			return err
 		}
 	}
-	var left []installer.Change
+	var left []step.Change
 	progress := a.progress(ctx)
-	changed, err := in.Undo(ctx, purge, func(e installer.Event) {
+	changed, err := in.Undo(ctx, purge, func(e step.Event) {
 		progress(e)
 		for _, c := range e.Changes {
-			if c.Op == installer.Edited {
+			if c.Op == step.Edited {
 				left = append(left, c)
 			}
 		}
@@ -318,7 +319,7 @@ func (a *app) uninstall(ctx context.Context, purge, yes bool) error {
 		changed = changed || len(untrusted) > 0
 	}
 	if a.json {
-		a.printJSON(map[string]any{"changed": changed, "purged": purge, "left": append([]installer.Change{}, left...)})
+		a.printJSON(map[string]any{"changed": changed, "purged": purge, "left": append([]step.Change{}, left...)})
 		return nil
 	}
 	for _, c := range left {

@@ -23,6 +23,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/reach"
 	"github.com/foyer-server/foyer/supervisor/router"
@@ -305,8 +306,8 @@ type worker struct {
 // workerResult is what `foyer install --json` prints.
 type workerResult struct {
 	installer.Result
-	Claim string             `json:"claim"`
-	Plan  []installer.Change `json:"plan"`
+	Claim string        `json:"claim"`
+	Plan  []step.Change `json:"plan"`
 
 	Error   string `json:"error"`
 	Message string `json:"message"`
@@ -469,12 +470,12 @@ func (w *worker) follow(ctx context.Context, ended <-chan struct{}, progress fun
 
 // tell passes one event on; other lines are none of a person's.
 func tell(line []byte, progress func(tui.Progress)) {
-	var e installer.Event
+	var e step.Event
 	if json.Unmarshal(bytes.TrimSpace(line), &e) != nil || e.Of == 0 {
 		return
 	}
-	if e.Kind == installer.StepStarted || e.Kind == installer.StepDone {
-		progress(tui.Progress{N: e.N, Of: e.Of, Title: e.Title, Done: e.Kind == installer.StepDone})
+	if e.Kind == step.Started || e.Kind == step.Done {
+		progress(tui.Progress{N: e.N, Of: e.Of, Title: e.Title, Done: e.Kind == step.Done})
 	}
 }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package installer
+package step
 
 import (
 	"errors"
@@ -18,15 +18,15 @@ func TestTheRealDiskIsAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := New(Config{Answers: &Answers{}, Root: t.TempDir()}).disk
-	if err := errors.Join(d.file(f), d.folder(filepath.Dir(path))); err != nil {
+	d := RealDisk()
+	if err := errors.Join(d.File(f), d.Folder(filepath.Dir(path))); err != nil {
 		t.Error(err)
 	}
 	f.Close()
-	if err := d.file(f); !errors.Is(err, os.ErrClosed) {
+	if err := d.File(f); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("a closed file: %v", err)
 	}
-	if err := d.folder(filepath.Join(path, "folder")); !errors.Is(err, syscall.ENOTDIR) {
+	if err := d.Folder(filepath.Join(path, "folder")); !errors.Is(err, syscall.ENOTDIR) {
 		t.Errorf("a folder that is none: %v", err)
 	}
 }

@@ -1,8 +1,7 @@
-package installer
+package step
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,16 +10,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
 
-func newJournal(t *testing.T) *journal {
+func newJournal(t *testing.T) *Journal {
 	t.Helper()
-	j, err := openJournal(filepath.Join(t.TempDir(), "opt", "foyer", "install"), quiet, time.Now(), realDisk())
+	j, err := OpenJournal(filepath.Join(t.TempDir(), "opt", "foyer", "install"), quiet, RealDisk())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,15 +39,15 @@ func TestJournalRemembers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	live := j.history
-	if err := j.close(); err != nil {
+	live := j.History
+	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	h, _, _, err := peek(j.path, quiet)
+	h, err := Peek(filepath.Dir(j.path), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(live, h, cmp.AllowUnexported(history{})); diff != "" {
+	if diff := cmp.Diff(live, h, cmp.AllowUnexported(History{})); diff != "" {
 		t.Errorf("read back: %s", diff)
 	}
 	if len(h.made) != 2 || h.made[0].Op != Made || !slices.Equal(h.sums["/x"], []string{"11", "22"}) || !h.open["a"] || h.open["b"] || !h.finished {
@@ -70,7 +68,7 @@ func TestTornJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := j.close(); err != nil {
+	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
 	whole, err := os.ReadFile(j.path)
@@ -82,20 +80,20 @@ func TestTornJournal(t *testing.T) {
 		if err := os.WriteFile(j.path, whole[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		again, err := openJournal(filepath.Dir(j.path), quiet, time.Now(), realDisk())
+		again, err := OpenJournal(filepath.Dir(j.path), quiet, RealDisk())
 		if err != nil {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
-		if want := bytes.Count(whole[:n], []byte("\n")) - 1; len(again.history.made) != want {
-			t.Fatalf("%d bytes: %d of %d records", n, len(again.history.made), want)
+		if want := bytes.Count(whole[:n], []byte("\n")) - 1; len(again.made) != want {
+			t.Fatalf("%d bytes: %d of %d records", n, len(again.made), want)
 		}
 		if err := again.write(record{Op: opFinished}); err != nil {
 			t.Fatal(err)
 		}
-		if err := again.close(); err != nil {
+		if err := again.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if h, _, _, err := peek(j.path, quiet); err != nil || !h.finished {
+		if h, err := Peek(filepath.Dir(j.path), quiet); err != nil || !h.finished {
 			t.Fatalf("%d bytes: what came after is lost: %v", n, err)
 		}
 	}
@@ -111,7 +109,7 @@ func TestTornJournal(t *testing.T) {
 // written to it next.
 func TestAFailedWriteLeavesTheJournalAsItWas(t *testing.T) {
 	j := newJournal(t)
-	defer j.close()
+	defer j.Close()
 	long := record{Op: opIntent, Step: "long", Changes: []Change{{Step: "long", Op: Made, Kind: KindFile, What: "/" + strings.Repeat("x", 500)}}}
 	read := func() string {
 		t.Helper()
@@ -121,8 +119,8 @@ func TestAFailedWriteLeavesTheJournalAsItWas(t *testing.T) {
 		}
 		return string(data)
 	}
-	before, works := read(), j.disk.file
-	j.disk.file = func(*os.File) error { return errDisk }
+	before, works := read(), j.disk.File
+	j.disk.File = func(*os.File) error { return errDisk }
 	for range 2 {
 		if err := j.write(long); !errors.Is(err, errDisk) {
 			t.Errorf("error %v", err)
@@ -131,7 +129,7 @@ func TestAFailedWriteLeavesTheJournalAsItWas(t *testing.T) {
 			t.Errorf("the file: %s", diff)
 		}
 	}
-	j.disk.file = works
+	j.disk.File = works
 	if err := j.write(record{Op: opDone, Step: "short"}); err != nil {
 		t.Fatal(err)
 	}
@@ -146,14 +144,14 @@ func TestAFailedWriteLeavesTheJournalAsItWas(t *testing.T) {
 	if diff := cmp.Diff([]string{"begin ", "done short"}, ops); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(readHistory(records), j.history, cmp.AllowUnexported(history{})); diff != "" {
+	if diff := cmp.Diff(readHistory(records), j.History, cmp.AllowUnexported(History{})); diff != "" {
 		t.Errorf("remembered and read back: %s", diff)
 	}
 }
 
 func TestJournalOfALaterVersionIsRefused(t *testing.T) {
 	j := newJournal(t)
-	if err := j.close(); err != nil {
+	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
 	later, err := record{V: journalVersion + 1, Op: opFinished}.format()
@@ -167,7 +165,8 @@ func TestJournalOfALaterVersionIsRefused(t *testing.T) {
 	if err := os.WriteFile(j.path, append(whole, later...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openJournal(filepath.Dir(j.path), quiet, time.Now(), realDisk()); code(err) != "journal-newer" {
+	_, err = OpenJournal(filepath.Dir(j.path), quiet, RealDisk())
+	if newer, ok := errors.AsType[*NewerError](err); !ok || newer.Version != journalVersion+1 {
 		t.Errorf("error %v", err)
 	}
 }
@@ -178,7 +177,7 @@ func TestJournalTakesItsFoldersAlongAndNoOthers(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(top, "theirs"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.remove(); err != nil {
+	if err := j.Remove(); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(top)
@@ -186,7 +185,7 @@ func TestJournalTakesItsFoldersAlongAndNoOthers(t *testing.T) {
 		t.Errorf("left: %v, %v", entries, err)
 	}
 	j = newJournal(t)
-	if err := j.remove(); err != nil {
+	if err := j.Remove(); err != nil {
 		t.Fatal(err)
 	}
 	entries, err = os.ReadDir(filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(j.path)))))
@@ -213,106 +212,4 @@ func FuzzJournal(f *testing.F) {
 			t.Errorf("whole up to %d of %d bytes", whole, len(data))
 		}
 	})
-}
-
-// world is what fake steps change.
-type world map[string]bool
-
-// fakeStep makes things, one after the other; the power may go before each.
-type fakeStep struct {
-	id     string
-	things []string
-	w      world
-	o      *fakeOS
-	fail   error
-}
-
-func (s fakeStep) ID() string { return s.id }
-
-func (s fakeStep) Check(context.Context) ([]Change, error) {
-	var out []Change
-	for _, thing := range s.things {
-		if !s.w[thing] {
-			out = append(out, Change{Op: Made, Kind: KindFile, What: thing, Stays: strings.HasSuffix(thing, "!")})
-		}
-	}
-	return out, nil
-}
-
-func (s fakeStep) Apply(context.Context) error {
-	for _, thing := range s.things {
-		s.o.tick()
-		s.w[thing] = true
-	}
-	s.o.tick()
-	return s.fail
-}
-
-func (s fakeStep) Undo(_ context.Context, made []Change, _ bool) error {
-	for _, c := range made {
-		s.o.tick()
-		delete(s.w, c.What)
-	}
-	s.o.tick()
-	return nil
-}
-
-var _ Step = fakeStep{}
-
-// The engine by itself: cut between any two acts, done again, undone.
-func TestEngineGoesOnWhereItWasCut(t *testing.T) {
-	t.Parallel()
-	script := func(o *fakeOS, w world) *Installer {
-		in := o.installer(nil)
-		in.steps = func(*machine) []Step {
-			return []Step{
-				fakeStep{"one", []string{"a", "b!", "c"}, w, o, nil}, fakeStep{"none", nil, w, o, nil}, fakeStep{"two", []string{"d", "e"}, w, o, nil}, fakeStep{"three", []string{"f!"}, w, o, nil},
-			}
-		}
-		return in
-	}
-	o := newFakeOS(t)
-	was := world{"theirs": true, "e": true}
-	w := world{"theirs": true, "e": true}
-	mustApply(t, script(o, w))
-	moments, want := o.ticks, w
-	for n := 1; n <= moments; n++ {
-		o := newFakeOS(t)
-		o.crashAt = n
-		w := world{"theirs": true, "e": true}
-		in := script(o, w)
-		if !cut(func() { in.Apply(t.Context(), nil) }) { //nolint:errcheck // it does not return
-			t.Fatalf("moment %d never came", n)
-		}
-		mustApply(t, in)
-		if diff := cmp.Diff(want, w); diff != "" {
-			t.Errorf("moment %d: %s", n, diff)
-		}
-		if res := mustApply(t, in); res.Changed {
-			t.Errorf("moment %d: a third run changed something", n)
-		}
-		mustUndo(t, in, false)
-		if diff := cmp.Diff(world{"theirs": true, "e": true, "b!": true, "f!": true}, w); diff != "" {
-			t.Errorf("moment %d, uninstalled: %s", n, diff)
-		}
-		mustUndo(t, in, true)
-		if diff := cmp.Diff(was, w); diff != "" {
-			t.Errorf("moment %d, purged: %s", n, diff)
-		}
-		if _, err := os.Lstat(o.path("opt/foyer")); err == nil {
-			t.Errorf("moment %d: the journal is still there", n)
-		}
-	}
-}
-
-func TestStepThatDoesNotComeOutFails(t *testing.T) {
-	o := newFakeOS(t)
-	w := world{}
-	in := o.installer(nil)
-	in.steps = func(*machine) []Step {
-		return []Step{fakeStep{"one", []string{"a"}, w, o, nil}, fakeStep{"two", []string{"b"}, world{}, o, fmt.Errorf("no")}}
-	}
-	if _, err := in.Apply(t.Context(), nil); code(err) != "install-failed" || len(w) != 0 {
-		t.Errorf("left %v, %v", w, err)
-	}
 }

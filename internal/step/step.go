@@ -1,4 +1,15 @@
-package installer
+// Package step brings about lists of steps on a machine, and takes them back: an
+// install, an uninstall, and what else root changes bit by bit.
+//
+// A step is a wish about the machine. The state is the machine itself: each step is
+// asked what would have to change, does it, and is done when a second look finds
+// nothing left. So after a power cut at any moment the same list, applied again, goes on
+// where things stand. A journal (journal.go) is on the disk before a step touches
+// anything. It says what there is to take back, whether a run came to its end, and how
+// files were written, so that one that somebody edited is told.
+//
+// Whoever uses it keeps a second run on the same journal out.
+package step
 
 import (
 	"context"
@@ -11,6 +22,8 @@ import (
 type Step interface {
 	// ID is stable: the journal holds it.
 	ID() string
+	// Title names it for a person, in a few words.
+	Title() hint.Text
 	// Check tells what would have to change; nothing when all is as wished. It
 	// changes nothing.
 	Check(ctx context.Context) ([]Change, error)
@@ -45,7 +58,7 @@ const (
 	KindCheck    = "check"
 )
 
-// Change is one line of the plan.
+// Change is one thing that a step makes otherwise.
 type Change struct {
 	Step string    `json:"step"`
 	Op   string    `json:"op"` // Made, Changed or Edited
@@ -53,7 +66,7 @@ type Change struct {
 	What string    `json:"what"` // a path, a name, a rule
 	Why  hint.Text `json:"why"`
 
-	Stays  bool   `json:"stays,omitempty"`  // the person's: kept when Foyer is uninstalled, unless everything goes
+	Stays  bool   `json:"stays,omitempty"`  // the person's: kept when all is taken back, unless everything goes
 	SHA256 string `json:"sha256,omitempty"` // of the file as we write it
 	Before string `json:"before,omitempty"` // how it was, for Undo
 }
@@ -75,18 +88,8 @@ var kindTexts = map[string]hint.Text{
 // same reports whether two changes are about the same thing.
 func (c Change) same(d Change) bool { return c.Step == d.Step && c.Kind == d.Kind && c.What == d.What }
 
-// Plan is what an install would do.
-type Plan struct {
-	Steps   []string    `json:"steps"` // every step, in order
-	Changes []Change    `json:"changes"`
-	Notes   []hint.Text `json:"notes,omitempty"` // worth knowing, and not ours to change
-}
-
-// Empty reports whether there is nothing to do.
-func (p Plan) Empty() bool { return len(todo(p.Changes)) == 0 }
-
-// todo are the changes that are to be made: all but those that are only reported.
-func todo(changes []Change) []Change {
+// Todo are the changes that are to be made: all but those that are only reported.
+func Todo(changes []Change) []Change {
 	var out []Change
 	for _, c := range changes {
 		if c.Op != Edited {
@@ -96,25 +99,15 @@ func todo(changes []Change) []Change {
 	return out
 }
 
-// Result is what an install has come to.
-type Result struct {
-	Changed   bool        `json:"changed"`
-	Addresses []string    `json:"addresses"`            // where the server answers, best first
-	ClaimCode string      `json:"claim_code,omitempty"` // only when one was made in this run
-	Owner     string      `json:"owner,omitempty"`      // only when made in this run
-	Changes   []Change    `json:"changes"`              // that were made, and those kept as they are
-	Notes     []hint.Text `json:"notes,omitempty"`
-}
-
 // Kinds of events.
 const (
-	StepStarted = "started"
-	StepDone    = "done"
-	StepFailed  = "failed"
-	StepUndone  = "undone"
+	Started = "started"
+	Done    = "done"
+	Failed  = "failed"
+	Undone  = "undone"
 )
 
-// Event tells how an install or an uninstall goes on.
+// Event tells how a run goes on.
 type Event struct {
 	Kind    string    `json:"event"`
 	Step    string    `json:"step"`
@@ -127,26 +120,14 @@ type Event struct {
 // Word says in a word or two how the step came out.
 func (e Event) Word() hint.Text {
 	switch {
-	case e.Kind == StepUndone:
+	case e.Kind == Undone:
 		return hint.T("undone", "défait")
-	case e.Kind == StepFailed:
+	case e.Kind == Failed:
 		return hint.T("failed", "échec")
-	case e.Kind == StepStarted:
+	case e.Kind == Started:
 		return hint.T("begins", "commence")
 	case len(e.Changes) == 0:
 		return hint.T("already so", "déjà fait")
 	}
 	return hint.T("ok", "fait")
-}
-
-var titles = map[string]hint.Text{
-	"user":        hint.T("An account of its own", "Un compte à part"),
-	"directories": hint.T("Folders", "Dossiers"),
-	"version":     hint.T("The program", "Le programme"),
-	"settings":    hint.T("Settings", "Réglages"),
-	"units":       hint.T("Start by itself", "Démarrage automatique"),
-	"firewall":    hint.T("The machine's firewall", "Le pare-feu de la machine"),
-	"start":       hint.T("Start", "Mise en marche"),
-	"healthy":     hint.T("Wait until it answers", "Attendre sa réponse"),
-	"claim":       hint.T("The first owner", "Le premier propriétaire"),
 }

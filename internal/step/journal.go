@@ -1,4 +1,4 @@
-package installer
+package step
 
 import (
 	"bytes"
@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
-	"github.com/foyer-server/foyer/internal/hint"
 )
 
 // The journal is a file of lines, each a JSON object {"record": …, "sum": …} where
@@ -34,7 +33,7 @@ const (
 	opIntent   = "intent"   // Changes are about to be made
 	opDone     = "done"     // the step of the last intent is done
 	opUndone   = "undone"   // Changes were taken back
-	opFinished = "finished" // an install came to its end
+	opFinished = "finished" // a run came to its end
 )
 
 // record is one line.
@@ -86,25 +85,27 @@ func parse(data []byte) (records []record, whole, damaged int, err error) {
 			continue
 		}
 		if r.V > journalVersion {
-			return nil, 0, 0, fmt.Errorf("cannot read the journal: it is of version %d, this Foyer knows %d", r.V, journalVersion)
+			return nil, 0, 0, &NewerError{r.V}
 		}
 		records, whole, damaged = append(records, r), len(data)-len(rest), bad
 	}
 	return records, whole, damaged, nil
 }
 
-// history is what the journal tells.
-type history struct {
+// History is what the journal tells. The zero value is that of one that was never begun.
+type History struct {
 	folders  []string            // made for the journal itself, the outermost first
 	made     []Change            // by us and not taken back, oldest first
 	sums     map[string][]string // path → hashes of all that we ever wrote there
 	open     map[string]bool     // steps begun and not done
-	finished bool                // an install came to its end, and was not undone since
+	finished bool                // a run came to its end, and was not undone since
+	last     string              // the last run that announced something
+	cut      []Change            // that it announced, while it did not come to its end
 }
 
 // readHistory follows the records.
-func readHistory(records []record) *history {
-	h := &history{sums: map[string][]string{}, open: map[string]bool{}}
+func readHistory(records []record) *History {
+	h := &History{}
 	for _, r := range records {
 		h.follow(r)
 	}
@@ -112,29 +113,40 @@ func readHistory(records []record) *history {
 }
 
 // follow takes in one more record.
-func (h *history) follow(r record) {
+func (h *History) follow(r record) {
 	switch r.Op {
 	case opBegin:
 		h.folders = r.Folders
 	case opIntent:
+		if h.open == nil {
+			h.open = map[string]bool{}
+		}
 		h.open[r.Step] = true
 		h.add(r.Changes)
+		if r.Run != h.last {
+			h.last, h.cut = r.Run, nil
+		}
+		h.cut = append(h.cut, r.Changes...)
 	case opDone:
 		delete(h.open, r.Step)
 	case opUndone:
 		delete(h.open, r.Step)
 		h.finished = false
-		h.made = slices.DeleteFunc(h.made, func(c Change) bool { return slices.ContainsFunc(r.Changes, c.same) })
+		undone := func(c Change) bool { return slices.ContainsFunc(r.Changes, c.same) }
+		h.made, h.cut = slices.DeleteFunc(h.made, undone), slices.DeleteFunc(h.cut, undone)
 	case opFinished:
-		h.finished = true
+		h.finished, h.cut = true, nil
 	}
 }
 
 // add remembers changes. Of several to the same thing the first one says how it
 // was before, and whether it was us who made it.
-func (h *history) add(changes []Change) {
+func (h *History) add(changes []Change) {
 	for _, c := range changes {
 		if c.SHA256 != "" {
+			if h.sums == nil {
+				h.sums = map[string][]string{}
+			}
 			h.sums[c.What] = append(h.sums[c.What], c.SHA256)
 		}
 		if !slices.ContainsFunc(h.made, c.same) {
@@ -143,70 +155,95 @@ func (h *history) add(changes []Change) {
 	}
 }
 
-// madeBy are the changes of a step that were made and not taken back.
-func (h *history) madeBy(step string) []Change {
-	var out []Change
-	for _, c := range h.made {
-		if c.Step == step {
-			out = append(out, c)
-		}
-	}
-	return out
+// Made are the changes that were announced and not taken back, the oldest first.
+func (h *History) Made() []Change { return slices.Clone(h.made) }
+
+// MadeBy are those of one step.
+func (h *History) MadeBy(step string) []Change {
+	return slices.DeleteFunc(h.Made(), func(c Change) bool { return c.Step != step })
 }
 
-// disk makes durable what was written. Tests watch it, and have it fail.
-type disk struct {
-	file   func(*os.File) error    // the bytes of a file
-	folder func(path string) error // the names in a folder
+// Open reports whether a step was begun and is not known to be done.
+func (h *History) Open(step string) bool { return h.open[step] }
+
+// Finished reports whether a run came to its end, of which nothing was taken back since.
+func (h *History) Finished() bool { return h.finished }
+
+// Wrote are the hashes, SHA-256 in hexadecimal, of all that was ever written to a path.
+func (h *History) Wrote(path string) []string { return slices.Clone(h.sums[path]) }
+
+// CutOff are the changes that the last run announced, if it did not come to its end:
+// those that a list which is to be whole or not at all takes back (Run.Undo).
+func (h *History) CutOff() []Change { return slices.Clone(h.cut) }
+
+// NewerError says that a later version wrote the journal.
+type NewerError struct{ Version int }
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("cannot read the journal: it is of version %d, this Foyer knows %d", e.Version, journalVersion)
 }
 
-func realDisk() disk { return disk{(*os.File).Sync, atomicfile.SyncDir} }
-
-// journal is the file, open for appending, with the machine's only install at work.
-type journal struct {
-	path    string
-	f       *os.File
-	disk    disk
-	history *history
+// Disk makes durable what was written. Tests watch it, and have it fail.
+type Disk struct {
+	File   func(*os.File) error    // the bytes of a file
+	Folder func(path string) error // the names in a folder
 }
 
-// peek reads the history without making anything; an empty one when there is none.
-func peek(path string, log *slog.Logger) (*history, []record, int, error) {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return readHistory(nil), nil, 0, nil
-	}
-	if err != nil {
-		return nil, nil, 0, fmt.Errorf("cannot read the journal: %w", err)
-	}
-	records, whole, damaged, err := parse(data)
-	if err != nil {
-		return nil, nil, 0, hint.New("journal-newer",
-			hint.T("A newer version of Foyer was installed on this machine.", "Une version plus récente de Foyer a été installée sur cette machine."), hint.T("Nothing was changed.", "Rien n'a été changé."),
-			hint.T("Use that version.", "Utilisez cette version.")).Because(err)
-	}
-	if damaged > 0 {
-		log.Warn("lines of the install journal are damaged", "path", path, "lines", damaged)
-	}
-	return readHistory(records), records, whole, nil
+// RealDisk is the kernel's.
+func RealDisk() Disk { return Disk{(*os.File).Sync, atomicfile.SyncDir} }
+
+// Journal is the file, open for appending by the only run at work.
+type Journal struct {
+	*History
+	path string
+	file *os.File
+	disk Disk
 }
 
-// openJournal opens the journal in folder dir for appending, cutting off a torn
-// end. A missing one is begun: its folder, with the parents that are missing, is
-// put together under another name and renamed, so that what was made for it is
-// always told in it.
-func openJournal(dir string, log *slog.Logger, now time.Time, on disk) (*journal, error) {
-	path := filepath.Join(dir, "journal")
-	h, records, whole, err := peek(path, log)
+// Path is where the journal of a folder lies.
+func Path(dir string) string { return filepath.Join(dir, "journal") }
+
+// Peek reads the history of the journal in a folder without making anything; an empty
+// one when there is none. It may be a *NewerError.
+func Peek(dir string, log *slog.Logger) (*History, error) {
+	records, _, err := read(dir, log)
 	if err != nil {
 		return nil, err
 	}
+	return readHistory(records), nil
+}
+
+func read(dir string, log *slog.Logger) (records []record, whole int, err error) {
+	data, err := os.ReadFile(Path(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("cannot read the journal: %w", err)
+	}
+	records, whole, damaged, err := parse(data)
+	if damaged > 0 {
+		log.Warn("lines of a journal are damaged", "path", Path(dir), "lines", damaged)
+	}
+	return records, whole, err
+}
+
+// OpenJournal opens the journal in folder dir for appending, cutting off a torn
+// end. A missing one is begun: its folder, with the parents that are missing, is
+// put together under another name and renamed, so that what was made for it is
+// always told in it. It may be a *NewerError.
+func OpenJournal(dir string, log *slog.Logger, on Disk) (*Journal, error) {
+	records, whole, err := read(dir, log)
+	if err != nil {
+		return nil, err
+	}
+	h := readHistory(records)
 	if len(records) == 0 {
-		if h, err = beginJournal(dir, now, on); err != nil {
+		if h, err = begin(dir, on); err != nil {
 			return nil, fmt.Errorf("cannot begin the journal: %w", err)
 		}
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.OpenFile(Path(dir), os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the journal: %w", err)
 	}
@@ -217,17 +254,17 @@ func openJournal(dir string, log *slog.Logger, now time.Time, on disk) (*journal
 		_, err = f.Seek(0, io.SeekEnd)
 	}
 	if err == nil {
-		err = on.file(f)
+		err = on.File(f)
 	}
 	if err != nil {
 		f.Close() //nolint:errcheck // err says what is wrong
 		return nil, fmt.Errorf("cannot open the journal: %w", err)
 	}
-	return &journal{path, f, on, h}, nil
+	return &Journal{h, Path(dir), f, on}, nil
 }
 
-// beginJournal makes dir and the journal in it.
-func beginJournal(dir string, now time.Time, on disk) (*history, error) {
+// begin makes dir and the journal in it.
+func begin(dir string, on Disk) (*History, error) {
 	missing := []string{}
 	for d := dir; ; d = filepath.Dir(d) {
 		if _, err := os.Lstat(d); err == nil || filepath.Dir(d) == d {
@@ -235,15 +272,15 @@ func beginJournal(dir string, now time.Time, on disk) (*history, error) {
 		}
 		missing = append([]string{d}, missing...)
 	}
-	r := record{V: journalVersion, Op: opBegin, At: now.UTC(), Folders: missing}
+	r := record{V: journalVersion, Op: opBegin, At: time.Now().UTC(), Folders: missing}
 	text, err := r.format()
 	if err != nil {
 		return nil, err
 	}
 	if len(missing) == 0 { // the folder is there and holds no journal that could be read
-		return readHistory([]record{r}), atomicfile.Write(filepath.Join(dir, "journal"), text, 0o600)
+		return readHistory([]record{r}), atomicfile.Write(Path(dir), text, 0o600)
 	}
-	top, tmp := missing[0], besides(missing[0])
+	top, tmp := missing[0], Besides(missing[0])
 	if err := os.RemoveAll(tmp); err != nil {
 		return nil, err
 	}
@@ -267,59 +304,60 @@ func beginJournal(dir string, now time.Time, on disk) (*history, error) {
 			return nil, err
 		}
 	}
-	if err := atomicfile.Write(filepath.Join(tmp, inside, "journal"), text, 0o600); err != nil {
+	if err := atomicfile.Write(Path(filepath.Join(tmp, inside)), text, 0o600); err != nil {
 		return nil, err
 	}
 	for d := filepath.Join(tmp, inside); d != filepath.Dir(tmp); d = filepath.Dir(d) {
-		if err := on.folder(d); err != nil {
+		if err := on.Folder(d); err != nil {
 			return nil, err
 		}
 	}
 	if err := os.Rename(tmp, top); err != nil {
 		return nil, err
 	}
-	return readHistory([]record{r}), on.folder(filepath.Dir(top))
+	return readHistory([]record{r}), on.Folder(filepath.Dir(top))
 }
 
-// besides is the name under which a folder is put together or taken apart.
-func besides(dir string) string {
+// Besides is the name under which a folder is put together or taken apart.
+func Besides(dir string) string {
 	return filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+".foyer-install")
 }
 
 // write appends a record; it is on disk when write returns.
-func (j *journal) write(r record) error {
+func (j *Journal) write(r record) error {
 	r.V, r.At = journalVersion, r.At.UTC()
 	text, err := r.format()
 	if err != nil {
 		return err
 	}
-	end, err := j.f.Seek(0, io.SeekCurrent)
+	end, err := j.file.Seek(0, io.SeekCurrent)
 	if err == nil {
-		_, err = j.f.Write(text)
+		_, err = j.file.Write(text)
 	}
 	if err == nil {
-		err = j.disk.file(j.f)
+		err = j.disk.File(j.file)
 	}
 	if err != nil { // half a line must not spoil the next one
-		j.f.Truncate(end)           //nolint:errcheck // the write has failed already
-		j.f.Seek(end, io.SeekStart) //nolint:errcheck // see above
+		j.file.Truncate(end)           //nolint:errcheck // the write has failed already
+		j.file.Seek(end, io.SeekStart) //nolint:errcheck // see above
 		return fmt.Errorf("cannot write the journal: %w", err)
 	}
-	j.history.follow(r)
+	j.follow(r)
 	return nil
 }
 
-func (j *journal) close() error { return j.f.Close() }
+// Close closes the file.
+func (j *Journal) Close() error { return j.file.Close() }
 
-// remove takes the journal away, and the folders that were made for it as far as
+// Remove takes the journal away, and the folders that were made for it as far as
 // nothing else is in them. A crash on the way leaves nothing under a name that
 // means something.
-func (j *journal) remove() error {
-	if err := j.close(); err != nil {
+func (j *Journal) Remove() error {
+	if err := j.Close(); err != nil {
 		return err
 	}
 	dir := filepath.Dir(j.path)
-	folders := j.history.folders
+	folders := j.folders
 	if len(folders) == 0 {
 		folders = []string{dir}
 	}
@@ -342,7 +380,7 @@ func (j *journal) remove() error {
 		if !alone {
 			return atomicfile.Remove(j.path)
 		}
-		tmp := besides(top)
+		tmp := Besides(top)
 		if err := os.RemoveAll(tmp); err != nil {
 			return err
 		}
@@ -352,7 +390,7 @@ func (j *journal) remove() error {
 		if err := os.RemoveAll(tmp); err != nil {
 			return err
 		}
-		return j.disk.folder(filepath.Dir(top))
+		return j.disk.Folder(filepath.Dir(top))
 	}
 	return nil
 }
