@@ -20,7 +20,10 @@ type course struct {
 	samples []control.Sample // newest last
 	counted uint64           // requests, when the last sample was taken
 	by      int              // the server that had counted them
+	room    room             // on the disk of the data, when it was last looked at
 }
+
+type room struct{ free, total uint64 }
 
 // How much of the course is kept.
 const (
@@ -58,16 +61,22 @@ func (s *Supervisor) foundOut(r health.Result) {
 	}
 }
 
+// freeSpace is how much room there is on the disk of the data. It hangs when that disk does:
+// only its check asks, and others take what that last found.
+func (s *Supervisor) freeSpace() (free, total uint64, err error) {
+	free, total, err = atomicfile.FreeSpace(s.cfg.DataDir) // both 0 with an error
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.room = room{free, total}
+	return free, total, err
+}
+
 // sample takes samples for as long as ctx lasts.
 func (s *Supervisor) sample(ctx context.Context) {
 	last := time.Now()
 	for pause(ctx, s.cfg.Timing.Sample) {
-		free, _, err := atomicfile.FreeSpace(s.cfg.DataDir)
-		if err != nil {
-			free = 0 // the check of the disk says what is wrong with it
-		}
 		s.mu.Lock()
-		pid, requests, memory := s.child.pid, s.facts.Requests, s.facts.Memory
+		pid, requests, memory, free := s.child.pid, s.facts.Requests, s.facts.Memory, s.room.free
 		s.mu.Unlock()
 		memory += host.ProcessMemory(os.Getpid())
 		now := time.Now()

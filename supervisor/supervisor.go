@@ -114,8 +114,11 @@ type Supervisor struct {
 	cfg     Config
 	started time.Time
 	board   *health.Board
+	wrong   error // what is wrong with the checks themselves, and keeps it from running
 	local   host.Listener // the server's private listener
 	probe   *prober
+
+	asked chan chan struct{} // somebody asks how things are; closed when the checks have begun
 
 	mu     sync.Mutex // guards what follows
 	child  child
@@ -131,18 +134,20 @@ func New(cfg Config) *Supervisor {
 	if cfg.StateDir == "" {
 		cfg.StateDir = stateDir(os.Getenv)
 	}
-	s := &Supervisor{cfg: cfg, started: time.Now(), child: child{state: stateStarting, since: time.Now()}}
+	s := &Supervisor{cfg: cfg, started: time.Now(), asked: make(chan chan struct{}), child: child{state: stateStarting, since: time.Now()}}
 	s.keeper = &keeper{dir: cfg.StateDir, data: cfg.DataDir, log: cfg.Log, mounts: func() []string { return host.MountsOver(cfg.DataDir) }}
 	s.keeper.began = s.keeper.mounts()
-	s.board = health.NewBoard(cfg.Log, append([]health.Check{
+	s.board, s.wrong = health.NewBoard(cfg.Log, append([]health.Check{
 		s.serverCheck(),
 		(&doors{supervisor: s, seen: map[string]deafness{}, told: map[string]string{}}).check(),
-		health.Disk(func() (uint64, uint64, error) { return atomicfile.FreeSpace(cfg.DataDir) }),
+		health.Disk(s.freeSpace),
 		health.Clock(cfg.Built),
 		health.Certificate(func() (time.Time, []health.Served) { f := s.said(); return f.CertificateExpires, f.Certificates }),
 		health.Claimed(func() bool { return s.said().Claimed }),
 	}, cfg.Checks...)...)
-	s.board.OnChange(s.foundOut)
+	if s.wrong == nil {
+		s.board.OnChange(s.foundOut)
+	}
 	return s
 }
 
@@ -153,6 +158,9 @@ func New(cfg Config) *Supervisor {
 // then it returns nil, and the service manager starts it anew with that disk in view.
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer host.Close(s.cfg.Listeners)
+	if s.wrong != nil {
+		return s.wrong
+	}
 	lock, err := atomicfile.TryLock(filepath.Join(s.cfg.RunDir, "supervisor.lock"))
 	if errors.Is(err, atomicfile.ErrLocked) {
 		return hint.New("already-running",
@@ -195,12 +203,41 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	return err
 }
 
-// look runs the checks that are due, for as long as ctx lasts.
+// look begins the checks that are due, every now and then and when somebody asks how
+// things are, for as long as ctx lasts.
 func (s *Supervisor) look(ctx context.Context) {
-	for pause(ctx, s.cfg.Timing.Checks) {
-		s.board.Round(ctx)
+	every := time.NewTicker(s.cfg.Timing.Checks)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+			s.board.Look(ctx)
+		case looked := <-s.asked:
+			s.board.Look(ctx)
+			close(looked)
+		}
 	}
 }
+
+// fresh has the checks that are due begun, and waits a moment for those that run: whoever
+// asks how things are is told how they are now, and is told all the same when one of
+// them does not answer.
+func (s *Supervisor) fresh(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, freshWithin)
+	defer cancel()
+	looked := make(chan struct{})
+	select {
+	case s.asked <- looked:
+		<-looked
+		s.board.Wait(ctx)
+	case <-ctx.Done():
+	}
+}
+
+// freshWithin is how long whoever asks how things are waits for checks.
+const freshWithin = 500 * time.Millisecond
 
 // pause waits for d and reports whether ctx still lasts.
 func pause(ctx context.Context, d time.Duration) bool {
@@ -289,12 +326,13 @@ func (s *Supervisor) serverCheck() health.Check {
 	}}
 }
 
-// Status implements control.Appliance.
+// Status implements control.Appliance. It tells what is known, and does nothing that a
+// disk or a server could hold up.
 func (s *Supervisor) Status(ctx context.Context) control.Status {
-	s.board.Round(ctx)
+	s.fresh(ctx)
 	f := s.said()
 	s.mu.Lock()
-	c := s.child
+	c, room := s.child, s.room
 	lately, samples := s.course.told()
 	s.mu.Unlock()
 	st := control.Status{
@@ -302,15 +340,12 @@ func (s *Supervisor) Status(ctx context.Context) control.Status {
 		Light: control.Green, Sentence: hint.T("All is well.", "Tout va bien."),
 		Server:      control.Server{State: string(c.state), PID: c.pid, Restarts: c.restarts, Since: c.since, LastEnd: c.lastEnd},
 		Certificate: control.Certificate{Expires: f.CertificateExpires, Fingerprint: f.Fingerprint, Words: f.Words},
-		Data:        control.Data{Path: s.cfg.DataDir},
+		Data:        control.Data{Path: s.cfg.DataDir, Free: room.free, Total: room.total},
 		Checks:      s.board.Results(),
 		Lately:      lately, Course: samples,
 	}
 	if c.state != stateHealthy {
 		st.Server.LastLines = s.cfg.Journal.Tail(20)
-	}
-	if free, total, err := atomicfile.FreeSpace(s.cfg.DataDir); err == nil {
-		st.Data.Free, st.Data.Total = free, total
 	}
 	if worst, ok := health.Worst(st.Checks); ok {
 		st.Sentence = worst.What

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,15 @@ func (a *app) doctor(ctx context.Context) error {
 	if !installed() && a.runDir == config.SystemRun {
 		found = append(found, preflight(ctx, config.SystemData)...)
 	}
-	if a.runDir == config.SystemRun {
+	switch deaf := func(r health.Result) bool {
+		return r.Code == "disk" && r.Severity >= health.Warning && r.Cause == health.CauseLate
+	}; {
+	case a.runDir != config.SystemRun:
+	case slices.ContainsFunc(found, deaf): // whoever touches it cannot be ended any more
+		found = append(found, health.Result{Code: "installation", Title: hint.T("Installation", "Installation"), Finding: health.Finding{
+			Severity: health.Info, What: hint.T("Not looked at while the disk does not answer.", "Pas examinée tant que le disque ne répond pas."),
+		}})
+	default:
 		found = append(found, a.examineInstallation(ctx)...)
 	}
 	found, reached := a.examine(ctx, found)

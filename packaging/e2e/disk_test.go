@@ -98,10 +98,65 @@ func TestAcknowledgedIsOnTheDisk(t *testing.T) {
 	show("power cut, as the disk sees it (ext4 on a device that forgets what was not synced)", "%d acknowledged records, %d lost", len(acked), lost)
 }
 
+// A disk that hangs holds up nobody who asks how things are: status and doctor answer, and
+// say which disk it is once its check is late; visitors are served meanwhile.
+func TestADiskThatHangsIsNamed(t *testing.T) {
+	t.Attr("shows", "ground")
+	t.Parallel()
+	folder := faultfs.NewFolder(t, t.TempDir())
+	f := tryFoyer(t, filepath.Join(folder.Path, "data"))
+	f.must(t, "/buckets/b", http.StatusCreated)
+	ask := func(what string) (said string, took time.Duration) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		began := time.Now()
+		out, err := exec.CommandContext(ctx, os.Getenv("FOYER_E2E_BINARY"), what, "--json", "--run", f.run).CombinedOutput()
+		if ctx.Err() != nil {
+			t.Fatalf("foyer %s does not answer: %s, %v", what, out, err)
+		}
+		return string(out), time.Since(began)
+	}
+	if said, _ := ask("status"); strings.Contains(said, "check-late") {
+		t.Fatalf("before: %s", said)
+	}
+	held := folder.Hang(faultfs.Statfs)
+	select {
+	case <-held:
+	case <-time.After(patience):
+		t.Fatal("nobody asks how full the disk is")
+	}
+	var slowest time.Duration
+	for end := time.Now().Add(patience); ; {
+		said, took := ask("status")
+		slowest = max(slowest, took)
+		if strings.Contains(said, `"check-late"`) && strings.Contains(said, "Disk space") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("status does not name it: %s", said)
+		}
+	}
+	doctor, took := ask("doctor")
+	if !strings.Contains(doctor, `"check-late"`) {
+		t.Errorf("doctor does not name it: %s", doctor)
+	}
+	f.must(t, "/buckets/c", http.StatusCreated)
+	folder.Release(faultfs.Statfs)
+	for end := time.Now().Add(patience); ; {
+		if said, _ := ask("status"); !strings.Contains(said, "check-late") {
+			break
+		} else if time.Now().After(end) {
+			t.Fatalf("it answers again, and status says %s", said)
+		}
+	}
+	show("a disk that hangs", "status answered within %d ms while it hung, doctor in %d ms; both name it", slowest.Milliseconds(), took.Milliseconds())
+}
+
 // tried is a `foyer try --http` with an owner.
 type tried struct {
-	url string
-	cmd *exec.Cmd
+	url, run string
+	cmd      *exec.Cmd
 }
 
 func tryFoyer(t *testing.T, data string) *tried {
@@ -118,14 +173,14 @@ func tryFoyer(t *testing.T, data string) *tried {
 	f := &tried{cmd: cmd}
 	t.Cleanup(f.kill)
 	line, err := bufio.NewReader(out).ReadString('\n')
-	var said struct{ URL string }
+	var said struct{ URL, Run string }
 	if err == nil {
 		err = json.Unmarshal([]byte(line), &said)
 	}
 	if err != nil {
 		t.Fatalf("foyer try said %q: %v", line, err)
 	}
-	f.url = strings.TrimSuffix(said.URL, "/")
+	f.url, f.run = strings.TrimSuffix(said.URL, "/"), said.Run
 	return f
 }
 

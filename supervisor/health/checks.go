@@ -10,7 +10,7 @@ import (
 // Disk checks that the disk holding the data has room. free reports bytes.
 func Disk(free func() (free, total uint64, err error)) Check {
 	return Check{
-		Code: "disk", Title: hint.T("Disk space", "Place sur le disque"), Every: time.Minute,
+		Code: "disk", Title: hint.T("Disk space", "Place sur le disque"), Every: 10 * time.Second,
 		Run: func(context.Context) Finding {
 			left, total, err := free()
 			switch {

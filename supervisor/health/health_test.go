@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +17,20 @@ import (
 
 var quiet = slog.New(slog.DiscardHandler)
 
+func board(t *testing.T, checks ...Check) *Board {
+	t.Helper()
+	b, err := NewBoard(quiet, checks...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func TestBoardRemembersSinceWhenAndHidesWhatFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := Finding{}
 		runs := 0
-		b := NewBoard(quiet,
+		b := board(t,
 			Check{Code: "server", Run: func(context.Context) Finding { return server }},
 			Check{Code: "certificate", DependsOn: []string{"server"}, Every: time.Hour, Run: func(context.Context) Finding { runs++; return Finding{} }},
 		)
@@ -52,7 +62,7 @@ func TestBoardRemembersSinceWhenAndHidesWhatFollows(t *testing.T) {
 func TestWhatIsMendedIsSeenSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := true
-		b := NewBoard(quiet, Check{Code: "door", Every: time.Hour, Run: func(context.Context) Finding {
+		b := board(t, Check{Code: "door", Every: time.Hour, Run: func(context.Context) Finding {
 			if bad {
 				return Finding{Severity: Error}
 			}
@@ -70,7 +80,7 @@ func TestWhatIsMendedIsSeenSoon(t *testing.T) {
 
 func TestRepairRunsOnceAndIsSeen(t *testing.T) {
 	broken, repairs := true, 0
-	b := NewBoard(quiet, Check{
+	b := board(t, Check{
 		Code: "x",
 		Run: func(context.Context) Finding {
 			if broken {
@@ -117,7 +127,7 @@ func TestRepairRunsOnceForEachTimeAFindingAppears(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var did []string
 			finds := OK
-			b := NewBoard(quiet, Check{
+			b := board(t, Check{
 				Code: "x",
 				Run:  func(context.Context) Finding { did = append(did, look); return Finding{Severity: finds} },
 				Repair: func(context.Context) error {
@@ -152,7 +162,7 @@ func TestRepairRunsOnceForEachTimeAFindingAppears(t *testing.T) {
 // it was, its repair has been tried already.
 func TestRepairDoesNotRunWhileACheckIsHidden(t *testing.T) {
 	server, repairs := Finding{}, 0
-	b := NewBoard(quiet,
+	b := board(t,
 		Check{Code: "server", Run: func(context.Context) Finding { return server }},
 		Check{
 			Code: "certificate", DependsOn: []string{"server"},
@@ -176,7 +186,7 @@ func TestRepairDoesNotRunWhileACheckIsHidden(t *testing.T) {
 func TestChangesAreToldOnce(t *testing.T) {
 	mends := true
 	finds := OK
-	b := NewBoard(quiet, Check{
+	b := board(t, Check{
 		Code: "x", Run: func(context.Context) Finding { return Finding{Severity: finds} },
 		Repair: func(context.Context) error {
 			if !mends {
@@ -223,7 +233,7 @@ func TestChecksAreLookedAtAsOftenAsTheyAsk(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
 				var got []int
-				b := NewBoard(quiet, Check{Code: "x", Every: c.every, Run: func(context.Context) Finding {
+				b := board(t, Check{Code: "x", Every: c.every, Run: func(context.Context) Finding {
 					got = append(got, int(time.Since(start)/time.Second))
 					return Finding{Severity: c.finds}
 				}})
@@ -243,8 +253,8 @@ func TestChecksAreLookedAtAsOftenAsTheyAsk(t *testing.T) {
 	}
 }
 
-// A check that does not come to an end is told to after its time, and the others
-// have their turn.
+// A check that does not come to an end is told to after its time, and the others do not
+// wait for it.
 func TestAChecksTimeIsLimited(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -254,7 +264,7 @@ func TestAChecksTimeIsLimited(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
-				b := NewBoard(quiet,
+				b := board(t,
 					Check{Code: "hangs", Timeout: c.timeout, Run: func(ctx context.Context) Finding {
 						<-ctx.Done()
 						return Finding{Severity: Warning}
@@ -263,7 +273,7 @@ func TestAChecksTimeIsLimited(t *testing.T) {
 				)
 				b.Round(t.Context())
 				end := start.Add(c.want)
-				if diff := cmp.Diff([]Result{{Code: "hangs", Finding: Finding{Severity: Warning}, Since: end, Checked: end}, {Code: "next", Since: end, Checked: end}}, b.Results()); diff != "" {
+				if diff := cmp.Diff([]Result{{Code: "hangs", Finding: Finding{Severity: Warning}, Since: end, Checked: end}, {Code: "next", Since: start, Checked: start}}, b.Results()); diff != "" {
 					t.Error(diff)
 				}
 			})
@@ -271,10 +281,96 @@ func TestAChecksTimeIsLimited(t *testing.T) {
 	}
 }
 
+// A check that never comes back is a finding of its own; the others go on, nobody who asks
+// waits, and it is not begun again. When it does come back, what it found is taken.
+func TestACheckThatNeverComesBack(t *testing.T) {
+	t.Attr("shows", "ground")
+	synctest.Test(t, func(t *testing.T) {
+		deaf := make(chan struct{})
+		var begun, others atomic.Int32
+		b := board(t,
+			Check{Code: "disk", Title: hint.T("Disk", "Disque"), Run: func(context.Context) Finding { // a statfs that hangs hears of no context
+				begun.Add(1)
+				<-deaf
+				return Finding{}
+			}},
+			Check{Code: "data", DependsOn: []string{"disk"}, Run: func(context.Context) Finding { others.Add(1000); return Finding{} }},
+			Check{Code: "server", Run: func(context.Context) Finding { others.Add(1); return Finding{} }},
+		)
+		var told []string
+		b.OnChange(func(r Result) { told = append(told, r.Code+" "+r.Severity.String()+" "+r.Cause) })
+		for range 60 { // two minutes, as the supervisor looks
+			b.Look(t.Context())
+			b.Results()
+			time.Sleep(2 * time.Second)
+		}
+		synctest.Wait()
+		if begun.Load() != 1 || others.Load() != 60 {
+			t.Errorf("it was begun %d times, the other one looked %d times in 60 rounds", begun.Load(), others.Load())
+		}
+		if worst, _ := Worst(b.Results()); worst.Code != "disk" || worst.Severity != Warning || worst.Cause != CauseLate || !strings.Contains(worst.What.FR, "Disque") || len(b.Results()) != 2 {
+			t.Errorf("the board says %+v", b.Results())
+		}
+		close(deaf)
+		synctest.Wait()
+		b.Round(t.Context())
+		if _, bad := Worst(b.Results()); bad || len(b.Results()) != 3 || begun.Load() != 2 {
+			t.Errorf("it is back, and the board says %+v", b.Results())
+		}
+		if diff := cmp.Diff([]string{"disk warning check-late", "disk ok "}, told); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// What comes and goes is told of once, when it has stayed for a while, and again when it
+// has been well for as long.
+func TestWhatFlapsIsToldOnce(t *testing.T) {
+	t.Attr("shows", "ground")
+	synctest.Test(t, func(t *testing.T) {
+		finds := OK
+		b := board(t, Check{Code: "x", VisibleAfter: time.Minute, Run: func(context.Context) Finding { return Finding{Severity: finds} }})
+		start := time.Now()
+		var told []string
+		b.OnChange(func(r Result) { told = append(told, time.Since(start).String()+" "+r.Severity.String()) })
+		stay := func(s Severity, d time.Duration) {
+			finds = s
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(5 * time.Second) {
+				b.Round(t.Context())
+			}
+		}
+		for range 100 { // an hour and 40 minutes
+			stay(Warning, 30*time.Second)
+			stay(OK, 30*time.Second)
+		}
+		stay(Warning, 90*time.Second) // from 1h40m
+		for range 100 {
+			stay(OK, 50*time.Second)
+			stay(Warning, 10*time.Second)
+		}
+		stay(Error, 90*time.Second)
+		stay(OK, time.Hour)
+		if diff := cmp.Diff([]string{"1h41m0s warning", "3h22m20s error", "3h24m0s ok"}, told); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// A check that depends on one nobody brings is a mistake, told at the start.
+func TestDependingOnNothing(t *testing.T) {
+	run := func(context.Context) Finding { return Finding{} }
+	if _, err := NewBoard(quiet, Check{Code: "a", Run: run}, Check{Code: "b", DependsOn: []string{"A"}, Run: run}); err == nil || !strings.Contains(err.Error(), "depends on A") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := NewBoard(quiet, Check{Code: "a", DependsOn: []string{"b"}, Run: run}, Check{Code: "b", Run: run}); err == nil {
+		t.Error("it comes later")
+	}
+}
+
 // What depends on something hidden is hidden, too.
 func TestHiddenChecksHideOthers(t *testing.T) {
 	bad := Finding{Severity: Error}
-	b := NewBoard(quiet,
+	b := board(t,
 		Check{Code: "server", Run: func(context.Context) Finding { return bad }},
 		Check{Code: "certificate", DependsOn: []string{"server"}, Run: func(context.Context) Finding { return Finding{} }},
 		Check{Code: "names", DependsOn: []string{"certificate"}, Run: func(context.Context) Finding { return bad }},

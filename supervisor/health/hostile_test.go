@@ -14,7 +14,7 @@ func TestFindingsAreHarmless(t *testing.T) {
 	t.Attr("shows", "mend")
 	const hostile = "nas\x1b]0;owned\x07\x1b[2J\u009b31m\x9b5n\u202egnp\n[forged] All is well."
 	said := hint.Text{EN: hostile, FR: hostile}
-	b := NewBoard(quiet, Check{Code: "router", Run: func(context.Context) Finding {
+	b := board(t, Check{Code: "router", Run: func(context.Context) Finding {
 		return Finding{Severity: Warning, What: said, Did: said, Do: said, Cause: hostile}
 	}})
 	var told []Result
