@@ -15,6 +15,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
 
@@ -111,7 +112,7 @@ func (s *Supervisor) await(ctx context.Context) error {
 		if first {
 			s.cfg.Log.Error("the data are not those this server had; it is not started", "what", t.What.EN)
 			s.notify("STATUS=" + t.What.EN)
-			s.happened(hint.T("%s %s", "%s %s", t.What, t.Did))
+			s.events.Add(event.Event{Code: t.Code, Severity: health.Error, What: t.What, Did: t.Did, Do: t.Do})
 		}
 		if err := s.remounted(); err != nil {
 			return err
@@ -157,11 +158,16 @@ func (s *Supervisor) keep(ctx context.Context) error {
 		switch {
 		case why == whyAsked:
 			quick = 0
-			s.happened(hint.T("The server was started anew, as you asked.", "Le serveur a été relancé, comme demandé."))
+			s.events.Add(event.Event{Code: "server-restarted", What: hint.T("The server was started anew, as you asked.", "Le serveur a été relancé, comme demandé.")})
 		case quick == crashLoop:
-			s.happened(hint.T("The server keeps stopping; Foyer goes on starting it, more and more slowly.", "Le serveur s'arrête sans cesse ; Foyer continue de le relancer, de plus en plus lentement."))
+			s.events.Add(event.Event{
+				Code: "server-keeps-stopping", Severity: health.Error, What: hint.T("The server keeps stopping.", "Le serveur s'arrête sans cesse."),
+				Did: hint.T("Foyer goes on starting it, more and more slowly.", "Foyer continue de le relancer, de plus en plus lentement."), Do: hint.T("`sudo foyer logs` shows why.", "`sudo foyer logs` montre pourquoi."),
+			})
 		case quick < crashLoop:
-			s.happened(hint.T("The server stopped (%s); Foyer started it again.", "Le serveur s'est arrêté (%s) ; Foyer l'a relancé.", why))
+			s.events.Add(event.Event{
+				Code: "server-stopped", Severity: health.Warning, What: hint.T("The server stopped (%s).", "Le serveur s'est arrêté (%s).", why), Did: hint.T("Foyer started it again.", "Foyer l'a relancé."),
+			})
 		}
 		if !pause(ctx, wait) {
 			return nil

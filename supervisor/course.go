@@ -3,20 +3,19 @@ package supervisor
 import (
 	"context"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
 
-// course is how things went since the supervisor was started: what happened, and
-// samples at even distances. It is for a person who looks, not for a record.
+// course is how things went since the supervisor was started: samples at even distances.
+// It is for a person who looks, not for a record; that is package event.
 type course struct {
-	events  []control.Event  // newest last
 	samples []control.Sample // newest last
 	counted uint64           // requests, when the last sample was taken
 	by      int              // the server that had counted them
@@ -27,37 +26,19 @@ type room struct{ free, total uint64 }
 
 // How much of the course is kept.
 const (
-	keptEvents  = 50
+	toldEvents  = 50  // of those that are known
 	keptSamples = 180 // half an hour
 )
-
-// told is the course as the status tells it.
-func (c *course) told() ([]control.Event, []control.Sample) {
-	events := slices.Clone(c.events)
-	slices.Reverse(events)
-	return events, slices.Clone(c.samples)
-}
-
-// happened notes something for whoever asks how things are.
-func (s *Supervisor) happened(what hint.Text) {
-	what = hint.Clean(what)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.events = append(s.events, control.Event{At: time.Now(), What: what})
-	s.events = s.events[max(0, len(s.events)-keptEvents):]
-}
 
 // foundOut notes that a finding came or went. What the server's own process does is
 // told by who keeps it.
 func (s *Supervisor) foundOut(r health.Result) {
-	switch {
-	case r.Code == "server":
-	case r.Severity >= health.Warning && !r.Did.IsZero():
-		s.happened(hint.T("%s %s", "%s %s", r.What, r.Did))
-	case r.Severity >= health.Warning:
-		s.happened(r.What)
-	default:
-		s.happened(hint.T("%s: well again.", "%s : tout va bien de nouveau.", r.Title))
+	e := event.Event{Code: r.Code, Severity: r.Severity, Subject: r.Cause, What: r.What, Did: r.Did, Do: r.Do}
+	if r.Severity < health.Warning {
+		e = event.Event{Code: r.Code, What: hint.T("%s: well again.", "%s : tout va bien de nouveau.", r.Title)}
+	}
+	if r.Code != "server" {
+		s.events.Add(e)
 	}
 }
 

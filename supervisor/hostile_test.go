@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
 
@@ -59,9 +60,9 @@ func TestWhatTheServerSaysOfItselfIsHarmless(t *testing.T) {
 
 	var told []string
 	s := New(Config{Log: slog.New(slog.DiscardHandler), Notify: func(state string) error { told = append(told, state); return nil }})
-	s.happened(said)
+	s.events.Add(event.Event{Code: hostile, What: said, Did: said})
 	s.notify("STATUS=The server ended (" + hostile + "); starting it again")
-	harmless(t, "what happened", s.events[0].What.EN+s.events[0].What.FR)
+	harmless(t, "what happened", s.events.Newest(1)[0].Said().EN+s.events.Newest(1)[0].Said().FR)
 	harmless(t, "the service manager", strings.Join(told, " "))
 }
 

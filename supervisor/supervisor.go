@@ -24,6 +24,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
 
@@ -114,9 +116,10 @@ type Supervisor struct {
 	cfg     Config
 	started time.Time
 	board   *health.Board
-	wrong   error // what is wrong with the checks themselves, and keeps it from running
+	wrong   error         // what is wrong with the checks themselves, and keeps it from running
 	local   host.Listener // the server's private listener
 	probe   *prober
+	events  *event.Log
 
 	asked chan chan struct{} // somebody asks how things are; closed when the checks have begun
 
@@ -135,6 +138,7 @@ func New(cfg Config) *Supervisor {
 		cfg.StateDir = stateDir(os.Getenv)
 	}
 	s := &Supervisor{cfg: cfg, started: time.Now(), asked: make(chan chan struct{}), child: child{state: stateStarting, since: time.Now()}}
+	s.events = event.Open(cfg.StateDir, cfg.Log)
 	s.keeper = &keeper{dir: cfg.StateDir, data: cfg.DataDir, log: cfg.Log, mounts: func() []string { return host.MountsOver(cfg.DataDir) }}
 	s.keeper.began = s.keeper.mounts()
 	s.board, s.wrong = health.NewBoard(cfg.Log, append([]health.Check{
@@ -192,6 +196,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	g.Go(func() error { return s.watch(ctx) })
 	g.Go(func() error { s.look(ctx); return nil })
 	g.Go(func() error { s.sample(ctx); return nil })
+	g.Go(func() error { s.events.Run(ctx); return nil })
 	for _, run := range s.cfg.Beside {
 		g.Go(func() error { run(ctx); return nil })
 	}
@@ -333,7 +338,7 @@ func (s *Supervisor) Status(ctx context.Context) control.Status {
 	f := s.said()
 	s.mu.Lock()
 	c, room := s.child, s.room
-	lately, samples := s.course.told()
+	samples := slices.Clone(s.samples)
 	s.mu.Unlock()
 	st := control.Status{
 		Version: s.cfg.Version, Started: s.started, Addresses: s.cfg.Addresses(), Claimed: f.Claimed, People: f.People,
@@ -342,7 +347,7 @@ func (s *Supervisor) Status(ctx context.Context) control.Status {
 		Certificate: control.Certificate{Expires: f.CertificateExpires, Fingerprint: f.Fingerprint, Words: f.Words},
 		Data:        control.Data{Path: s.cfg.DataDir, Free: room.free, Total: room.total},
 		Checks:      s.board.Results(),
-		Lately:      lately, Course: samples,
+		Lately:      s.events.Newest(toldEvents), Course: samples,
 	}
 	if c.state != stateHealthy {
 		st.Server.LastLines = s.cfg.Journal.Tail(20)
@@ -396,9 +401,9 @@ func (s *Supervisor) leave(make func(time.Time) (string, claim.Offer, error)) (c
 	}
 	s.cfg.Log.Info("new code made", "reset", offer.Reset, "expires", offer.Expires)
 	if offer.Reset {
-		s.happened(hint.T("A code was made with which the owner chooses another password.", "Un code a été créé pour que le propriétaire choisisse un autre mot de passe."))
+		s.events.Add(event.Event{Code: "reset-code", What: hint.T("A code was made with which the owner chooses another password.", "Un code a été créé pour que le propriétaire choisisse un autre mot de passe.")})
 	} else {
-		s.happened(hint.T("A new claim code was made.", "Un nouveau code de prise de possession a été créé."))
+		s.events.Add(event.Event{Code: "claim-code", What: hint.T("A new claim code was made.", "Un nouveau code de prise de possession a été créé.")})
 	}
 	return code, offer.Expires, nil
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/supervisor/event"
 )
 
 // TestMain lets the test binary be the server: a real process with real sockets
@@ -229,13 +230,36 @@ func TestTheCourseOfThingsIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = r.until(t, "told", func(s control.Status) bool { return len(s.Lately) > 0 })
-	if want := "The server stopped (signal: killed); Foyer started it again."; s.Lately[0].What.EN != want {
+	if want := "The server stopped (signal: killed). Foyer started it again."; s.Lately[0].Said().EN != want {
 		t.Errorf("%+v", s.Lately)
 	}
 	for _, c := range r.until(t, "healthy again", func(s control.Status) bool { return healthy(s) && s.Server.Restarts >= 1 }).Course {
 		if c.Requests < 0 || c.Requests > 1e9 {
 			t.Errorf("a server that counts anew makes %v requests a minute", c.Requests)
 		}
+	}
+}
+
+// What happened is known after a death of the supervisor, too.
+func TestWhatHappenedIsKnownAfterwards(t *testing.T) {
+	t.Attr("shows", "ground")
+	state := filepath.Join(t.TempDir(), StateName)
+	t.Setenv("STATE_DIRECTORY", state)
+	if err := os.Mkdir(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, "ok")
+	if err := syscall.Kill(r.pid(t), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	stopped := func(s control.Status) bool {
+		return slices.ContainsFunc(s.Lately, func(e event.Event) bool { return e.Code == "server-stopped" })
+	}
+	before := r.until(t, "told", stopped)
+	r.stop()
+	after := start(t, "ok").until(t, "known", stopped)
+	if first := before.Lately[len(before.Lately)-1]; !slices.ContainsFunc(after.Lately, func(e event.Event) bool { return e.ID == first.ID && e.At.Equal(first.At) && e.Code == first.Code }) {
+		t.Errorf("%+v, and then %+v", before.Lately, after.Lately)
 	}
 }
 

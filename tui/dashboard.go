@@ -415,12 +415,22 @@ func plot(values []float64, most float64, width int, utf8 bool) string {
 	return b.String()
 }
 
+// clock is a time of today as people say it, and one of before with its day.
+func (m *dashboard) clock(t time.Time) string {
+	t, now := t.Local(), m.now().Local()
+	if t.Year() == now.Year() && t.YearDay() == now.YearDay() {
+		return t.Format("15:04")
+	}
+	return t.Format("2006-01-02 15:04")
+}
+
 // lately is what happened, newest first.
 func (m *dashboard) lately() []string {
 	var out []string
 	for _, e := range m.st.Lately {
-		lines := m.wrap(m.say(e.What), 7)
-		lines[0] = faint.Render(e.At.Local().Format("15:04")) + "  " + strings.TrimLeft(lines[0], " ")
+		when := m.clock(e.When())
+		lines := m.wrap(m.say(e.Said()), len(when)+2)
+		lines[0] = faint.Render(when) + "  " + strings.TrimLeft(lines[0], " ")
 		out = append(out, lines...)
 	}
 	if len(out) == 0 {

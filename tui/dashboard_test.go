@@ -14,6 +14,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
 
@@ -30,7 +31,7 @@ func wellStatus() control.Status {
 			{Code: "disk", Title: hint.T("Disk space", "Place sur le disque"), Finding: health.Finding{What: hint.T("20 GB free.", "20 Go libres.")}},
 			{Code: "certificate", Title: hint.T("Certificate", "Certificat"), Finding: health.Finding{What: hint.T("Good for 80 days; renewed by itself.", "Valable 80 jours ; renouvelé tout seul.")}},
 		},
-		Lately: []control.Event{{At: noon.Add(-time.Hour), What: hint.T("The server stopped (signal: killed); Foyer started it again.", "Le serveur s'est arrêté (signal: killed) ; Foyer l'a relancé.")}},
+		Lately: []event.Event{{At: noon.Add(-time.Hour), What: hint.T("The server stopped (signal: killed); Foyer started it again.", "Le serveur s'est arrêté (signal: killed) ; Foyer l'a relancé.")}},
 	}
 	for i := range 100 {
 		st.Course = append(st.Course, control.Sample{At: noon.Add(time.Duration(i-100) * 10 * time.Second), Requests: float64(i % 17 * 3), Memory: int64(30+i/5) << 20, Free: 20 << 30})

@@ -14,6 +14,7 @@ import (
 	"github.com/foyer-server/foyer/installer"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
 
@@ -52,7 +53,7 @@ func hostileStatus() control.Status {
 			{Code: hostile, Title: said, Finding: health.Finding{Severity: health.Error, What: said, Did: said, Do: said}},
 			{Code: "well", Title: said, Finding: health.Finding{What: said}},
 		},
-		Lately: []control.Event{{At: noon, What: said}}, Course: []control.Sample{{At: noon, Free: 1}},
+		Lately: []event.Event{{At: noon, What: said}}, Course: []control.Sample{{At: noon, Free: 1}},
 	}
 }
 

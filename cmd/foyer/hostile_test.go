@@ -17,6 +17,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
 
@@ -88,7 +89,7 @@ func hostileStatus() control.Status {
 		Version: hostile, Light: control.Red, Sentence: said, Addresses: []string{hostile, hostile}, People: 2, Claimed: true,
 		Server:      control.Server{State: hostile, Since: time.Now(), LastEnd: hostile, LastLines: []string{hostile}},
 		Certificate: control.Certificate{Fingerprint: hostile, Words: map[string][]string{"en": {hostile}, "fr": {hostile}}},
-		Data:        control.Data{Path: hostile}, Lately: []control.Event{{At: time.Now(), What: said}},
+		Data:        control.Data{Path: hostile}, Lately: []event.Event{{At: time.Now(), What: said}},
 	}
 	for range 10 { // as a dozen checks may, each with three sentences and a title
 		st.Checks = append(st.Checks, health.Result{Code: hostile, Title: said, Finding: health.Finding{Severity: health.Error, What: said, Did: said, Do: said}})

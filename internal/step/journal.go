@@ -1,11 +1,9 @@
 package step
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -15,10 +13,10 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/jsonlines"
 )
 
-// The journal is a file of lines, each a JSON object {"record": …, "sum": …} where
-// sum is the CRC-32C of the record's bytes, in hexadecimal. Lines are only ever
+// The journal is a file of lines with sums (internal/jsonlines). They are only ever
 // appended, and synced before what they announce is done. A line that is torn or
 // damaged is passed over: what it told is then not undone, which does no harm.
 //
@@ -47,47 +45,24 @@ type record struct {
 	Folders []string  `json:"folders,omitempty"`
 }
 
-type line struct {
-	Record json.RawMessage `json:"record"`
-	Sum    string          `json:"sum"`
-}
-
-func sum(data []byte) string {
-	return fmt.Sprintf("%08x", crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))
-}
-
-// format returns r as a line of the journal.
-func (r record) format() ([]byte, error) {
-	data, err := json.Marshal(r)
-	if err != nil {
-		return nil, err
-	}
-	out, err := json.Marshal(line{data, sum(data)})
-	return append(out, '\n'), err
-}
-
 // parse reads a journal. It returns the records that are whole, how many bytes
 // they reach to (a torn end is to be cut off there), and how many lines before
 // that were damaged. A record of a later version is an error: that Foyer must be
 // used to undo it.
 func parse(data []byte) (records []record, whole, damaged int, err error) {
-	bad := 0
-	for rest := data; len(rest) > 0; {
-		text, after, ended := bytes.Cut(rest, []byte("\n"))
-		if !ended {
-			break
-		}
-		rest = after
-		var l line
+	whole, damaged = jsonlines.Read(data, func(raw json.RawMessage) error {
 		var r record
-		if json.Unmarshal(text, &l) != nil || sum(l.Record) != l.Sum || json.Unmarshal(l.Record, &r) != nil {
-			bad++
-			continue
+		if err := json.Unmarshal(raw, &r); err != nil {
+			return err
 		}
-		if r.V > journalVersion {
-			return nil, 0, 0, &NewerError{r.V}
+		if r.V > journalVersion && err == nil {
+			err = &NewerError{r.V}
 		}
-		records, whole, damaged = append(records, r), len(data)-len(rest), bad
+		records = append(records, r)
+		return nil
+	})
+	if err != nil {
+		return nil, 0, 0, err
 	}
 	return records, whole, damaged, nil
 }
@@ -273,7 +248,7 @@ func begin(dir string, on Disk) (*History, error) {
 		missing = append([]string{d}, missing...)
 	}
 	r := record{V: journalVersion, Op: opBegin, At: time.Now().UTC(), Folders: missing}
-	text, err := r.format()
+	text, err := jsonlines.Append(nil, r)
 	if err != nil {
 		return nil, err
 	}
@@ -326,7 +301,7 @@ func Besides(dir string) string {
 // write appends a record; it is on disk when write returns.
 func (j *Journal) write(r record) error {
 	r.V, r.At = journalVersion, r.At.UTC()
-	text, err := r.format()
+	text, err := jsonlines.Append(nil, r)
 	if err != nil {
 		return err
 	}

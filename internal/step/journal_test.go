@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/foyer-server/foyer/internal/jsonlines"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -154,7 +156,7 @@ func TestJournalOfALaterVersionIsRefused(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	later, err := record{V: journalVersion + 1, Op: opFinished}.format()
+	later, err := jsonlines.Append(nil, record{V: journalVersion + 1, Op: opFinished})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +197,7 @@ func TestJournalTakesItsFoldersAlongAndNoOthers(t *testing.T) {
 }
 
 func FuzzJournal(f *testing.F) {
-	line, err := record{V: 1, Op: opIntent, Step: "a", Changes: []Change{{Op: Made, Kind: KindFile, What: "/x"}}}.format()
+	line, err := jsonlines.Append(nil, record{V: 1, Op: opIntent, Step: "a", Changes: []Change{{Op: Made, Kind: KindFile, What: "/x"}}})
 	if err != nil {
 		f.Fatal(err)
 	}

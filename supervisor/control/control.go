@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
 
@@ -48,14 +49,8 @@ type Status struct {
 	Data        Data        `json:"data"`
 
 	Checks []health.Result `json:"checks"`
-	Lately []Event         `json:"lately"` // what happened and what Foyer did, newest first
+	Lately []event.Event   `json:"lately"` // what happened and what Foyer did, the newest 50, newest first
 	Course []Sample        `json:"course"` // how things went, oldest first
-}
-
-// Event is something that happened, or that Foyer did.
-type Event struct {
-	At   time.Time `json:"at"`
-	What hint.Text `json:"what"`
 }
 
 // Sample is how things were at one moment.

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
 
@@ -69,7 +70,7 @@ func hostileStatus() Status {
 		Certificate: Certificate{Fingerprint: hostile, Words: map[string][]string{"en": {hostile}, "fr": {hostile}}},
 		Data:        Data{Path: hostile},
 		Checks:      []health.Result{{Code: hostile, Title: said, Finding: health.Finding{Severity: health.Error, What: said, Did: said, Do: said, Cause: hostile}}},
-		Lately:      []Event{{At: at, What: said}},
+		Lately:      []event.Event{{At: at, Code: hostile, Subject: hostile, What: said, Did: said, Do: said}},
 	}
 }
 
