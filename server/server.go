@@ -100,7 +100,8 @@ type server struct {
 	data   identity
 	down   *hint.Error // why it could not start; nil: it could
 	dial   *dial.Room
-	port   int // of HTTPS, as clients know it
+	port   int             // of HTTPS, as clients know it
+	beside context.Context // of what runs beside requests: it ends when the server begins to
 
 	requests atomic.Uint64 // begun since the start
 }
@@ -194,6 +195,9 @@ func (s *server) close() error {
 // serve answers on the listeners until ctx ends or one of them fails. The supervisor
 // has the local door, where nobody else is.
 func (s *server) serve(ctx context.Context, door *localDoor) error {
+	beside, stop := context.WithCancel(ctx)
+	defer stop()
+	s.beside = beside
 	door.use(s.local)
 	var public []*http.Server
 	var runs []func() error
@@ -234,7 +238,6 @@ func (s *server) serve(ctx context.Context, door *localDoor) error {
 			}
 		})
 	}
-	beside, stop := context.WithCancel(ctx)
 	if s.down == nil {
 		wg.Go(func() { s.collect(beside) })
 		wg.Go(func() { s.count.run(beside, s.people, s.identify) })

@@ -38,6 +38,7 @@ import (
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/job"
 )
 
 // Config says what to keep alive and whom to tell. All fields are needed unless
@@ -120,6 +121,7 @@ type Supervisor struct {
 	local   host.Listener // the server's private listener
 	probe   *prober
 	events  *event.Log
+	jobs    *job.Manager
 
 	asked chan chan struct{} // somebody asks how things are; closed when the checks have begun
 
@@ -151,6 +153,7 @@ func New(cfg Config) *Supervisor {
 	}, cfg.Checks...)...)
 	if s.wrong == nil {
 		s.board.OnChange(s.foundOut)
+		s.jobs, s.wrong = s.openJobs()
 	}
 	return s
 }
@@ -197,6 +200,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	g.Go(func() error { s.look(ctx); return nil })
 	g.Go(func() error { s.sample(ctx); return nil })
 	g.Go(func() error { s.events.Run(ctx); return nil })
+	g.Go(func() error { s.jobs.Run(ctx); return nil })
 	for _, run := range s.cfg.Beside {
 		g.Go(func() error { run(ctx); return nil })
 	}
@@ -406,6 +410,35 @@ func (s *Supervisor) leave(make func(time.Time) (string, claim.Offer, error)) (c
 		s.events.Add(event.Event{Code: "claim-code", What: hint.T("A new claim code was made.", "Un nouveau code de prise de possession a été créé.")})
 	}
 	return code, offer.Expires, nil
+}
+
+// Jobs implements control.Appliance.
+func (s *Supervisor) Jobs() *job.Manager { return s.jobs }
+
+// openJobs opens the records of jobs in the supervisor's own folder. Where that cannot be
+// read, jobs live as long as the supervisor: it has more to do than that.
+func (s *Supervisor) openJobs() (jobs *job.Manager, err error) {
+	if s.cfg.StateDir != "" {
+		if jobs, err = job.Open(filepath.Join(s.cfg.StateDir, "jobs"), s.cfg.Log, s.kinds()...); err != nil {
+			s.cfg.Log.Error("the records of jobs cannot be read", "err", err)
+		}
+	}
+	if jobs == nil {
+		if jobs, err = job.Open("", s.cfg.Log, s.kinds()...); err != nil {
+			return nil, err
+		}
+	}
+	jobs.OnEnd(func(r job.Record) {
+		e := event.Event{Code: "job", Subject: r.Kind, What: hint.T("%s: %s.", "%s : %s.", r.Title, r.State.Word())}
+		if r.State == job.Failed || r.State == job.CutOff {
+			e.Severity = health.Warning
+		}
+		if r.Error != nil {
+			e.What, e.Did, e.Do = hint.T("%s: %s", "%s : %s", r.Title, r.Error.What), r.Error.Did, r.Error.Do
+		}
+		s.events.Add(e)
+	})
+	return jobs, nil
 }
 
 // Log implements control.Appliance.

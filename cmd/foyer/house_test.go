@@ -224,6 +224,18 @@ func TestCodesAreDocumented(t *testing.T) {
 			})
 		}
 	}
+	for _, f := range house["supervisor"] { // const JobX = "…": kinds of jobs
+		ast.Inspect(f, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 && strings.HasPrefix(spec.Names[0].Name, "Job") {
+				kind, _ := text(spec.Values[0])
+				used[kind] = true
+				if !documented[kind] {
+					t.Errorf("the kind of job %q is not in docs/codes.md", kind)
+				}
+			}
+			return true
+		})
+	}
 	for code := range documented {
 		if !used[code] {
 			t.Errorf("docs/codes.md documents %q, which nothing uses", code)

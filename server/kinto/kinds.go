@@ -193,3 +193,12 @@ func shortID() string {
 	}
 	return string(raw)
 }
+
+// Kinds are all kinds of objects.
+func Kinds() []Kind {
+	out := make([]Kind, len(kinds))
+	for i := range kinds {
+		out[i] = kinds[i].name
+	}
+	return out
+}

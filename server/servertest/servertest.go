@@ -18,6 +18,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -293,6 +294,31 @@ func (s *Server) Expect(nonce string) {
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusNoContent {
 		s.t.Fatalf("the server expects no nonce: %s", resp.Status)
+	}
+}
+
+// Check has the server check its database, as the supervisor does, and returns all that it
+// said.
+func (s *Server) Check(ctx context.Context, how string) (all []server.CheckLine, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://local/check?how="+how, nil)
+	if err != nil {
+		return nil, err
+	}
+	c := s.local()
+	c.Timeout = 0
+	resp, err := c.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	for lines := json.NewDecoder(resp.Body); ; {
+		var l server.CheckLine
+		if err := lines.Decode(&l); errors.Is(err, io.EOF) {
+			return all, nil
+		} else if err != nil {
+			return all, err
+		}
+		all = append(all, l)
 	}
 }
 

@@ -14,14 +14,34 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/hint"
 )
 
 // Check reads the whole database and looks whether all of it fits together; reads
 // and writes go on. Damage is a *hint.Error with code database-damaged whose cause
 // names the first problems.
-func (db *SQLite) Check(ctx context.Context) error {
+func (db *SQLite) Check(ctx context.Context) error { return db.fits(ctx, true) }
+
+// Examine is Check, or the quicker part of it. What it finds is what Trouble tells from then
+// on, and what the next start knows.
+func (db *SQLite) Examine(ctx context.Context, full bool) error {
+	err := db.fits(ctx, full)
+	if e := hint.Find(err); e != nil && e.Code == "database-damaged" {
+		db.trouble.found(e, false)
+		db.remember(e)
+	}
+	return err
+}
+
+// fits looks whether all of the database fits together. full: its indexes are compared with
+// its tables, too.
+func (db *SQLite) fits(ctx context.Context, full bool) error {
+	looks := []string{"check_quickly", "check"} // the first finds most, much sooner
+	if !full {
+		looks = looks[:1]
+	}
 	err := db.apart(ctx, func(c *conn) error {
-		for _, name := range []string{"check_quickly", "check"} { // the first finds most, much sooner
+		for _, name := range looks {
 			if err := checked(c.do(name)); err != nil {
 				return err
 			}

@@ -32,6 +32,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/job"
 )
 
 // Status is everything `foyer status` shows.
@@ -119,6 +120,7 @@ type Appliance interface {
 	NewReset(ctx context.Context) (code string, expires time.Time, err error) // hint "claim-open" when there is none
 	Log(lines int) []string                                                   // the newest lines of supervisor and server
 	Restart(ctx context.Context)                                              // has the server finish its requests and starts a new one
+	Jobs() *job.Manager                                                       // what takes longer
 }
 
 // Claim is the answer to a request for a new code.
@@ -158,6 +160,7 @@ func serveFor(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger
 		a.Restart(r.Context())
 		answer(w, struct{}{})
 	})
+	serveJobs(mux, a)
 	mux.HandleFunc("GET /log", func(w http.ResponseWriter, r *http.Request) {
 		n, err := strconv.Atoi(r.URL.Query().Get("lines"))
 		if err != nil || n < 1 || n > 10000 {
@@ -168,7 +171,7 @@ func serveFor(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger
 	srv := &http.Server{
 		Handler:           onlyFriends(owner, mux, log),
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
+		ReadTimeout:       readTimeout,
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -194,6 +197,9 @@ func serveFor(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger
 	}
 	return fmt.Errorf("cannot serve the control socket: %w", err)
 }
+
+// readTimeout is how long a request may take to come.
+const readTimeout = 10 * time.Second
 
 type peerKey struct{}
 
@@ -291,9 +297,20 @@ func (c *Client) Log(ctx context.Context, lines int) ([]string, error) {
 	return ask[[]string](ctx, c, http.MethodGet, "/log?lines="+strconv.Itoa(lines))
 }
 
-// ask is the one way in for what the other side says.
+// ask is the one way in for what the other side says, but for streams.
 func ask[T any](ctx context.Context, c *Client, method, path string) (got T, err error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, nil)
+	return askWith[T](ctx, c, method, path, nil)
+}
+
+// askWith is ask with a body, as JSON; nil: none.
+func askWith[T any](ctx context.Context, c *Client, method, path string, with any) (got T, err error) {
+	var text []byte
+	if with != nil {
+		if text, err = json.Marshal(with); err != nil {
+			return got, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, bytes.NewReader(text))
 	if err != nil {
 		return got, err
 	}
@@ -307,21 +324,26 @@ func ask[T any](ctx context.Context, c *Client, method, path string) (got T, err
 		return got, fmt.Errorf("cannot read the supervisor's answer: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		var p problem
-		if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
-			return got, errors.New(hint.Sprintf(hint.EN, "the supervisor answered %s: %s", resp.Status, bytes.TrimSpace(body)))
-		}
-		p = hint.Clean(p)
-		e := hint.New(p.Code, p.What, p.Did, p.Do)
-		if p.Code == "need-root" {
-			e = e.Exits(hint.ExitNeedRoot)
-		}
-		return got, e
+		return got, refused(resp.Status, body)
 	}
 	if err := json.Unmarshal(body, &got); err != nil {
 		return got, fmt.Errorf("cannot read the supervisor's answer: %w", err)
 	}
 	return hint.Clean(got), nil
+}
+
+// refused is the error of an answer other than 200.
+func refused(status string, body []byte) error {
+	var p problem
+	if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
+		return errors.New(hint.Sprintf(hint.EN, "the supervisor answered %s: %s", status, bytes.TrimSpace(body)))
+	}
+	p = hint.Clean(p)
+	e := hint.New(p.Code, p.What, p.Did, p.Do)
+	if p.Code == "need-root" {
+		e = e.Exits(hint.ExitNeedRoot)
+	}
+	return e
 }
 
 func notAnswering(err error) error {

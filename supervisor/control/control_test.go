@@ -14,9 +14,13 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/job"
 )
 
-type appliance struct{ claimed bool }
+type appliance struct {
+	claimed bool
+	jobs    *job.Manager
+}
 
 var at = time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
 
@@ -38,6 +42,8 @@ func (a appliance) NewClaim(context.Context) (string, time.Time, error) {
 func (a appliance) NewReset(context.Context) (string, time.Time, error) { return "0R5T-4B7C", at, nil }
 
 func (a appliance) Restart(context.Context) {}
+
+func (a appliance) Jobs() *job.Manager { return a.jobs }
 
 func (a appliance) Log(n int) []string { return []string{"one", "two"}[:min(n, 2)] }
 

@@ -1,0 +1,119 @@
+package server_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/server"
+	"github.com/foyer-server/foyer/server/servertest"
+	"github.com/foyer-server/foyer/server/storage/postgres/pgtest"
+)
+
+// filled puts so many records into a server, in batches.
+func filled(t *testing.T, s *servertest.Server, n int) {
+	t.Helper()
+	s.Do(http.MethodPut, "/v1/buckets/b", "")
+	s.Do(http.MethodPut, "/v1/buckets/b/collections/c", "")
+	for n > 0 {
+		var b strings.Builder
+		some := min(n, 25)
+		for i := range some {
+			fmt.Fprintf(&b, `,{"method":"PUT","path":"/buckets/b/collections/c/records/r%d","body":{"data":{"text":"milk and honey %d"}}}`, n-i, n-i)
+		}
+		n -= some
+		if resp, body := s.Do(http.MethodPost, "/v1/batch", `{"requests":[`+b.String()[1:]+`]}`); resp.StatusCode != http.StatusOK || strings.Contains(body, `"status":4`) {
+			t.Fatalf("%s %.300s", resp.Status, body)
+		}
+	}
+}
+
+// A check of the database reads everything, on both stores, while it is in use.
+func TestTheDatabaseIsChecked(t *testing.T) {
+	t.Attr("shows", "ground")
+	dsn := pgtest.Start(t).DSN(t)
+	for name, settings := range map[string]func(*config.Settings){"SQLite": nil, "PostgreSQL": func(s *config.Settings) { s.Database = dsn }} {
+		t.Run(name, func(t *testing.T) {
+			s := servertest.Start(t, servertest.Config{Settings: settings})
+			filled(t, s, 1200)
+			for how, read := range map[string]int64{"quick": 0, "full": 1200} {
+				all, err := s.Check(t.Context(), how)
+				if err != nil || len(all) == 0 {
+					t.Fatalf("%s: %+v, %v", how, all, err)
+				}
+				last := all[len(all)-1]
+				if !last.Ended || last.Error != nil || last.Done < read || last.Of < 1200 || how == "quick" && last.Done != 0 {
+					t.Errorf("%s: %+v", how, last)
+				}
+				if told := slices.ContainsFunc(all, func(l server.CheckLine) bool { return l.Said != nil && strings.Contains(l.Said.EN, "every object") }); told != (how == "full") {
+					t.Errorf("%s: it said %+v", how, all)
+				}
+			}
+		})
+	}
+}
+
+// What does not fit together is found, and from then on known to all; what is no JSON any
+// more is found by a full check alone, and named.
+func TestACheckFindsDamage(t *testing.T) {
+	t.Attr("shows", "ground")
+	s := servertest.Start(t, servertest.Config{})
+	filled(t, s, 300)
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(s.Data, "data.db")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A bit of a text has turned: SQLite has no sums, and sees nothing.
+	text := bytes.Index(whole, []byte(`{"text":"milk and honey 7"}`))
+	if text < 0 {
+		t.Fatal("the record is not in the file as it was sent")
+	}
+	turned := slices.Clone(whole)
+	turned[text] ^= 4 // { to DEL
+	if err := os.WriteFile(path, turned, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := servertest.Start(t, servertest.Config{Data: s.Data})
+	if all, err := again.Check(t.Context(), "quick"); err != nil || all[len(all)-1].Error != nil {
+		t.Errorf("quick: %+v, %v", all, err)
+	}
+	all, err := again.Check(t.Context(), "full")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := all[len(all)-1].Error; e == nil || e.Code != "database-damaged" || !strings.Contains(e.What.EN, "/buckets/b/collections/c/records/r7 ") {
+		t.Errorf("full: %+v", e)
+	}
+	if err := again.Stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	// A page is lost: the file does not fit together.
+	const page = 4096
+	lost := slices.Clone(whole)
+	clear(lost[text/page*page : (text/page+1)*page])
+	if err := os.WriteFile(path, lost, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	broken := servertest.Start(t, servertest.Config{Data: s.Data})
+	all, err = broken.Check(t.Context(), "quick")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := all[len(all)-1].Error; e == nil || e.Code != "database-damaged" {
+		t.Errorf("quick: %+v", all)
+	}
+	if h, _, err := broken.Health(); err != nil || h.Trouble == nil || h.Trouble.Code != "database-damaged" {
+		t.Errorf("health does not know: %+v, %v", h.Trouble, err)
+	}
+}

@@ -1,0 +1,144 @@
+package supervisor
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/supervisor/job"
+)
+
+// Names of jobs of the supervisor's own, and what they take.
+const (
+	JobCheck = "check-database" // how: quick, full
+)
+
+// kinds are the jobs of the supervisor's own.
+func (s *Supervisor) kinds() []job.Kind {
+	return []job.Kind{{
+		Name: JobCheck, Title: hint.T("Check the database", "Vérifier la base de données"), Lane: job.Reads, Resume: true,
+		Args: map[string][]string{"how": {"quick", "full"}}, Run: s.checkDatabase,
+	}}
+}
+
+// checkLine is one line of what the server says while it checks (server.CheckLine).
+type checkLine struct {
+	Done  int64      `json:"done"`
+	Of    int64      `json:"of"`
+	Said  *hint.Text `json:"said"`
+	Ended bool       `json:"ended"`
+	Error *trouble   `json:"error"`
+}
+
+// checked is the result of a check.
+type checked struct {
+	How     string  `json:"how"`
+	Objects int64   `json:"objects"` // that were read, each; by a quick check, that there are
+	Seconds float64 `json:"seconds"`
+}
+
+// How often a check is begun anew because the server went away, and how long it waits for
+// the next one.
+const (
+	checkTries = 3
+	checkWait  = 5 * time.Minute
+)
+
+// checkDatabase has the server look through its database. When the server is replaced
+// meanwhile, the next one begins anew.
+func (s *Supervisor) checkDatabase(ctx context.Context, t *job.Task) error {
+	began := time.Now()
+	how := t.Args()["how"]
+	if how == "" {
+		how = "quick"
+	}
+	for try := 1; ; try++ {
+		last, err := s.askCheck(ctx, how, t)
+		switch {
+		case err == nil && last.Error != nil:
+			return last.Error.err()
+		case err == nil:
+			objects := last.Done
+			if how == "quick" {
+				objects = last.Of
+			}
+			if how == "quick" {
+				t.Say(hint.T("Nothing is damaged, as far as a quick look tells.", "Rien n'est endommagé, autant qu'un examen rapide le dise."))
+			} else {
+				t.Say(hint.T("Nothing is damaged; %d objects were read.", "Rien n'est endommagé ; %d objets ont été lus.", objects))
+			}
+			return t.Result(checked{how, objects, time.Since(began).Seconds()})
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case try == checkTries:
+			return hint.New("server-away",
+				hint.T("The server went away while it checked its database.", "Le serveur a disparu pendant qu'il vérifiait sa base de données."), hint.T("Foyer tried %d times.", "Foyer a essayé %d fois.", try),
+				hint.T("`foyer status` says how it is.", "`foyer status` dit comment il va.")).Because(err)
+		}
+		t.Say(hint.T("The server went away; the check begins anew.", "Le serveur a disparu ; la vérification recommence."))
+		if !s.awaitServer(ctx, checkWait) {
+			return ctx.Err()
+		}
+	}
+}
+
+// awaitServer waits until the server answers, but not for longer than d, and reports
+// whether ctx still lasts.
+func (s *Supervisor) awaitServer(ctx context.Context, d time.Duration) bool {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		s.mu.Lock()
+		state := s.child.state
+		s.mu.Unlock()
+		if state == stateHealthy {
+			return ctx.Err() == nil
+		}
+		if !pause(ctx, s.cfg.Timing.Probe/4) {
+			return false
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// askCheck follows one check of the server to its end.
+func (s *Supervisor) askCheck(ctx context.Context, how string, t *job.Task) (last checkLine, err error) {
+	socket := s.local.Addr().String()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://local/check?how="+how, nil)
+	if err != nil {
+		return last, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return last, fmt.Errorf("cannot ask the server: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return last, fmt.Errorf("the server answered %s", resp.Status)
+	}
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		l := checkLine{}
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			return last, fmt.Errorf("cannot read what the server says: %w", err)
+		}
+		l = hint.Clean(l)
+		if l.Said != nil {
+			t.Say(*l.Said)
+		}
+		t.Progress(l.Done, l.Of, hint.T("objects", "objets"))
+		if l.Ended {
+			return l, nil
+		}
+	}
+	return last, errors.Join(lines.Err(), io.ErrUnexpectedEOF)
+}
