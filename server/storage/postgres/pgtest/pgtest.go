@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a server may take to start or to be promoted.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Cluster is one server.
 type Cluster struct {
@@ -206,10 +206,14 @@ func (c *Cluster) end(t testing.TB, sig syscall.Signal) {
 		return
 	}
 	pid := c.cmd.Process.Pid
+	var orphans []int
 	if sig == syscall.SIGKILL {
-		// The group is the postmaster alone: each of its children leads its own.
-		for _, child := range children(pid) {
-			defer syscall.Kill(child, sig) //nolint:errcheck // it may have ended with the postmaster
+		// The group is the postmaster alone: each of its children leads its own. Stopped,
+		// it has no more of them; and while one lives no server can start on these data.
+		_ = syscall.Kill(pid, syscall.SIGSTOP) // it may have ended
+		orphans = children(pid)
+		for _, child := range orphans {
+			_ = syscall.Kill(child, sig) // as above
 		}
 	}
 	if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -217,6 +221,18 @@ func (c *Cluster) end(t testing.TB, sig syscall.Signal) {
 	}
 	<-c.ended
 	c.cmd = nil
+	for deadline := time.Now().Add(patience); slices.ContainsFunc(orphans, lives); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("processes of a killed server live on")
+		}
+	}
+}
+
+// lives reports whether a process is there and was not killed.
+func lives(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, found := strings.Cut(string(text), ") ")
+	return err == nil && found && !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
 }
 
 // children lists the processes a postmaster started.
