@@ -67,11 +67,7 @@ func place(t testing.TB, settings []string) *Cluster {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if as := user(); as != nil {
-			if err := os.Chown(dir, int(as.Uid), int(as.Gid)); err != nil {
-				t.Fatal(err)
-			}
-		}
+		own(t, dir)
 	}
 	return c
 }
@@ -95,6 +91,16 @@ func user() *syscall.Credential {
 		return nil
 	}
 	return &syscall.Credential{Uid: 65534, Gid: 65534}
+}
+
+// own gives a file or folder to that user.
+func own(t testing.TB, path string) {
+	t.Helper()
+	if as := user(); as != nil {
+		if err := os.Chown(path, int(as.Uid), int(as.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func (c *Cluster) command(ctx context.Context, name string, args ...string) *exec.Cmd {
