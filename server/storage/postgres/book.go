@@ -128,7 +128,9 @@ func newBook(ctx context.Context, db *DB, conn *pgx.Conn, jobs []*job) (*book, e
 	locks, alone := sortedLocks(jobs)
 	b.alone = alone
 	batch := &pgx.Batch{}
-	batch.Queue(statement("begin"))
+	if _, err := db.dialer.start(ctx, conn, batch, "begin"); err != nil {
+		return b, err
+	}
 	switch {
 	case alone:
 		batch.Queue(statement("lock"), []int64{lockStructure})

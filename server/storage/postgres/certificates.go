@@ -62,7 +62,7 @@ func (c *certificates) Store(ctx context.Context, key string, value []byte) erro
 	if value == nil {
 		value = []byte{}
 	}
-	_, err := c.db.pool.Exec(ctx, statement("certificate_set"), folder(key), value)
+	_, err := c.db.exec(ctx, "certificate_set", folder(key), value)
 	return fail(err)
 }
 
@@ -73,7 +73,9 @@ func (c *certificates) Load(ctx context.Context, key string) ([]byte, error) {
 }
 
 func (c *certificates) load(ctx context.Context, key string) (value []byte, modified time.Time, err error) {
-	err = c.db.pool.QueryRow(ctx, statement("certificate"), folder(key)).Scan(&value, &modified)
+	err = c.db.run(ctx, func(q querier) error {
+		return q.QueryRow(ctx, statement("certificate"), folder(key)).Scan(&value, &modified)
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, modified, fs.ErrNotExist
 	}
@@ -82,7 +84,7 @@ func (c *certificates) load(ctx context.Context, key string) (value []byte, modi
 
 // Delete implements certmagic.Storage: key and all keys below it.
 func (c *certificates) Delete(ctx context.Context, key string) error {
-	_, err := c.db.pool.Exec(ctx, statement("certificates_remove"), folder(key))
+	_, err := c.db.exec(ctx, "certificates_remove", folder(key))
 	return fail(err)
 }
 
@@ -106,11 +108,14 @@ func (c *certificates) Stat(ctx context.Context, key string) (certmagic.KeyInfo,
 }
 
 func (c *certificates) below(ctx context.Context, prefix string) ([]string, error) {
-	rows, err := c.db.pool.Query(ctx, statement("certificates_below"), folder(prefix))
-	if err != nil {
-		return nil, fail(err)
-	}
-	keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	var keys []string
+	err := c.db.run(ctx, func(q querier) error {
+		rows, err := q.Query(ctx, statement("certificates_below"), folder(prefix))
+		if err == nil {
+			keys, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		}
+		return err
+	})
 	return keys, fail(err)
 }
 
@@ -161,7 +166,7 @@ func (c *certificates) Lock(ctx context.Context, name string) error {
 // TryLock implements certmagic.TryLocker.
 func (c *certificates) TryLock(ctx context.Context, name string) (bool, error) {
 	holder := rand.Text()
-	tag, err := c.db.pool.Exec(ctx, statement("certificate_lock"), name, holder, c.lease.Milliseconds())
+	tag, err := c.db.exec(ctx, "certificate_lock", name, holder, c.lease.Milliseconds())
 	if err != nil {
 		return false, fail(err)
 	}
@@ -198,7 +203,7 @@ func (c *certificates) renew(ctx context.Context, name, holder string) {
 			return
 		case <-tick.C:
 		}
-		if _, err := c.db.pool.Exec(ctx, statement("certificate_renew"), name, holder, c.lease.Milliseconds()); err != nil && ctx.Err() == nil {
+		if _, err := c.db.exec(ctx, "certificate_renew", name, holder, c.lease.Milliseconds()); err != nil && ctx.Err() == nil {
 			c.db.log.Warn("a lock on a certificate could not be renewed yet", "err", fail(err))
 		}
 	}
@@ -215,6 +220,6 @@ func (c *certificates) Unlock(ctx context.Context, name string) error {
 	}
 	h.stop()
 	<-h.ended
-	_, err := c.db.pool.Exec(ctx, statement("certificate_unlock"), name, h.holder)
+	_, err := c.db.exec(ctx, "certificate_unlock", name, h.holder)
 	return fail(err)
 }

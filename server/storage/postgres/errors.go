@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -24,6 +25,9 @@ func fail(err error) error {
 	case understood(err), hint.Find(err) != nil, errors.Is(err, context.Canceled):
 		return err
 	}
+	if _, ok := errors.AsType[*refusal](err); ok {
+		return fmt.Errorf("%w: %w", kinto.ErrUnavailable, err)
+	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		plain := fmt.Errorf("postgres: %s (%s)", pg.Message, pg.Code)
 		switch {
@@ -33,10 +37,15 @@ func fail(err error) error {
 			return fmt.Errorf("%w: %w", kinto.ErrConflict, plain)
 		case pg.Code == "XX001", pg.Code == "XX002": // data_corrupted, index_corrupted
 			return fmt.Errorf("%w: %w", kinto.ErrUnavailable, damaged(plain))
+		case pg.Code == "42P05", pg.Code == "26000": // duplicate_prepared_statement, invalid_sql_statement_name
+			return fmt.Errorf("%w: %w: %w", kinto.ErrUnavailable, errMixed, plain)
 		case passing(pg):
-			return fmt.Errorf("%w: %w", kinto.ErrUnavailable, plain)
+			return fmt.Errorf("%w: %w", kinto.ErrUnavailable, explained(pg, plain))
 		}
 		return plain
+	}
+	if strings.Contains(err.Error(), "server refused TLS connection") {
+		return fmt.Errorf("%w: %w", kinto.ErrUnavailable, unencrypted(err))
 	}
 	if _, ok := errors.AsType[net.Error](err); ok || lost(err) {
 		return fmt.Errorf("%w: %w", kinto.ErrUnavailable, err)
@@ -64,6 +73,9 @@ func lost(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err) || errors.Is(err, errClosed)
 }
 
+// late: there was no answer in time.
+func late(err error) bool { return errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err) }
+
 var errClosed = errors.New("it is closed")
 
 // passing: the server says no to all of this now, and later it may not.
@@ -73,7 +85,8 @@ func passing(pg *pgconn.PgError) bool {
 		return true
 	}
 	switch pg.Code {
-	case "25006", // read_only_sql_transaction
+	case "25006", "0A000", // read_only_sql_transaction, feature_not_supported: not by a standby
+		"42501",          // insufficient_privilege
 		"25P03", "25P04", // timeouts of transactions
 		"55P03", "55000", // lock_not_available, object_not_in_prerequisite_state
 		"3D000", "XX000":
@@ -97,7 +110,7 @@ func collided(err error) bool {
 // demoted: the server does not take writes (any more).
 func demoted(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pg.Code == "25006"
+	return ok && (pg.Code == "25006" || pg.Code == "0A000")
 }
 
 // text reports whether PostgreSQL can keep s as text. No key of an object that is

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -89,11 +87,11 @@ func (db *DB) answer() {
 // that others are, too: once, it is tried on a new one.
 func (db *DB) put(ctx context.Context, q *question) error {
 	for again := true; ; again = false {
-		conn, err := db.pool.Acquire(ctx)
+		conn, err := db.acquire(ctx)
 		if err != nil {
 			return err
 		}
-		err = q.put(ctx, conn)
+		err = db.dialer.on(ctx, conn.Conn(), func(c querier) error { return q.put(ctx, c) })
 		dead := conn.Conn().IsClosed()
 		conn.Release()
 		if err == nil || !again || !dead || ctx.Err() != nil {
@@ -103,7 +101,7 @@ func (db *DB) put(ctx context.Context, q *question) error {
 	}
 }
 
-func (q *question) put(ctx context.Context, conn *pgxpool.Conn) error {
+func (q *question) put(ctx context.Context, conn querier) error {
 	if len(q.ids) == 0 {
 		return conn.QueryRow(ctx, statement("generation")).Scan(&q.generation)
 	}

@@ -276,9 +276,12 @@ func (l *lane) transact(jobs []*job) (n int, err error) {
 // begin begins a transaction with the locks that jobs are known to need. A
 // connection that turns out to be dead is made anew, once.
 func (l *lane) begin(ctx context.Context, jobs []*job) (*book, error) {
+	if l.conn != nil && l.db.dialer.mixed.Load() && !isShared(l.conn) {
+		l.hangUp()
+	}
 	for again := l.conn != nil; ; again = false {
 		if l.conn == nil || l.conn.IsClosed() {
-			conn, err := l.db.connect(ctx)
+			conn, err := l.db.dialer.connect(ctx)
 			if err != nil {
 				return nil, err
 			}

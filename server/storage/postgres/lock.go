@@ -26,6 +26,7 @@ const (
 	lockNote
 	lockFile
 	lockOwner
+	lockProbe // of examine
 )
 
 // lockOf is the number of a lock on names. Two names with the same number share a

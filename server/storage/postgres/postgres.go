@@ -24,6 +24,10 @@
 // woken (watch.go). What was deleted is swept by one node at a time (sweep.go). Nodes
 // share their certificates, too (certificates.go).
 //
+// Behind a connection pooler in transaction mode there are no sessions, and all works
+// without, but for hearing of notices (session.go). Who only speaks PostgreSQL's protocol
+// is refused (peer.go); what keeps a database from being used is said in words (explain.go).
+//
 // The schema is in sql/*.sql, numbered, forward only (schema.go).
 package postgres
 
@@ -41,7 +45,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/foyer-server/foyer/internal/hint"
@@ -87,7 +90,7 @@ const (
 
 // DB is a kinto.Store in a PostgreSQL database. It is safe for concurrent use.
 type DB struct {
-	config *pgx.ConnConfig
+	dialer *dialer
 	pool   *pgxpool.Pool
 	cache  *cache
 	hub    *hub
@@ -106,6 +109,9 @@ type DB struct {
 	closed   bool
 	damage   *hint.Error // that the server last told of
 	damaged  time.Time   // when
+	refused  *refusal    // why nothing works, as far as is known; nil: it does
+	since    time.Time   // refused
+	troubled atomic.Bool // refused is not nil
 	asking   bool        // a question is under way
 	next     *question   // the one after that
 }
@@ -114,12 +120,13 @@ var _ kinto.Store = (*DB)(nil)
 
 // Open connects to the database that dsn names, as a URL or as words key=value, and
 // brings its schema up to date. With several hosts it is the one that takes writes.
-// A database that a newer Foyer wrote is a *hint.Error with code database-newer.
-// Close it.
+// What a person can do something about is a *hint.Error: a database that a newer Foyer
+// wrote (code database-newer), a server that is no PostgreSQL, too old, a standby, or lets
+// nobody in (codes database-…). Close it.
 func Open(ctx context.Context, dsn string, log *slog.Logger) (db *DB, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("cannot open the database: %w", err)
+			err = shown(fmt.Errorf("cannot open the database: %w", err))
 		}
 	}()
 	cfg, err := pgxpool.ParseConfig(dsn)
@@ -129,29 +136,25 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (db *DB, err error)
 	if !strings.Contains(dsn, "pool_max_conns") {
 		cfg.MaxConns = int32(max(12, 4*runtime.GOMAXPROCS(0)+4)) // more than search and read whole lists at once (package api)
 	}
-	c := cfg.ConnConfig
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = dialing
-	}
-	// A node speaks to the server that takes writes and to no other: what a standby
-	// shows may be of yesterday.
-	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	c.OnNotice = func(conn *pgconn.PgConn, n *pgconn.Notice) {
-		if n.SeverityUnlocalized == "WARNING" {
-			conn.CustomData()[warned] = true
-		}
-	}
-	cfg.AfterConnect = settle
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
-		return nil, fail(err)
-	}
 	db = &DB{
-		config: c, pool: pool, cache: newCache(), hub: newHub(), seed: maphash.MakeSeed(), log: log,
+		dialer: newDialer(cfg.ConnConfig), cache: newCache(), hub: newHub(), seed: maphash.MakeSeed(), log: log,
 		changes: newChanges(), dirt: make(chan struct{}, 1),
 	}
-	if err := db.prepare(ctx); err != nil {
-		pool.Close()
+	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		db.dialer.configure(c)
+		return nil
+	}
+	cfg.AfterConnect = db.dialer.settle
+	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return nil, fail(err)
+	}
+	err = db.prepare(ctx)
+	if errors.Is(err, errMixed) {
+		db.distrust()
+		err = db.prepare(ctx)
+	}
+	if err != nil {
+		db.pool.Close()
 		return nil, err
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -171,51 +174,22 @@ const warned = "warned"
 
 // prepare looks at the server and migrates the schema.
 func (db *DB) prepare(ctx context.Context) error {
-	conn, err := db.connect(ctx)
+	conn, err := db.dialer.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // nothing is under way on it
-	var version, encoding, fsync string
-	err = conn.QueryRow(ctx, "SELECT current_setting('server_version_num'), current_setting('server_encoding'), current_setting('fsync')").Scan(&version, &encoding, &fsync)
-	switch {
-	case err != nil:
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is under way on it
+	if err := db.dialer.examine(ctx, conn); err != nil {
 		return fail(err)
-	case len(version) < 6 || version < "130000":
-		return fmt.Errorf("the server is PostgreSQL %s; 13 or newer is needed", version)
-	case encoding != "UTF8":
-		return fmt.Errorf("the database is encoded in %s, not in UTF8", encoding)
-	case fsync != "on":
-		db.log.Warn("the database server does not flush what it is given to keep: a power cut may cost data", "fsync", fsync)
 	}
-	return fail(migrate(ctx, conn))
-}
-
-// connect makes a connection that is not of the pool.
-func (db *DB) connect(ctx context.Context) (*pgx.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*dialing)
-	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, db.config.Copy())
+	fsync, err := first(ctx, conn.PgConn(), "SELECT current_setting('fsync')")
 	if err != nil {
-		return nil, fail(err)
+		return fail(err)
 	}
-	if err := settle(ctx, conn); err != nil {
-		return nil, errors.Join(fail(err), conn.Close(ctx))
+	if fsync[0] != "on" {
+		db.log.Warn("the database server does not flush what it is given to keep: a power cut may cost data", "fsync", fsync[0])
 	}
-	return conn, nil
-}
-
-// settle sets a new connection up. Every statement of ours is to use an index, and
-// a plan made while a table was empty is not to be kept. A node that vanishes is to
-// lose its locks soon.
-func settle(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, `SELECT set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),
-		set_config('plan_cache_mode', 'force_generic_plan', false), set_config('timezone', 'UTC', false),
-		set_config('lock_timeout', '0', false), set_config('statement_timeout', '0', false),
-		set_config('idle_in_transaction_session_timeout', '60s', false),
-		set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false),
-		CASE WHEN current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') THEN set_config('synchronous_commit', 'on', false) END`)
-	return err
+	return fail(db.dialer.option(db.migrate(ctx, conn)))
 }
 
 // Read implements kinto.Store. It waits while all connections are in use.
@@ -268,28 +242,52 @@ func (db *DB) Write(ctx context.Context, about []kinto.List, fn func(kinto.Tx) e
 // after the server knows when it is mended.
 const told = time.Hour
 
-// noted keeps that the server says its data are damaged, and returns err.
+// noted keeps what an error says of more than one request, and returns err.
 func (db *DB) noted(err error) error {
-	if e := hint.Find(err); e != nil && e.Code == "database-damaged" {
-		db.mu.Lock()
-		defer db.mu.Unlock()
+	if err == nil && !db.troubled.Load() {
+		return nil
+	}
+	e := hint.Find(err)
+	why, ok := errors.AsType[*refusal](err)
+	if !ok && errors.Is(err, kinto.ErrUnavailable) && late(err) && db.dialer.pooled.Load() {
+		why, ok = errors.AsType[*refusal](mute(err))
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	switch {
+	case e != nil && e.Code == "database-damaged":
 		if db.damage == nil {
 			db.log.Error("the database server says that the database is damaged", "err", e.Err)
 		}
 		db.damage, db.damaged = e, time.Now()
+	case err == nil:
+		db.refused = nil
+		db.troubled.Store(false)
+	case ok:
+		if db.refused == nil {
+			db.since = time.Now()
+		}
+		db.refused = why
+		db.troubled.Store(true)
+	case errors.Is(err, errMixed):
+		db.distrust()
 	}
 	return err
 }
 
 // Trouble is that the server said of the database, within the last hour, that it is
-// damaged (code database-damaged); nil: it did not. It does not block.
+// damaged (code database-damaged); or why nothing could be read or written since, and
+// that it will not be over by itself, or was not for 10 s; nil: neither. It does not block.
 func (db *DB) Trouble() *hint.Error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	if db.damage == nil || time.Since(db.damaged) > told {
-		return nil
+	switch r := db.refused; {
+	case db.damage != nil && time.Since(db.damaged) <= told:
+		return db.damage
+	case r != nil && (!r.passes || time.Since(db.since) > patience):
+		return r.why.Because(r.cause)
 	}
-	return db.damage
+	return nil
 }
 
 // Progress grows with each read and each commit that succeeds. It does not block.

@@ -20,17 +20,17 @@ var migrations embed.FS
 // migrate brings the schema up to date. Nodes that start together do it one after
 // the other, and the later ones find it done; writers of nodes that run already are kept
 // away meanwhile, so that none writes back what it read before.
-func migrate(ctx context.Context, conn *pgx.Conn) error {
+func (db *DB) migrate(ctx context.Context, conn *pgx.Conn) error {
 	names, err := fs.Glob(migrations, "sql/*.sql")
 	if err != nil {
 		return err
 	}
 	slices.Sort(names)
-	tx, err := conn.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback(ctx) //nolint:errcheck // it was committed, or nothing of it is wanted
+	return db.dialer.transact(ctx, conn, func(tx pgx.Tx) error { return upgrade(ctx, tx, names) })
+}
+
+// upgrade is one transaction of migrate.
+func upgrade(ctx context.Context, tx pgx.Tx, names []string) error {
 	if _, err := tx.Exec(ctx, statement("lock"), []int64{lockSchema}); err != nil {
 		return err
 	}
@@ -77,5 +77,5 @@ func migrate(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		}
 	}
-	return tx.Commit(ctx)
+	return nil
 }

@@ -44,7 +44,12 @@ func (db *DB) sweep(ctx context.Context) {
 }
 
 func (db *DB) sweepSome(ctx context.Context) (again bool, err error) {
-	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	conn, err := db.acquire(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Release()
+	err = db.dialer.transact(ctx, conn.Conn(), func(tx pgx.Tx) error {
 		var mine bool
 		if err := tx.QueryRow(ctx, statement("sweep_lock"), lockSweep).Scan(&mine); err != nil || !mine {
 			return err

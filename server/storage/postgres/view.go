@@ -94,31 +94,13 @@ func (s *snapshot) begin(name string, fn func(row) bool, args []any) error {
 	ctx, cancel := context.WithTimeout(s.ctx, limit)
 	defer cancel()
 	for again := true; ; again = false {
-		conn, err := s.db.pool.Acquire(ctx)
+		conn, err := s.db.acquire(ctx)
 		if err != nil {
 			s.failed = true
 			return s.fail(err)
 		}
-		b := &pgx.Batch{}
-		b.Queue(statement("begin_read"))
-		b.Queue(statement("generation"))
-		if name != "" {
-			b.Queue(statement(name), args...)
-		}
-		br := conn.SendBatch(ctx, b)
-		var generation int64
-		_, err = br.Exec()
-		if err == nil {
-			err = br.QueryRow().Scan(&generation)
-		}
-		if err == nil && name != "" {
-			var rows pgx.Rows
-			if rows, err = br.Query(); err == nil {
-				again = false // fn may have been called
-				err = drain(rows, fn)
-			}
-		}
-		err = errors.Join(err, br.Close())
+		generation, called, err := s.first(ctx, conn.Conn(), name, fn, args)
+		again = again && !called
 		if err == nil {
 			s.conn = conn
 			if s.again = s.believed && generation != s.gen; s.again {
@@ -135,6 +117,35 @@ func (s *snapshot) begin(name string, fn func(row) bool, args []any) error {
 		}
 		s.db.pool.Reset()
 	}
+}
+
+// first begins a transaction on conn and runs its first statement; called: fn may have
+// been called.
+func (s *snapshot) first(ctx context.Context, conn *pgx.Conn, name string, fn func(row) bool, args []any) (generation int64, called bool, err error) {
+	b := &pgx.Batch{}
+	queued, err := s.db.dialer.start(ctx, conn, b, "begin_read")
+	if err != nil {
+		return 0, false, err
+	}
+	b.Queue(statement("generation"))
+	if name != "" {
+		b.Queue(statement(name), args...)
+	}
+	br := conn.SendBatch(ctx, b)
+	if queued {
+		_, err = br.Exec()
+	}
+	if err == nil {
+		err = br.QueryRow().Scan(&generation)
+	}
+	if err == nil && name != "" {
+		var rows pgx.Rows
+		if rows, err = br.Query(); err == nil {
+			called = true
+			err = drain(rows, fn)
+		}
+	}
+	return generation, called, errors.Join(err, br.Close())
 }
 
 func (s *snapshot) fail(err error) error {

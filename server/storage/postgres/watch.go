@@ -1,14 +1,18 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/foyer-server/foyer/server/kinto"
 )
@@ -154,7 +158,7 @@ func (db *DB) tell(ctx context.Context) {
 		if notice == "" {
 			continue
 		}
-		if _, err := db.pool.Exec(ctx, statement("notify"), notice); err != nil && ctx.Err() == nil {
+		if _, err := db.exec(ctx, "notify", notice); err != nil && ctx.Err() == nil {
 			db.log.Warn("other nodes could not be told of a change; they find it by themselves in a while", "err", fail(err))
 		}
 	}
@@ -163,13 +167,21 @@ func (db *DB) tell(ctx context.Context) {
 // listen hears what other nodes tell, until ctx ends, and wakes everybody now and
 // then: when it may have missed something, and every few seconds.
 func (db *DB) listen(ctx context.Context) {
+	dozing := false
 	for tries := 0; ctx.Err() == nil; tries++ {
 		heard, err := db.hear(ctx)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return
-		}
-		if heard {
-			tries = 0
+		case errors.Is(err, errShared):
+			if !dozing {
+				dozing = true
+				db.log.Info("a connection pooler shares connections to the database: what other nodes change is found every few seconds", "every", poll)
+			}
+			db.doze(ctx)
+			continue
+		case heard:
+			tries, dozing = 0, false
 			db.log.Warn("the connection on which other nodes tell of changes was lost", "err", fail(err))
 		}
 		pause := min(poll, 100*time.Millisecond<<min(tries, 10))
@@ -181,13 +193,36 @@ func (db *DB) listen(ctx context.Context) {
 	}
 }
 
-// hear listens on one connection until it breaks.
+// doze wakes everybody every few seconds, until ctx ends or it is time to see whether
+// listening is possible now.
+func (db *DB) doze(ctx context.Context) {
+	clock := time.NewTicker(poll)
+	defer clock.Stop()
+	for end := time.Now().Add(tidy); time.Now().Before(end); {
+		db.hub.wake([]string{everything})
+		select {
+		case <-clock.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// hear listens on one connection until it breaks. It is errShared where that is not
+// possible, as a pooler gives the server connection to others.
 func (db *DB) hear(ctx context.Context) (heard bool, err error) {
-	conn, err := db.connect(ctx)
+	conn, err := db.dialer.connect(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it is broken, or not needed
+	ours, err := db.dialer.owned(ctx, conn)
+	if err != nil {
+		return false, err
+	}
+	if !ours {
+		return false, errShared
+	}
 	if _, err := conn.Exec(ctx, "LISTEN foyer"); err != nil {
 		return false, err
 	}
@@ -209,11 +244,19 @@ func (db *DB) hear(ctx context.Context) (heard bool, err error) {
 			return true, err
 		}
 		db.hub.wake([]string{everything})
-		ping, cancel := context.WithTimeout(ctx, dialing)
-		err = conn.Ping(ping)
-		cancel()
-		if err != nil {
-			return true, err
+		if still, err := listens(ctx, conn.PgConn()); err != nil || !still {
+			return true, cmp.Or(err, errShared)
 		}
 	}
+}
+
+// listens reports whether conn, which listened, does still.
+func listens(ctx context.Context, conn *pgconn.PgConn) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialing)
+	defer cancel()
+	row, err := first(ctx, conn, "SELECT EXISTS (SELECT FROM pg_listening_channels() AS c WHERE c = 'foyer')")
+	if err != nil {
+		return false, err
+	}
+	return row[0] == "t", nil
 }
