@@ -16,6 +16,8 @@ func (s *server) local(w http.ResponseWriter, r *http.Request) {
 		s.health(w, r)
 	case r.URL.Path == "/check" && r.Method == http.MethodPost && s.down == nil && s.store != nil:
 		s.check(w, r)
+	case r.URL.Path == "/usage" && r.Method == http.MethodPost && s.down == nil && s.store != nil:
+		s.usage(w, r)
 	case r.URL.Path == knock.Local && r.Method == http.MethodPost && s.down == nil:
 		nonce, err := io.ReadAll(io.LimitReader(r.Body, 64))
 		if err != nil || !s.dial.Expect(string(nonce)) {

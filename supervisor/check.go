@@ -18,6 +18,7 @@ import (
 // Names of jobs of the supervisor's own, and what they take.
 const (
 	JobCheck = "check-database" // how: quick, full
+	JobUsage = "what-takes-room"
 )
 
 // kinds are the jobs of the supervisor's own.
@@ -25,6 +26,9 @@ func (s *Supervisor) kinds() []job.Kind {
 	return []job.Kind{{
 		Name: JobCheck, Title: hint.T("Check the database", "Vérifier la base de données"), Lane: job.Reads, Resume: true,
 		Args: map[string][]string{"how": {"quick", "full"}}, Run: s.checkDatabase,
+	}, {
+		Name: JobUsage, Title: hint.T("See what takes room", "Voir ce qui prend de la place"), Lane: job.Reads, Resume: true,
+		Run: s.whatTakesRoom,
 	}}
 }
 
@@ -106,25 +110,57 @@ func (s *Supervisor) awaitServer(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// askCheck follows one check of the server to its end.
-func (s *Supervisor) askCheck(ctx context.Context, how string, t *job.Task) (last checkLine, err error) {
+// whatTakesRoom asks the server what its database holds, and adds what the disk has left.
+func (s *Supervisor) whatTakesRoom(ctx context.Context, t *job.Task) error {
+	resp, err := s.askServer(ctx, "/usage")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil {
+		return fmt.Errorf("cannot read what the server says: %w", err)
+	}
+	used := map[string]any{}
+	if err := json.Unmarshal(text, &used); err != nil {
+		return fmt.Errorf("cannot read what the server says: %w", err)
+	}
+	s.mu.Lock()
+	used["free_bytes"], used["total_bytes"] = s.room.free, s.room.total
+	s.mu.Unlock()
+	return t.Result(used)
+}
+
+// askServer has the server do something, and returns its answer, whose body is to be closed. It
+// has no time limit but ctx.
+func (s *Supervisor) askServer(ctx context.Context, path string) (*http.Response, error) {
 	socket := s.local.Addr().String()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", socket)
 	}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://local/check?how="+how, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://local"+path, nil)
 	if err != nil {
-		return last, err
+		return nil, err
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return last, fmt.Errorf("cannot ask the server: %w", err)
+		return nil, fmt.Errorf("cannot ask the server: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		resp.Body.Close()
+		return nil, fmt.Errorf("the server answered %s", resp.Status)
+	}
+	return resp, nil
+}
+
+// askCheck follows one check of the server to its end.
+func (s *Supervisor) askCheck(ctx context.Context, how string, t *job.Task) (last checkLine, err error) {
+	resp, err := s.askServer(ctx, "/check?how="+how)
+	if err != nil {
+		return last, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return last, fmt.Errorf("the server answered %s", resp.Status)
-	}
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
 		l := checkLine{}

@@ -26,11 +26,61 @@ func (a *app) checkCmd() *cobra.Command {
 			if full {
 				how = "full"
 			}
-			return a.doJob(cmd.Context(), supervisor.JobCheck, map[string]string{"how": how})
+			_, err := a.doJob(cmd.Context(), supervisor.JobCheck, map[string]string{"how": how})
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&full, "full", false, hint.T("read every object, too; this takes a while", "lire aussi chaque objet ; cela prend un moment").In(a.lang))
 	return cmd
+}
+
+// usageCmd shows what takes room.
+func (a *app) usageCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "usage", Args: usage(a, cobra.NoArgs),
+		Short: hint.T("What takes room: by person, by bucket, by kind", "Ce qui prend de la place : par personne, par bucket, par genre").In(a.lang),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			last, err := a.doJob(cmd.Context(), supervisor.JobUsage, nil)
+			if err != nil || a.json {
+				return err
+			}
+			var used struct {
+				People []struct {
+					Who   string `json:"who"`
+					Bytes uint64 `json:"bytes"`
+					Files uint64 `json:"file_bytes"`
+				} `json:"people"`
+				Buckets []struct {
+					Bucket string `json:"bucket"`
+					Bytes  uint64 `json:"bytes"`
+				} `json:"buckets"`
+				Kinds []struct {
+					Kind    string `json:"kind"`
+					Objects int    `json:"objects"`
+					Bytes   uint64 `json:"bytes"`
+				} `json:"kinds"`
+				Free uint64 `json:"free_bytes"`
+			}
+			if err := json.Unmarshal(last.Result, &used); err != nil {
+				return fmt.Errorf("cannot read the result of the job: %w", err)
+			}
+			part := func(title hint.Text) { a.say(hint.T("\n%s", "\n%s", title)) }
+			part(hint.T("People, with the files they attached", "Personnes, avec les fichiers qu'elles ont joints"))
+			for _, p := range used.People {
+				a.say(hint.T("  %s  %s, files %s", "  %s  %s, fichiers %s", p.Who, health.Size(p.Bytes), health.Size(p.Files)))
+			}
+			part(hint.T("Buckets", "Buckets"))
+			for _, b := range used.Buckets {
+				a.say(hint.T("  %s  %s", "  %s  %s", b.Bucket, health.Size(b.Bytes)))
+			}
+			part(hint.T("Kinds of objects", "Genres d'objets"))
+			for _, k := range used.Kinds {
+				a.say(hint.T("  %s  %d, %s", "  %s  %d, %s", k.Kind, k.Objects, health.Size(k.Bytes)))
+			}
+			a.say(hint.T("\n%s free on the disk of the data.", "\n%s libres sur le disque des données.", health.Size(used.Free)))
+			return nil
+		},
+	}
 }
 
 // jobsCmd shows what takes longer than a command.
@@ -59,7 +109,10 @@ func (a *app) jobsCmd() *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use: "follow JOB", Args: usage(a, cobra.ExactArgs(1)),
 		Short: hint.T("Show how a job goes, until it has ended", "Montrer comment avance une tâche, jusqu'à sa fin").In(a.lang),
-		RunE:  func(cmd *cobra.Command, args []string) error { return a.follow(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, err := a.follow(cmd.Context(), args[0])
+			return err
+		},
 	}, &cobra.Command{
 		Use: "cancel JOB", Args: usage(a, cobra.ExactArgs(1)),
 		Short: hint.T("Have a job end soon", "Faire finir une tâche sans attendre").In(a.lang),
@@ -93,10 +146,10 @@ func howFar(r job.Record) hint.Text {
 }
 
 // doJob asks for a job and follows it.
-func (a *app) doJob(ctx context.Context, kind string, args map[string]string) error {
+func (a *app) doJob(ctx context.Context, kind string, args map[string]string) (last job.Record, err error) {
 	r, err := control.Dial(a.runDir).StartJob(ctx, kind, args)
 	if err != nil {
-		return err
+		return r, err
 	}
 	return a.follow(ctx, r.ID)
 }
@@ -104,13 +157,11 @@ func (a *app) doJob(ctx context.Context, kind string, args map[string]string) er
 // follow shows how a job goes: with --json its record on a line each time it changes, else
 // a line every few seconds at most. It ends with the job; a person who goes leaves it at its
 // work.
-func (a *app) follow(ctx context.Context, id string) error {
+func (a *app) follow(ctx context.Context, id string) (last job.Record, err error) {
 	said, state, shown := 0, job.State(""), time.Time{}
-	last, err := control.Dial(a.runDir).FollowJob(ctx, id, func(r job.Record) {
+	last, err = control.Dial(a.runDir).FollowJob(ctx, id, func(r job.Record) {
 		if a.json {
-			if text, err := json.Marshal(r); err == nil {
-				fmt.Fprintf(a.out, "%s\n", text)
-			}
+			a.printJSON(r)
 			return
 		}
 		line := func() {
@@ -130,16 +181,16 @@ func (a *app) follow(ctx context.Context, id string) error {
 	})
 	if ctx.Err() != nil {
 		a.say(hint.T("It goes on; `foyer jobs` shows how.", "Elle continue ; `foyer jobs` montre comment."))
-		return nil
+		return last, errSaid
 	}
 	if err != nil {
-		return err
+		return last, err
 	}
 	if e := last.Error; e != nil {
-		return hint.New(e.Code, e.What, e.Did, e.Do)
+		return last, hint.New(e.Code, e.What, e.Did, e.Do)
 	}
 	if last.State != job.Done {
-		return hint.New("job-ended", hint.T("The job was not done: %s.", "La tâche n'a pas été faite : %s.", last.State.Word()), hint.Text{}, hint.Text{})
+		return last, hint.New("job-ended", hint.T("The job was not done: %s.", "La tâche n'a pas été faite : %s.", last.State.Word()), hint.Text{}, hint.Text{})
 	}
-	return nil
+	return last, nil
 }

@@ -297,6 +297,16 @@ func (s *Server) Expect(nonce string) {
 	}
 }
 
+// Usage asks the server what takes room, as the supervisor does.
+func (s *Server) Usage() (used server.Used, err error) {
+	resp, err := s.local().Post("http://local/usage", "", nil)
+	if err != nil {
+		return used, err
+	}
+	defer resp.Body.Close()
+	return used, json.NewDecoder(resp.Body).Decode(&used)
+}
+
 // Check has the server check its database, as the supervisor does, and returns all that it
 // said.
 func (s *Server) Check(ctx context.Context, how string) (all []server.CheckLine, err error) {

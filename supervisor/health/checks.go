@@ -166,6 +166,10 @@ func Size(n uint64) hint.Text {
 		return hint.T("%d GB", "%d Go", n>>30)
 	case n >= 1<<30:
 		return hint.T("%.1f GB", "%.1f Go", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return hint.T("%d MB", "%d Mo", n>>20)
+	case n >= 1<<10:
+		return hint.T("%d KB", "%d ko", n>>10)
 	}
-	return hint.T("%d MB", "%d Mo", n>>20)
+	return hint.T("%d bytes", "%d octets", n)
 }
