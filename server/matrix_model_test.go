@@ -287,7 +287,11 @@ func (m *matrix) judgeList(c *caller, p *spot, method string, refused verdict) v
 	}
 	shown := p.list
 	if !m.holds(c, p.kind, p.kind+" "+permission, p.above) {
-		shown = m.partly(c, p.kind, permission, p.list)
+		one := permission
+		if permission == "read" && (p.kind == "bucket" || p.kind == "collection") {
+			one = "attributes" // a list shows of an object what its own address does
+		}
+		shown = m.partly(c, p.kind, one, p.list)
 		if len(shown) == 0 && !m.holds(c, p.kind, p.kind+" create", p.above) {
 			return refused
 		}

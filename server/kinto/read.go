@@ -289,6 +289,10 @@ func (s *Service) allowList(tx Reader, r *Request) (Query, error) {
 	k := r.List.Kind
 	if !s.holds(r.Who, &sc, nil, need{k, permission}) {
 		q.Granted = &Grant{Principals: r.Who.Principals, Permissions: own(k, permission)}
+		if all := own(k, readAttributes); permission == "read" && all != nil {
+			// A list shows of an object what its own address does.
+			q.Granted.Permissions = all
+		}
 		some := Everything()
 		some.Granted, some.Limit = q.Granted, 1
 		found, err := tx.Count(r.List, some)
