@@ -28,7 +28,11 @@ func ownBucket(c *call, rest string) {
 		names, err = c.Auth.DefaultBucket(c.r.Context(), who)
 	}
 	bucket := ""
-	if err == nil {
+	switch {
+	case err != nil:
+	case rest == "" && c.r.Method == http.MethodPut: // it makes the bucket itself, and says so
+		bucket, err = c.kinto.OwnBucket(c.r.Context(), who, names)
+	default:
 		bucket, err = c.kinto.Ensure(c.r.Context(), who, names, collectionIn(rest, c.r.Method))
 	}
 	if err != nil {

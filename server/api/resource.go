@@ -72,7 +72,7 @@ func resource(c *call, list kinto.List, id, called string) {
 		c.fail(err)
 		return
 	}
-	req := kinto.Request{Op: op, Who: who, List: list, ID: id, Body: kinto.NoBody(), Modified: -1}
+	req := kinto.Request{Op: op, Who: who, List: list, ID: id, Own: called != id, Body: kinto.NoBody(), Modified: -1}
 	var bad [4]error
 	if carries {
 		var release func()

@@ -107,6 +107,8 @@ type Request struct {
 	Who  Caller
 	List List
 	ID   string // empty: the list itself
+	// Own: the object is the caller's own bucket, which they may always make.
+	Own  bool
 	Cond Cond
 	Body Body
 	// Query is for lists. Granted is the Service's to set, and Limit its to lower.

@@ -161,7 +161,7 @@ func (s *Service) permissions(tx Reader, r *Request, id string, given Permission
 		}
 		now[name] = refs
 	}
-	if s.explicit || r.List.Kind == Account {
+	if s.explicit || r.List.Kind == Account || r.Own && old == nil {
 		now["write"] = append(slices.Clip(now["write"]), writer)
 	}
 	if old == nil {

@@ -249,6 +249,9 @@ func (s *Service) allowObject(tx Reader, r *Request) (sc scope, o *Object, err e
 // may is protocol §4.3 for an object.
 func (s *Service) may(r *Request, sc *scope, o *Object) bool {
 	k := r.List.Kind
+	if r.Own && r.Op == Put && (o == nil || r.Cond.NoneMatch.Any) {
+		return true
+	}
 	var n need
 	switch {
 	case r.Op == Get:
