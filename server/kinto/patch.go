@@ -105,20 +105,56 @@ func parseOperation(k Kind, at string, raw []byte) (o operation, bad []Problem) 
 	if len(bad) > 0 {
 		return o, bad
 	}
-	switch o.op {
-	case "move", "copy":
-		if o.from == nil {
-			wrong(at+".from", "Required")
-		}
-	case "add", "replace", "test":
-		if o.principal() && o.op != "test" {
+	if o.op == "add" || o.op == "replace" {
+		switch {
+		case o.principal():
 			o.value = quote(o.path[2]) // whatever was sent
-		}
-		if o.value == nil {
-			wrong(at+".value", "The operation does not contain a 'value' member")
+		case o.path[0] == "permissions" && len(o.path) == 2:
+			o.value = principals(o.value)
+		case o.path[0] == "permissions" && len(o.path) == 1 && typeOf(o.value) == isObject:
+			all := fields(o.value)
+			for i, f := range all {
+				all[i].text = append(slices.Clip(f.text[:len(f.text)-len(f.raw)]), principals(f.raw)...)
+			}
+			o.value = join(all)
 		}
 	}
 	return o, bad
+}
+
+// principals is a list of principals as the document has them, {principal: principal};
+// what is none is left as it is.
+func principals(v []byte) []byte {
+	if typeOf(v) != isArray {
+		return v
+	}
+	var out []field
+	seen := map[string]bool{}
+	for _, e := range elements(v) {
+		if typeOf(e) != isString {
+			return v
+		}
+		if who := string(key(e)); !seen[who] {
+			seen[who] = true
+			out = append(out, field{text: slices.Concat(spelt([]byte(who)), []byte(":"), e)})
+		}
+	}
+	return join(out)
+}
+
+// lacks is the member that an operation does not have, and needs; empty: none.
+func (o *operation) lacks() string {
+	switch o.op {
+	case "add", "replace", "test":
+		if o.value == nil {
+			return "value"
+		}
+	case "move", "copy":
+		if o.from == nil {
+			return "from"
+		}
+	}
+	return ""
 }
 
 // principal reports whether the operation is on one principal of a permission.
@@ -332,6 +368,9 @@ func (t *tree) do(o operation) string {
 	missing := "there is nothing at '" + path + "'"
 	if t.left < 0 {
 		return patchTooLarge
+	}
+	if name := o.lacks(); name != "" {
+		return "The operation does not contain a '" + name + "' member"
 	}
 	switch o.op {
 	case "test":

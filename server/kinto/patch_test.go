@@ -90,6 +90,8 @@ func TestJSONPatch(t *testing.T) {
 		{`[{"op":"add","path":"/permissions/write/~1buckets~1b~1groups~1g","value":3}]`, "", `{"read":["ann","bob"],"write":["/buckets/b/groups/g"]}`},
 		{`[{"op":"add","path":"/permissions/record:create/eve"}]`, "", `{"read":["ann","bob"],"record:create":["eve"]}`},
 		{`[{"op":"add","path":"/permissions/record:create","value":{"alice":"alice"}}]`, "", `{"read":["ann","bob"],"record:create":["alice"]}`},
+		{`[{"op":"replace","path":"/permissions/read","value":["zoe","a\"b","zoe"]},{"op":"add","path":"/permissions/read/eve"}]`, "", `{"read":["a\"b","eve","zoe"]}`},
+		{`[{"op":"replace","path":"/permissions","value":{"read":["eve"],"write":{"ann":true}}}]`, "", `{"read":["eve"],"write":["ann"]}`},
 	} {
 		b, err := patched(t, c.ops)
 		if err != nil {
@@ -105,18 +107,19 @@ func TestJSONPatch(t *testing.T) {
 	}
 	for _, c := range []struct{ ops, why string }{
 		{`{}`, "is not iterable"},
-		{`3`, "is not iterable"},
+		{``, "is not iterable"},
+		{`3`, "Should be a JSON object or an array"},
 		{`[`, "Invalid JSON"},
 		{`[1]`, "is not a mapping type"},
 		{`[{"op":"zz","path":"/data/a"}]`, "is not one of"},
 		{`[{"path":"/data/a"}]`, "Required"},
 		{`[{"op":"remove"}]`, "Required"},
-		{`[{"op":"move","path":"/data/a"}]`, "Required"},
+		{`[{"op":"move","path":"/data/a"}]`, "failed: The operation does not contain a 'from' member"},
 		{`[{"op":"remove","path":"data"}]`, "expected pattern"},
 		{`[{"op":"remove","path":""}]`, "expected pattern"},
 		{`[{"op":"remove","path":1}]`, "is not a string"},
 		{`[{"op":"remove","path":"/data/a","x":1}]`, "Unrecognized keys"},
-		{`[{"op":"add","path":"/data/b"}]`, "'value' member"},
+		{`[{"op":"add","path":"/data/b"}]`, "failed: The operation does not contain a 'value' member"},
 		{`[{"op":"remove","path":"/data/zz"}]`, "JSON Patch operation failed"},
 		{`[{"op":"replace","path":"/data/zz","value":1}]`, "failed"},
 		{`[{"op":"test","path":"/data/a","value":"1"}]`, "failed"},
@@ -126,7 +129,8 @@ func TestJSONPatch(t *testing.T) {
 		{`[{"op":"move","from":"/data","path":"/data/x"}]`, "into itself"},
 		{`[{"op":"remove","path":"/permissions/read/eve"}]`, "failed"},
 		{`[{"op":"remove","path":"/data"}]`, "failed"},
-		{`[{"op":"replace","path":"/permissions/read","value":["a"]}]`, "failed"},
+		{`[{"op":"replace","path":"/permissions/read","value":["a",1]}]`, "failed"},
+		{`[{"op":"replace","path":"/permissions","value":["a"]}]`, "failed"},
 		{`[{"op":"add","path":"/permissions/zz","value":{}}]`, "is not one of"},
 		{`[{"op":"add","path":"/permissions/read//buckets/b/groups/g"}]`, ""},
 		{`[{"op":"add","path":"/more","value":1}]`, "failed"},
