@@ -142,7 +142,7 @@ func filter(req *kinto.Request, name string, values []string) error {
 		return stampFilter(req, op, name, values)
 	}
 	q := &req.Query
-	f, err := kinto.ParseFilter(name, values)
+	f, err := req.List.Kind.ParseFilter(name, values)
 	if err != nil {
 		return err
 	}

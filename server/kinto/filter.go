@@ -41,6 +41,18 @@ var filterOps = []FilterOp{Less, AtLeast, AtMost, Not, Equal, Greater, In, Exclu
 // ParseFilter reads the parameter name=values of a query string; more than one
 // value is a name given more than once. last_modified is not for it.
 func ParseFilter(name string, values []string) (Filter, error) {
+	return parseFilter(name, values, func(Field) bool { return false })
+}
+
+// ParseFilter is a filter of a list of a kind. Where a field of it holds ids, which are
+// text, a value that could be something else is text, too: record_id=1 is record_id="1".
+func (k Kind) ParseFilter(name string, values []string) (Filter, error) {
+	return parseFilter(name, values, func(f Field) bool {
+		return slices.Contains(k.row().ids, strings.Join(f, "."))
+	})
+}
+
+func parseFilter(name string, values []string, isText func(Field) bool) (Filter, error) {
 	f := Filter{Op: Equal, Field: ParseField(name)}
 	op, field := CutOp(name)
 	f.Op, f.Field = op, ParseField(field)
@@ -67,6 +79,13 @@ func ParseFilter(name string, values []string) (Filter, error) {
 	for _, v := range f.Values {
 		if bytes.Contains(v, []byte(`\u0000`)) {
 			return f, invalid
+		}
+	}
+	if isText(f.Field) && op != Has && len(values) == 1 {
+		for i, v := range f.Values {
+			if t := typeOf(v); t == isNumber || t == isBool || t == isNull {
+				f.Values[i] = quote(string(v))
+			}
 		}
 	}
 	id := f.Field.is("id")

@@ -38,9 +38,13 @@ type kind struct {
 	// nil: anything goes.
 	shape  func(ss *schemas, data []byte) ([]byte, error)
 	fields []string // the only ones to filter and sort by; nil: any
+	ids    []string // those of them that are ids of other objects
 	secret string   // one that nobody is told, and that nothing is filtered or sorted by
 	lookup bool     // a missing parent is told before anything else (protocol §1, 2)
 }
+
+// idFields name the object that an entry is about.
+var idFields = []string{"bucket_id", "collection_id", "group_id", "record_id", "target.data.id"}
 
 var kinds = []kind{
 	{name: Bucket, plural: "buckets", id: plainID, newID: shortID, permissions: []string{"collection:create", "group:create", "read", "write"}, shape: shapeBucket},
@@ -49,10 +53,10 @@ var kinds = []kind{
 	{name: Record, plural: "records", parent: Collection, id: plainID, newID: longID, permissions: []string{"read", "write"}, lookup: true},
 	{name: History, plural: "history", parent: Bucket, id: plainID, newID: longID, permissions: []string{"read", "write"}, fields: []string{
 		"id", "last_modified", "deleted", "date", "action", "uri", "user_id", "resource_name", "bucket_id", "collection_id", "group_id", "record_id", "target",
-	}},
+	}, ids: idFields},
 	{name: Permission, id: plainID, newID: longID, fields: []string{
 		"uri", "resource_name", "permissions", "id", "bucket_id", "collection_id", "group_id", "record_id", "last_modified",
-	}},
+	}, ids: idFields},
 	{name: Account, id: accountID, newID: shortID, secret: "password", permissions: []string{"read", "write"}},
 }
 
