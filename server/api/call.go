@@ -165,7 +165,13 @@ func (c *call) url(path string) string {
 	if local, ok := c.r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && host == "" {
 		host = local.String() // HTTP/1.0 need not say whom it calls
 	}
-	return scheme + "://" + host + path
+	return scheme + "://" + withoutPort(scheme, host) + path
+}
+
+// withoutPort is a host without the port that its scheme has anyway: a URL is written in
+// one way, whatever the client says (RFC 3986 §6.2.3).
+func withoutPort(scheme, host string) string {
+	return strings.TrimSuffix(host, map[string]string{"http": ":80", "https": ":443"}[scheme])
 }
 
 // write sends a body that is whole.

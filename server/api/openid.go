@@ -143,7 +143,7 @@ func mayReturn(c *call, callback string) bool {
 		return false
 	}
 	origin := u.Scheme + "://" + u.Host
-	return u.Host == c.r.Host || slices.ContainsFunc(c.callbacks, func(pattern string) bool {
+	return withoutPort(u.Scheme, u.Host) == withoutPort(u.Scheme, c.r.Host) || slices.ContainsFunc(c.callbacks, func(pattern string) bool {
 		ok, err := path.Match(pattern, origin)
 		return pattern == origin || err == nil && ok
 	})
