@@ -28,9 +28,6 @@ var (
 	errMethod    = &refusal{405, 115, "", "Method not allowed on this endpoint."}
 	errPath      = &refusal{400, 107, "", "Invalid URL path."}
 	errQuery     = &refusal{400, 107, "", "Invalid query string."}
-	errAccept    = &refusal{406, 107, "", "Accept header should be one of ['application/json']"}
-	errType      = &refusal{415, 107, "", "Content-Type header should be one of ['application/json']"}
-	errPatchType = &refusal{415, 107, "", "Content-Type header should be one of ['application/json', 'application/merge-patch+json', 'application/json-patch+json']"}
 	errTooLarge  = &refusal{413, 113, "", "The request body is too large for this server."}
 	errCut       = &refusal{400, 107, "", "The request body could not be read."}
 	errBusy      = &refusal{503, 201, "", unavailable}
@@ -39,12 +36,29 @@ var (
 	errForbidden = &refusal{403, 121, "", "This user cannot access this resource."}
 	errAccounts  = &refusal{401, 999, "Cannot read accounts.", ""}
 	errRange     = &refusal{416, 107, "", "No part of this file is in the range that was asked for."}
-	errEncoding  = &refusal{415, 107, "", "Content-Encoding is not supported; send the body as it is."}
 	errForged    = &refusal{403, 121, "", "Another site made a browser send this. Nothing was changed."}
-	errNoType    = &refusal{415, 107, "", "Content-Type header is missing"}
 	errOver      = &refusal{410, 202, "", "The service you are trying to connect no longer exists at this location."}
 	errConflict  = &refusal{409, 122, "", "Integrity constraint violated, please retry."}
 )
+
+// formError is a validation error with a status and an errno of its own.
+type formError struct {
+	status, errno int
+	*kinto.InvalidError
+}
+
+func (e *formError) Unwrap() error { return e.InvalidError }
+
+var (
+	errAccept    = &formError{406, 107, kinto.Invalid("header", "Accept", "Accept header should be one of ['application/json']")}
+	errType      = &formError{415, 107, kinto.Invalid("header", "Content-Type", "Content-Type header should be one of ['application/json']")}
+	errPatchType = &formError{415, 107, kinto.Invalid("header", "Content-Type", "Content-Type header should be one of ['application/json', 'application/merge-patch+json', 'application/json-patch+json']")}
+	errNoType    = &formError{415, 107, kinto.Invalid("header", "Content-Type", "Content-Type header is missing")}
+	errEncoding  = &formError{415, 107, kinto.Invalid("header", "Content-Encoding", "Content-Encoding is not supported; send the body as it is.")}
+)
+
+// issues is where faults of the program are told.
+const issues = "https://github.com/foyer-server/foyer/issues"
 
 const unavailable = "Service temporary unavailable due to overloading or maintenance, please retry later."
 
@@ -88,6 +102,7 @@ type errorBody struct {
 	Errno   int    `json:"errno"`
 	Error   string `json:"error"`
 	Message string `json:"message,omitempty"`
+	Info    string `json:"info,omitempty"` // where to go with it
 	Details any    `json:"details,omitempty"`
 }
 
@@ -138,11 +153,14 @@ func (c *call) fail(err error) {
 	case errors.As(err, &missing):
 		own = &refusal{404, 110, "", ""}
 		if missing.Parent {
-			own = errNotHere
+			own = &refusal{404, 111, "", ""}
 		}
 		details = where{missing.ID, string(missing.Kind)}
 	case errors.As(err, &invalid):
 		own = &refusal{400, 107, "Invalid parameters", invalid.Problems[0].Text()}
+		if form, ok := errors.AsType[*formError](err); ok {
+			own.status, own.errno = form.status, form.errno
+		}
 		var list []problem
 		for _, p := range invalid.Problems {
 			one := problem{p.Location, &p.Name, p.Description}
@@ -179,7 +197,11 @@ func (c *call) fail(err error) {
 	case http.StatusUnauthorized:
 		h["Www-Authenticate"] = c.challenges()
 	}
-	body, err := json.Marshal(errorBody{own.status, own.errno, title, own.message, details})
+	info := ""
+	if own.errno == errBug.errno && own.status == errBug.status {
+		info = issues
+	}
+	body, err := json.Marshal(errorBody{own.status, own.errno, title, own.message, info, details})
 	if err != nil {
 		panic("api: an error body cannot be encoded: " + err.Error())
 	}

@@ -52,7 +52,7 @@ func resource(c *call, list kinto.List, id, called string) {
 	if carries {
 		parser = bodyParser(op, c.r.Header["Content-Type"])
 	}
-	var form *refusal
+	var form *formError
 	switch {
 	case !accepts(c.r.Header["Accept"]):
 		form = errAccept
