@@ -42,12 +42,7 @@ func openid(c *call, rest string) {
 		c.fail(kinto.Invalid("path", "provider", "Unknown provider"))
 		return
 	}
-	query, err := url.ParseQuery(c.r.URL.RawQuery)
-	if err != nil {
-		c.fail(errQuery)
-		return
-	}
-	step(c, p, query)
+	step(c, p, queryOf(c.r.URL.RawQuery))
 }
 
 // callbackBytes bounds the address of a page that asks for a sign-in: it goes to the

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,10 +27,7 @@ func readParameters(h http.Header, raw string, req *kinto.Request) error {
 	if raw == "" {
 		return nil
 	}
-	values, err := url.ParseQuery(raw)
-	if err != nil {
-		return kinto.Invalid("querystring", "", "Malformed query string")
-	}
+	values := queryOf(raw)
 	if req.ID != "" {
 		return objectParameters(values, req)
 	}
@@ -58,13 +55,15 @@ func readParameters(h http.Header, raw string, req *kinto.Request) error {
 		switch {
 		case name == "_since" || name == "_before" || name == "_to":
 			n, ok := bound(all[0])
-			if !ok || len(all) > 1 {
+			switch {
+			case len(all) == 1 && all[0] == "null":
+				q.IDs = []string{} // nothing is later, or earlier, than nobody knows when
+			case !ok || len(all) > 1:
 				bad = append(bad, kinto.Invalid("querystring", name, "Invalid value for "+name))
 				continue
-			}
-			if name == "_since" {
+			case name == "_since":
 				narrow(q, kinto.Greater, n)
-			} else {
+			default:
 				narrow(q, kinto.Less, n)
 			}
 			if n > latest() {
@@ -74,17 +73,21 @@ func readParameters(h http.Header, raw string, req *kinto.Request) error {
 				h["Alert"] = []string{`{"code":"soft-eol","message":"_to is now deprecated, you should use _before instead","url":"https://kinto.readthedocs.io/en/stable/api/1.x/filtering.html"}`}
 			}
 		case name == "_limit":
-			n, err := limit(all[0])
+			n, err := limit(all)
 			if err != nil {
 				bad = append(bad, err)
 			}
 			q.Limit = n
 		case name == "_fields":
 			req.Fields = kinto.ParseFields(strings.Join(all, ","))
+			var unknown []string
 			for name := range req.Fields {
 				if !req.List.Kind.Knows(kinto.Field{name}) {
-					bad = append(bad, kinto.Invalid("querystring", "_fields", "Fields "+name+" do not exist"))
+					unknown = append(unknown, name)
 				}
+			}
+			if slices.Sort(unknown); unknown != nil {
+				bad = append(bad, kinto.Invalid("querystring", "_fields", "Fields "+strings.Join(unknown, ",")+" do not exist"))
 			}
 		case strings.HasPrefix(name, "_"):
 		default:
@@ -236,10 +239,7 @@ func seen(req *kinto.Request, ans *kinto.Answer) int64 {
 
 // nextPage is the URL of the page after an answer.
 func (c *call) nextPage(req *kinto.Request, ans *kinto.Answer) string {
-	values, err := url.ParseQuery(c.r.URL.RawQuery)
-	if err != nil {
-		panic("api: a query string that was read cannot be read")
-	}
+	values := queryOf(c.r.URL.RawQuery)
 	t := token{Last: ans.Next, Nonce: ans.Token}
 	if req.Op != kinto.Delete {
 		t.Began = seen(req, ans)

@@ -145,15 +145,47 @@ func validQuery(raw string) bool {
 	if strings.IndexByte(raw, '%') < 0 {
 		return utf8.ValidString(raw)
 	}
-	text, err := url.QueryUnescape(raw)
-	return err != nil || utf8.ValidString(text)
+	return utf8.ValidString(unescape(raw))
+}
+
+// queryOf reads a query string. Anything is one: a semicolon is part of a value,
+// and so is a percent sign that escapes nothing.
+func queryOf(raw string) url.Values {
+	out := url.Values{}
+	for part := range strings.SplitSeq(raw, "&") {
+		if part == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(part, "=")
+		out.Add(unescape(name), unescape(value))
+	}
+	return out
+}
+
+// unescape undoes percent-encoding, where it is one.
+func unescape(text string) string {
+	if text = strings.ReplaceAll(text, "+", " "); strings.IndexByte(text, '%') < 0 {
+		return text
+	}
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] == '%' && i+2 < len(text) {
+			if n, err := strconv.ParseUint(text[i+1:i+3], 16, 8); err == nil {
+				out = append(out, byte(n))
+				i += 2
+				continue
+			}
+		}
+		out = append(out, text[i])
+	}
+	return string(out)
 }
 
 // objectParameters reads those of a request on one object: the timestamp a
 // deletion asks for (§6).
 func objectParameters(values url.Values, req *kinto.Request) error {
 	if req.Op == kinto.Get {
-		req.Fields = kinto.ParseFields(values.Get("_fields"))
+		req.Fields = kinto.ParseFields(strings.Join(values["_fields"], ","))
 	}
 	if req.Op != kinto.Delete || !values.Has("last_modified") {
 		return nil
@@ -163,7 +195,7 @@ func objectParameters(values url.Values, req *kinto.Request) error {
 	if !ok {
 		n, ok = quoted(text)
 	}
-	if !ok {
+	if !ok || len(values["last_modified"]) > 1 {
 		return kinto.Invalid("querystring", "last_modified", "Invalid value for last_modified")
 	}
 	req.Modified = n
@@ -188,7 +220,11 @@ func bound(text string) (int64, bool) {
 }
 
 // limit reads _limit: 0 and nothing mean no limit.
-func limit(text string) (int, error) {
+func limit(all []string) (int, error) {
+	text := all[0]
+	if len(all) > 1 {
+		return 0, kinto.Invalid("querystring", "_limit", `"['`+printable(strings.Join(all, "', '"))+`']" is not a number`)
+	}
 	if text == "" {
 		return 0, nil
 	}
