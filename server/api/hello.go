@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/foyer-server/foyer/server/kinto"
@@ -112,7 +111,7 @@ func hello(c *call) {
 	}
 	body["capabilities"] = told
 	if c.readonly && who.ID == "" {
-		cacheFor(c.w.Header(), readonlyCache)
+		keep(c.w.Header(), int(readonlyCache.Seconds()))
 	}
 	c.document(http.StatusOK, body)
 }
@@ -137,10 +136,4 @@ func userOf(c *call, who kinto.Caller) (map[string]any, error) {
 		}
 	}
 	return user, nil
-}
-
-// cacheFor lets whoever got an answer keep it for a while.
-func cacheFor(h http.Header, d time.Duration) {
-	h["Cache-Control"] = []string{"max-age=" + strconv.Itoa(int(d.Seconds()))}
-	h["Expires"] = []string{time.Now().Add(d).UTC().Format(http.TimeFormat)}
 }

@@ -4,7 +4,6 @@ import (
 	"html"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/foyer-server/foyer/internal/config"
 )
@@ -49,7 +48,7 @@ func (d redirects) slash(c *call, path string) {
 func (d redirects) to(c *call, path string, ttl int) {
 	h := c.w.Header()
 	if ttl >= 0 {
-		cacheFor(h, time.Duration(ttl)*time.Second)
+		keep(h, ttl)
 	}
 	target := c.url(path)
 	if c.r.URL.RawQuery != "" {

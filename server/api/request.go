@@ -15,33 +15,37 @@ import (
 
 // accepts reports whether an Accept header admits JSON; none does.
 func accepts(header []string) bool {
-	if len(header) == 0 {
-		return true
-	}
-	any := false
+	return strings.Trim(strings.Join(header, ","), ", \t") == "" || quality(header, "application/json") > 0
+}
+
+// quality is how much an Accept header wants a type, from 0 to 1: as the range that names
+// it most narrowly says (RFC 9110 §12.5.1).
+func quality(header []string, kind string) float64 {
+	family, _, _ := strings.Cut(kind, "/")
+	best, found := 0.0, 0
 	for _, h := range header {
 		for media := range strings.SplitSeq(h, ",") {
 			media, params, _ := strings.Cut(media, ";")
-			media = strings.ToLower(strings.TrimSpace(media))
-			any = any || media != ""
-			if (media == "*/*" || media == "application/*" || media == "application/json") && !refused(params) {
-				return true
+			narrow := map[string]int{"*/*": 1, family + "/*": 2, kind: 3}[strings.ToLower(strings.TrimSpace(media))]
+			if q := weight(params); narrow > found || narrow == found && found > 0 && q > best {
+				best, found = q, narrow
 			}
 		}
 	}
-	return !any
+	return best
 }
 
-// refused reports whether the parameters of a media range have a quality of zero.
-func refused(params string) bool {
+// weight is the quality among the parameters of a media range; 1 when none is said.
+func weight(params string) float64 {
 	for p := range strings.SplitSeq(params, ";") {
 		name, value, _ := strings.Cut(p, "=")
 		if strings.EqualFold(strings.TrimSpace(name), "q") {
-			q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			return err == nil && q == 0
+			if q, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil {
+				return q
+			}
 		}
 	}
-	return false
+	return 1
 }
 
 // mediaType is a Content-Type without parameters, in lower case; JSON when there is

@@ -263,6 +263,7 @@ func keep(h http.Header, seconds int) {
 		return
 	case seconds == 0:
 		h["Cache-Control"] = []string{"max-age=0, must-revalidate, no-cache, no-store"}
+		h["Pragma"] = []string{"no-cache"}
 	default:
 		h["Cache-Control"] = []string{"max-age=" + strconv.Itoa(seconds)}
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -54,7 +52,13 @@ func contribute(c *call) {
 	c.document(http.StatusOK, map[string]any{
 		"name": "foyer", "description": "A personal storage server that looks after itself. It speaks the Kinto HTTP API.",
 		"repository": map[string]string{"url": "https://github.com/foyer-server/foyer", "license": "Apache-2.0"},
-		"keywords":   []string{"storage", "self-hosting", "kinto", "JSON", "go"},
+		"participate": map[string]string{
+			"home": "https://github.com/foyer-server/foyer", "docs": "https://github.com/foyer-server/foyer/tree/main/docs",
+		},
+		"bugs": map[string]string{
+			"list": issues, "report": issues + "/new",
+		},
+		"keywords": []string{"storage", "self-hosting", "kinto", "JSON", "go"},
 	})
 }
 
@@ -70,9 +74,9 @@ func (c *call) document(status int, v any) {
 	c.write(status, body)
 }
 
-// wantsText reports whether a client takes text and no JSON: utilities say the same
-// to it, and call it text (§1).
+// wantsText reports whether a client would rather have text than JSON: utilities say the
+// same to it, and call it text (§1).
 func wantsText(r *http.Request) bool {
 	accept := r.Header["Accept"]
-	return !accepts(accept) && slices.ContainsFunc(accept, func(h string) bool { return strings.Contains(strings.ToLower(h), "text/plain") })
+	return len(accept) > 0 && quality(accept, "text/plain") > quality(accept, "application/json")
 }
