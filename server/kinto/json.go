@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -335,8 +336,33 @@ func (p *parser) number() error {
 			return p.fail("a number below 1.8e308")
 		}
 	}
-	p.out = append(p.out, p.in[start:p.pos]...)
+	p.out = append(p.out, rounded(p.in[start:p.pos])...)
 	return nil
+}
+
+// rounded is a number as everybody reads it. A whole one beyond 64 bits is a double to most
+// readers, and each would make another number of its last digits: it becomes that double,
+// written with all its digits (protocol §9).
+func rounded(text []byte) []byte {
+	const fits = 18 // digits
+	whole := !bytes.ContainsAny(text, ".eE")
+	if whole && len(text) <= fits {
+		return text
+	}
+	if whole {
+		if _, err := strconv.ParseInt(string(text), 10, 64); err == nil {
+			return text
+		}
+		if _, err := strconv.ParseUint(string(text), 10, 64); err == nil {
+			return text
+		}
+	}
+	f, err := strconv.ParseFloat(string(text), 64)
+	switch abs := math.Abs(f); {
+	case err != nil, !whole && (abs < 1<<64 || abs >= 1e21): // as it was written; JavaScript writes no longer ones out either
+		return text
+	}
+	return strconv.AppendFloat(nil, f, 'f', -1, 64)
 }
 
 func (p *parser) digits() bool {
