@@ -54,13 +54,15 @@ func attach(c *call, l kinto.List, id string) {
 	req := &kinto.Request{Op: kinto.Put, Who: who, List: l, ID: id, Body: kinto.NoBody(), Modified: -1}
 	req.Cond, req.Invalid = conditions(c.r.Header)
 	if c.r.Method == http.MethodDelete {
+		var answer *kinto.Answer
 		if err = c.kinto.Allowed(c.r.Context(), req); err == nil {
-			_, err = c.kinto.Attach(c.r.Context(), req, nil, nil)
+			answer, err = c.kinto.Attach(c.r.Context(), req, nil, nil)
 		}
 		if err != nil {
 			c.fail(c.refused(who, err))
 			return
 		}
+		validators(c.w.Header(), answer.Timestamp)
 		delete(c.w.Header(), "Content-Type")
 		c.w.WriteHeader(http.StatusNoContent)
 		return
@@ -124,15 +126,21 @@ func (c *call) shownLocation() []byte {
 	return append([]byte(`"location":`), base[:len(base)-1]...)
 }
 
-// Refusals of the reference's plugin.
+// Refusals of the reference's plugin: those of a form are plain errors, those of what is
+// in it validation errors.
 var (
-	errNoForm     = &refusal{400, 107, "Invalid parameters", "Content-Type should be multipart/form-data"}
-	errNoFile     = &refusal{400, 109, "Invalid parameters", "Attachment missing."}
-	errNoFilename = &refusal{400, 109, "Invalid parameters", "Filename is required."}
-	errExtension  = &refusal{400, 107, "Invalid parameters", "body: File extension is not allowed."}
+	errNoForm     = &refusal{400, 107, "", "Content-Type should be multipart/form-data"}
+	errNoFile     = &refusal{400, 109, "", "Attachment missing."}
+	errNoFilename = &refusal{400, 109, "", "Filename is required."}
+	errExtension  = inBody("File extension is not allowed.")
 	errAttached   = &refusal{400, 999, "", "Attachment metadata cannot be modified."}
-	errTwice      = &refusal{400, 107, "Invalid parameters", "body: A form brings one attachment, and each other field once."}
+	errTwice      = inBody("A form brings one attachment, and each other field once.")
 )
+
+// inBody is a validation error of a body as a whole.
+func inBody(description string) error {
+	return &kinto.InvalidError{Problems: []kinto.Problem{{Location: "body", NoName: true, Description: description}}}
+}
 
 // openFile takes room for one open file; leave gives it back. Clients that read slowly
 // cannot have all the files that this process may open: the database needs some.

@@ -45,7 +45,7 @@ type room struct {
 func roomFor(c *call, req *kinto.Request) (room, error) {
 	r := room{bytes: -1}
 	if limit := c.attachmentLimit(req.List); limit > 0 {
-		r = room{limit, &refusal{400, 107, "Invalid parameters", fmt.Sprintf("body: The file is larger than the limit of %d bytes.", limit)}}
+		r = room{limit, inBody(fmt.Sprintf("The file is larger than the limit of %d bytes.", limit))}
 	}
 	left, err := c.kinto.Room(c.r.Context(), req)
 	if err != nil {
@@ -149,7 +149,7 @@ func (u *upload) receive() error {
 				return err
 			}
 		default:
-			return &refusal{400, 109, "Invalid parameters", fmt.Sprintf("body: '%s' not in ('data', 'permissions')", printable(name))}
+			return &refusal{400, 109, "", fmt.Sprintf("body: '%s' not in ('data', 'permissions')", printable(name))}
 		}
 	}
 	if u.file == nil {
@@ -171,7 +171,7 @@ func receiveField(part *multipart.Part, name string) (json.RawMessage, error) {
 	case len(text) > formBytes:
 		return nil, errTooLarge
 	case !json.Valid(text):
-		return nil, &refusal{400, 109, "Invalid parameters", "body: " + name + " is not valid JSON."}
+		return nil, &refusal{400, 109, "", "body: " + name + " is not valid JSON."}
 	}
 	return text, nil
 }
