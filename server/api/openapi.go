@@ -46,12 +46,15 @@ func openAPI(c *call) {
 	base := c.url("")
 	scheme, host, _ := strings.Cut(base, "://")
 	security := map[string]any{}
-	for _, p := range c.Auth.Policies() {
-		switch p {
-		case "account", "basicauth":
-			security[p] = map[string]string{"type": "basic", "description": "HTTP Basic Authentication."}
+	for _, name := range c.Auth.Policies() {
+		switch p := c.Auth.Provider(name); {
+		case p == nil:
+			security[name] = map[string]string{"type": "basic", "description": "HTTP Basic Authentication."}
 		default:
-			security[p] = map[string]string{"type": "apiKey", "in": "header", "name": "Authorization", "description": "OpenID Connect: a bearer token."}
+			security[name] = map[string]any{
+				"type": "oauth2", "flow": "implicit", "authorizationUrl": openidAddress(c, p),
+				"scopes": map[string]string{"openid": "OpenID Connect.", "email": "The e-mail address."},
+			}
 		}
 	}
 	c.document(http.StatusOK, map[string]any{

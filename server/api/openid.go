@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/foyer-server/foyer/server/front"
 
@@ -49,6 +51,12 @@ func openid(c *call, rest string) {
 // provider and back in an address.
 const callbackBytes = 2000
 
+// openidPatience is for how long a provider is asked what its answer could do without.
+const openidPatience = 2 * time.Second
+
+// errState: a sign-in that came back is none that was begun here.
+var errState = &formError{400, 105, kinto.Invalid("querystring", "state", "Invalid state")}
+
 // openidLogin sends the browser to the provider.
 func openidLogin(c *call, p *auth.Provider, query url.Values) {
 	var bad []error
@@ -74,7 +82,31 @@ func openidLogin(c *call, p *auth.Provider, query url.Values) {
 		c.fail(err)
 		return
 	}
+	if p.Audience != "" && p.Audience != "*" { // unasked, some providers make tokens for nobody in particular
+		to += "&audience=" + url.QueryEscape(p.Audience)
+	}
 	c.lead(to)
+}
+
+// openidAddress is where the provider lets people sign in; empty when it does not say
+// now.
+func openidAddress(c *call, p *auth.Provider) string {
+	ctx, cancel := context.WithTimeout(c.r.Context(), openidPatience)
+	defer cancel()
+	to, err := c.Auth.Begin(ctx, p, "", "", "", nil, "")
+	if err != nil {
+		return ""
+	}
+	address, err := url.Parse(to)
+	if err != nil {
+		return ""
+	}
+	query := address.Query()
+	for _, ours := range []string{"client_id", "response_type", "redirect_uri", "scope", "state"} {
+		query.Del(ours)
+	}
+	address.RawQuery = query.Encode()
+	return address.String()
 }
 
 // openidToken takes the browser back from the provider and leads it to the page
@@ -96,7 +128,7 @@ func openidToken(c *call, p *auth.Provider, query url.Values) {
 	}
 	callback, token, err := c.Auth.Finish(c.r.Context(), p, browser, query.Get("code"), query.Get("state"), openidReturn(c, p))
 	if errors.Is(err, auth.ErrState) {
-		c.fail(&refusal{400, 105, "Invalid parameters", "Invalid state"})
+		c.fail(errState)
 		return
 	}
 	if err != nil {
