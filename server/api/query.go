@@ -216,14 +216,14 @@ func readToken(text string, req *kinto.Request) error {
 	var t token
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || json.Unmarshal(raw, &t) != nil || !req.Query.Continue(bytes.TrimSpace(t.Last)) || t.Offset < 0 || t.Began < 0 || t.Began > kinto.LatestDate {
-		return kinto.Invalid("querystring", "", "_token has invalid content")
+		return &kinto.InvalidError{Problems: []kinto.Problem{{Location: "querystring", NoName: true, Description: "_token has invalid content"}}}
 	}
 	if req.Op != kinto.Delete {
 		req.Began = t.Began
 		return nil
 	}
 	if req.Token = t.Nonce; t.Nonce == "" || len(t.Nonce) > 100 {
-		return kinto.Invalid("querystring", "_token", "_token was already used or has expired.")
+		return kinto.UsedToken()
 	}
 	return nil
 }

@@ -101,13 +101,14 @@ const batchBytes = 32 << 20
 // ParseBatch reads the body of a batch of at most so many requests, 0 for any
 // number, and lays each over the defaults (protocol §8, batch).
 func ParseBatch(text []byte, most int) ([]Step, error) {
-	doc, err := compact(text)
-	if err != nil {
-		return nil, problems(Problem{Location: "body", Description: "Invalid JSON: " + err.Error()}, Problem{Location: "body", Description: "Required"})
-	}
-	if doc[0] != '{' {
+	doc, err := document(text)
+	switch {
+	case err != nil:
+		return nil, err
+	case doc[0] != '{':
 		return nil, problems(notMapping("", doc))
 	}
+	var unknown []field
 	var defaults, requests []byte
 	var bad []Problem
 	for _, f := range fields(doc) {
@@ -123,9 +124,10 @@ func ParseBatch(text []byte, most int) ([]Step, error) {
 				bad = append(bad, Problem{Location: "body", Name: "requests", Description: pyText(requests) + " is not iterable"})
 			}
 		default:
-			bad = append(bad, Problem{Location: "body", Description: fmt.Sprintf(`Unrecognized keys in mapping: "{%s: %s}"`, pyQuote(f.key), python(f.raw))})
+			unknown = append(unknown, f)
 		}
 	}
+	bad = append(bad, unrecognized("", unknown)...)
 	if requests == nil {
 		bad = append(bad, Problem{Location: "body", Name: "requests", Description: "Required"})
 	}
@@ -165,6 +167,7 @@ func (s *Step) parse(name string, raw []byte) (bad []Problem) {
 		bad = append(bad, Problem{Location: "body", Name: name + field, Description: description})
 	}
 	s.Method = "GET"
+	var unknown []field
 	for _, f := range fields(raw) {
 		isText := typeOf(f.raw) == isString
 		switch string(f.key) {
@@ -181,7 +184,7 @@ func (s *Step) parse(name string, raw []byte) (bad []Problem) {
 			case !strings.HasPrefix(s.Path, "/"):
 				wrong(".path", "String does not match expected pattern")
 			case isBatch(s.Path):
-				wrong(".path", "Recursive call on /batch endpoint is forbidden.")
+				bad = append(bad, Problem{Location: "body", Name: "requests", Description: "Recursive call on /batch endpoint is forbidden."})
 			}
 		case "headers":
 			if f.raw[0] != '{' {
@@ -201,9 +204,10 @@ func (s *Step) parse(name string, raw []byte) (bad []Problem) {
 				bad = append(bad, notMapping(name+".body", f.raw))
 			}
 		default:
-			wrong("", fmt.Sprintf(`Unrecognized keys in mapping: "{%s: %s}"`, pyQuote(f.key), python(f.raw)))
+			unknown = append(unknown, f)
 		}
 	}
+	bad = append(bad, unrecognized(name, unknown)...)
 	if s.Path == "" && len(bad) == 0 {
 		wrong(".path", "Required")
 	}

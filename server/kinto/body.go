@@ -39,20 +39,15 @@ func ParseBody(k Kind, text []byte) (Body, error) {
 }
 
 func (b *Body) parse(k Kind, text []byte) error {
-	if len(bytes.TrimSpace(text)) == 0 {
-		return nil
-	}
-	doc, err := compact(text)
-	if err != nil {
-		return problems(Problem{Location: "body", Description: "Invalid JSON: " + err.Error()}, Problem{Location: "body", Description: "Required"})
-	}
-	if doc[0] != '{' {
-		if doc[0] == '[' {
-			return problems(notMapping("", doc))
-		}
-		return problems(Problem{Location: "body", Description: "Should be a JSON object or an array"}, Problem{Location: "body", Description: "Required"})
+	doc, err := document(text)
+	switch {
+	case err != nil:
+		return err
+	case doc[0] != '{':
+		return problems(notMapping("", doc))
 	}
 	var bad []Problem
+	var unknown []field
 	for _, f := range fields(doc) {
 		switch string(f.key) {
 		case "data":
@@ -60,13 +55,39 @@ func (b *Body) parse(k Kind, text []byte) error {
 		case "permissions":
 			bad = append(bad, b.permissions(k, f.raw)...)
 		default:
-			bad = append(bad, Problem{Location: "body", Description: fmt.Sprintf(`Unrecognized keys in mapping: "{%s: %s}"`, pyQuote(f.key), python(f.raw))})
+			unknown = append(unknown, f)
 		}
 	}
-	if len(bad) > 0 {
+	if bad = append(bad, unrecognized("", unknown)...); len(bad) > 0 {
 		return problems(bad...)
 	}
 	return nil
+}
+
+// document reads a body: an object or an array. An empty one is an object that says
+// nothing. The error is an *InvalidError.
+func document(text []byte) ([]byte, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return []byte("{}"), nil
+	}
+	doc, err := compact(text)
+	why := "Should be a JSON object or an array"
+	switch {
+	case err != nil:
+		why = "Invalid JSON: " + err.Error()
+	case doc[0] == '{' || doc[0] == '[':
+		return doc, nil
+	}
+	return nil, problems(Problem{Location: "body", Description: why}, Problem{Location: "body", Description: "Required"})
+}
+
+// unrecognized is what is wrong with an object that has members nobody knows.
+func unrecognized(name string, members []field) []Problem {
+	if len(members) == 0 {
+		return nil
+	}
+	slices.SortFunc(members, func(a, b field) int { return bytes.Compare(a.key, b.key) })
+	return []Problem{{Location: "body", Name: name, Description: `Unrecognized keys in mapping: "` + repr(join(members)) + `"`}}
 }
 
 // problems makes an InvalidError, sorted as the reference sorts.
@@ -191,7 +212,7 @@ func notMapping(name string, raw []byte) Problem {
 // pyText shows a value in double quotes, as the reference's messages do.
 func pyText(raw []byte) string {
 	if raw[0] == '"' {
-		return short(raw)
+		return `"` + short(key(raw)) + `"`
 	}
 	return `"` + python(raw) + `"`
 }
@@ -207,40 +228,15 @@ func python(raw []byte) string {
 	case "null":
 		return "None"
 	}
-	if raw[0] == '"' {
-		return pyQuote(key(raw))
+	if raw[0] == '"' || raw[0] == '[' || raw[0] == '{' {
+		return repr(raw)
 	}
 	return short(raw)
 }
-
-func pyQuote(s []byte) string { return "'" + short(s) + "'" }
 
 func short(s []byte) string {
 	if len(s) > 200 {
 		return strings.ToValidUTF8(string(s[:200]), "") + "…"
 	}
 	return string(s)
-}
-
-// merge lays change over old: the shallow merge of a plain PATCH (protocol §7).
-func merge(old, change []byte) []byte {
-	if len(change) <= len("{}") {
-		return old
-	}
-	if len(old) <= len("{}") {
-		return change
-	}
-	out := fields(old)
-	at := make(map[string]int, len(out))
-	for i, f := range out {
-		at[string(f.key)] = i
-	}
-	for _, f := range fields(change) {
-		if i, ok := at[string(f.key)]; ok {
-			out[i] = f
-		} else {
-			out = append(out, f)
-		}
-	}
-	return join(out)
 }

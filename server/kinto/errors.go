@@ -76,6 +76,11 @@ func InvalidID() *InvalidError {
 	return &InvalidError{[]Problem{{Location: "path", NoName: true, Description: "Invalid object id"}}}
 }
 
+// UsedToken is the error for the token of a deletion that was sent before.
+func UsedToken() *InvalidError {
+	return Invalid("querystring", "_token", "_token was already used or has expired.")
+}
+
 func (e *InvalidError) Error() string {
 	var out []string
 	for _, p := range e.Problems {

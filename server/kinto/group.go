@@ -61,7 +61,7 @@ func shapeGroup(_ *schemas, data []byte) ([]byte, error) {
 		case typeOf(e) != isString:
 			p.Description = python(e) + " is not a string: {'': ''}"
 		case strings.HasPrefix(who, "/buckets/"), who == Everyone:
-			p.Description = python(e) + " is not a valid user ID."
+			p.Description = "'" + short([]byte(who)) + "' is not a valid user ID."
 		default:
 			continue
 		}

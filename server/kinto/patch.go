@@ -31,9 +31,9 @@ func ParseMergePatch(k Kind, text []byte) (Body, error) {
 // it is for: {"data": {…}, "permissions": {permission: {principal: principal}}}.
 func ParseJSONPatch(k Kind, text []byte) (Body, error) {
 	b := NoBody()
-	doc, err := compact(text)
+	doc, err := document(text)
 	if err != nil {
-		return b, problems(Problem{Location: "body", Description: "Invalid JSON: " + err.Error()}, Problem{Location: "body", Description: "Required"})
+		return b, err
 	}
 	if doc[0] != '[' {
 		return b, Invalid("body", "", pyText(doc)+" is not iterable")
@@ -79,6 +79,7 @@ func parseOperation(k Kind, at string, raw []byte) (o operation, bad []Problem) 
 		}
 		return path
 	}
+	var unknown []field
 	for _, f := range fields(raw) {
 		switch string(f.key) {
 		case "op":
@@ -93,9 +94,10 @@ func parseOperation(k Kind, at string, raw []byte) (o operation, bad []Problem) 
 		case "value":
 			o.value = f.raw
 		default:
-			wrong(at, fmt.Sprintf(`Unrecognized keys in mapping: "{%s: %s}"`, pyQuote(f.key), python(f.raw)))
+			unknown = append(unknown, f)
 		}
 	}
+	bad = append(bad, unrecognized(at, unknown)...)
 	if o.op == "" && len(bad) == 0 {
 		wrong(at+".op", "Required")
 	}
@@ -472,71 +474,4 @@ func (t *tree) remove(path []string) *node {
 	out := n.list[i]
 	n.list = slices.Delete(n.list, i, i+1)
 	return out
-}
-
-// mergePatch lays change over old as RFC 7396 says: null removes, objects merge.
-func mergePatch(old, change []byte) []byte {
-	var out []field
-	at := map[string]int{}
-	if typeOf(old) == isObject {
-		out = fields(old)
-		for i, f := range out {
-			at[string(f.key)] = i
-		}
-	}
-	gone := map[int]bool{}
-	for _, f := range fields(change) {
-		i, there := at[string(f.key)]
-		switch typeOf(f.raw) {
-		case isNull:
-			if there {
-				gone[i] = true
-			}
-			continue
-		case isObject:
-			var below []byte
-			if there {
-				below = out[i].raw
-			}
-			name := f.text[:len(f.text)-len(f.raw)]
-			f.raw = mergePatch(below, f.raw)
-			f.text = append(slices.Clip(name), f.raw...)
-		}
-		if there {
-			out[i] = f
-		} else {
-			out = append(out, f)
-		}
-	}
-	keep := out[:0]
-	for i, f := range out {
-		if !gone[i] {
-			keep = append(keep, f)
-		}
-	}
-	return join(keep)
-}
-
-// Behavior is how much of the object the answer to a Patch has.
-type Behavior int
-
-// The behaviors, by the header Response-Behavior.
-const (
-	Full  Behavior = iota
-	Light          // only what was sent and has changed
-	Diff           // of that, only what is not as it was sent
-)
-
-// part is what a behavior shows of data that sent, laid over old, has become.
-func (b Behavior) part(old, sent, data []byte) []byte {
-	var keep []field
-	for _, f := range fields(sent) {
-		now := attribute(data, string(f.key))
-		if now == nil || compare(attribute(old, string(f.key)), now) == 0 || b == Diff && compare(f.raw, now) == 0 {
-			continue
-		}
-		text := append(slices.Clip(f.text[:len(f.text)-len(f.raw)]), now...)
-		keep = append(keep, field{key: f.key, text: text, raw: now})
-	}
-	return join(keep)
 }

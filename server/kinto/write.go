@@ -360,7 +360,7 @@ func turnPage(tx Tx, r *Request, a *Answer) error {
 			return err
 		}
 		if there == nil {
-			return Invalid("querystring", "_token", "_token was already used or has expired.")
+			return UsedToken()
 		}
 		if err := tx.SetNote(prefix+r.Token, nil, time.Time{}); err != nil {
 			return err
