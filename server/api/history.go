@@ -12,8 +12,8 @@ import (
 // the list of the records, and the time as it is written (§8, history).
 func snapshotAt(path string) (l kinto.List, at string, ok bool) {
 	bucket, rest, ok := strings.Cut(path, "/snapshot/collections/")
-	collection, at, _ := strings.Cut(rest, "@")
-	if !ok || strings.Contains(rest, "/") {
+	collection, at, dated := strings.Cut(rest, "@")
+	if !ok || !dated || strings.Contains(rest, "/") {
 		return l, "", false
 	}
 	l, id, ok := kinto.Locate(bucket + "/collections/" + collection + "/records")

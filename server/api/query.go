@@ -101,9 +101,12 @@ func readParameters(h http.Header, raw string, req *kinto.Request) error {
 	if len(q.Filters) > kinto.MaxFilters {
 		return kinto.Invalid("querystring", "", fmt.Sprintf("A list is filtered by at most %d fields", kinto.MaxFilters))
 	}
-	if text := values.Get("_token"); text != "" {
-		if err := readToken(text, req); err != nil {
+	if text := strings.Join(values["_token"], ","); text != "" {
+		to := *req
+		if err := readToken(text, &to); err != nil {
 			bad = append(bad, err)
+		} else if req.Op != kinto.Count { // pages count for nothing there
+			*req = to
 		}
 	}
 	return kinto.Problems(bad...)

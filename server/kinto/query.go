@@ -85,6 +85,8 @@ func (f Field) is(name string) bool { return len(f) == 1 && f[0] == name }
 // of is the value of a field of an object; nil when it is missing.
 func (f Field) of(o *Object) []byte {
 	switch {
+	case f.is("id") && o.ID == "":
+		return nil // of a permission on everything
 	case f.is("id"):
 		return append(append([]byte{'"'}, o.ID...), '"')
 	case f.is("last_modified"):
