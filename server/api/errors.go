@@ -198,7 +198,7 @@ func (c *call) fail(err error) {
 		h["Www-Authenticate"] = c.challenges()
 	}
 	info := ""
-	if own.errno == errBug.errno && own.status == errBug.status {
+	if own == errBug {
 		info = issues
 	}
 	body, err := json.Marshal(errorBody{own.status, own.errno, title, own.message, info, details})
