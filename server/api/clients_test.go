@@ -188,6 +188,7 @@ func TestRootComesLastById(t *testing.T) {
 	same(t, "falling", names(s.must(200, "alice", "GET /v1/permissions?_sort=-id", "")), []string{"", "r", "c", "b"})
 	at, _ := url.Parse(s.must(200, "alice", "GET /v1/permissions?_sort=id&_limit=3", "").header.Get("Next-Page"))
 	same(t, "the second page", names(s.must(200, "alice", "GET "+at.RequestURI(), "")), []string{""})
+	same(t, "since nobody knows when", names(s.must(200, "alice", "GET /v1/permissions?_since=null&_sort=id", "")), []string{"b", "c", "r", ""})
 	same(t, "those with one", names(s.must(200, "alice", "GET /v1/permissions?has_id=true&_sort=id", "")), []string{"b", "c", "r"})
 }
 

@@ -56,6 +56,7 @@ func readParameters(h http.Header, raw string, req *kinto.Request) error {
 		case name == "_since" || name == "_before" || name == "_to":
 			n, ok := bound(all[0])
 			switch {
+			case len(all) == 1 && all[0] == "null" && req.List.Kind == kinto.Permission: // entries have no timestamp
 			case len(all) == 1 && all[0] == "null":
 				q.IDs = []string{} // nothing is later, or earlier, than nobody knows when
 			case !ok || len(all) > 1:
