@@ -212,6 +212,13 @@ func (k Kinto) String(name string) string {
 
 func (k Kinto) source(name string) string { return k.sources[name] }
 
+// IsSet reports whether a setting was given a value, be it an empty one, rather than
+// having its documented default.
+func (k Kinto) IsSet(name string) bool {
+	_, ok := k.values[name]
+	return ok
+}
+
 // Names lists the settings that were set, sorted.
 func (k Kinto) Names() []string {
 	var out []string
