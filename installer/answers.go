@@ -393,7 +393,7 @@ func (a *Answers) Settings() (*config.Settings, error) {
 			}
 		}
 		for _, n := range a.settings.Kinto.Names() {
-			if err := s.Set("kinto."+n, a.settings.Kinto.String(n), a.given["kinto."+n]); err != nil {
+			if err := s.Set("kinto."+n, a.settings.Kinto.Written(n), a.given["kinto."+n]); err != nil {
 				return nil, err
 			}
 		}
@@ -462,7 +462,7 @@ func (a *Answers) Write(w io.Writer) error {
 	if names := s.Kinto.Names(); len(names) > 0 {
 		b.WriteString("\n[kinto]\n")
 		for _, n := range names {
-			text := config.QuoteTOML(s.Kinto.String(n))
+			text := config.QuoteTOML(s.Kinto.Written(n))
 			if strings.Contains(n, "secret") {
 				fmt.Fprintf(&b, "# %s = \"********\"\n", config.QuoteTOML(n))
 				continue

@@ -5,32 +5,29 @@
 // environment, flags. The file is strict: an unknown key or a value of the wrong
 // kind is an error that names file, line and key and says what is allowed; all that is
 // wrong is told at once. What a setting is can be written as it stands in the file
-// (Settings.Line). The table [kinto] takes the reference server's own setting names and is also read
-// from KINTO_<NAME> (dots and dashes become underscores), so that a host who
-// moves finds what they know.
+// (Settings.Line).
+//
+// The table [kinto] takes the reference server's own setting names, values as the
+// reference reads them (native), and is also read from KINTO_<NAME> (dots and dashes
+// become underscores), so that a host who moves finds what they know. A kinto.ini of
+// the reference is a settings file, too. What such a host has and Foyer has nothing to
+// turn for is passed over and told of (Notices); what would make another server of it is
+// refused.
 //
 // Used by cmd, server, supervisor and installer. A Settings value is read-only
 // once loaded and safe for concurrent use.
 package config
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
-	"fmt"
-	"io/fs"
-	"maps"
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/knock"
@@ -65,6 +62,7 @@ type Settings struct {
 	Kinto        Kinto        `toml:"-"`
 
 	sources map[string]string // key → file:line, environment variable or flag; absent = default
+	passed  []Notice          // what was read and has no effect
 }
 
 // DNS names the service that answers for the names in Addresses.
@@ -161,128 +159,6 @@ func Default() *Settings {
 	}
 }
 
-// Load reads the settings: defaults, then the file at path (a missing file is no
-// error), then the environment as os.Environ gives it. Errors are *hint.Error
-// with code "settings-malformed" or "settings-unreadable" and exit code 2.
-func Load(path string, environ []string) (*Settings, error) {
-	s := Default()
-	if path != "" {
-		data, err := os.ReadFile(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return nil, hint.New("settings-unreadable",
-				hint.T("The settings in %s cannot be read.", "Les réglages dans %s sont illisibles.", path), hint.Text{},
-				hint.T("Check that the file may be read by this user.", "Vérifiez que cet utilisateur peut lire le fichier.")).Because(err).Exits(hint.ExitUsage)
-		default:
-			if err := s.readFile(path, data); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if err := s.readEnv(environ); err != nil {
-		return nil, err
-	}
-	return s, s.Validate()
-}
-
-// readFile reads the settings file key by key, so that every mistake is found and told
-// as a person wrote it.
-func (s *Settings) readFile(path string, data []byte) error {
-	data = Normalise(data)
-	doc := map[string]any{}
-	if err := DecodeTOML(path, data, &doc, keyNames()); err != nil {
-		return err
-	}
-	values := Flatten("", doc)
-	keys := slices.SortedFunc(maps.Keys(values), func(a, b string) int {
-		return cmp.Or(cmp.Compare(LineOf(data, a), LineOf(data, b)), cmp.Compare(a, b))
-	})
-	var wrong []*hint.Error
-	for _, key := range keys {
-		line := LineOf(data, key)
-		if err := s.setValue(key, values[key], fmt.Sprintf("%s:%d", path, line)); err != nil {
-			wrong = append(wrong, Malformed(path, line, key, Reason(err)))
-		}
-	}
-	return All(wrong)
-}
-
-// setValue sets one key from a value of the file, which has to be of the key's kind; the
-// error is an Allowed.
-func (s *Settings) setValue(key string, v any, source string) error {
-	if name, ok := strings.CutPrefix(key, "kinto."); ok {
-		text, err := kintoText(v)
-		if err != nil {
-			return err
-		}
-		return s.Kinto.set(name, text, source)
-	}
-	switch p := s.field(key).(type) {
-	case *string:
-		text, ok := v.(string)
-		if !ok {
-			return Allowed(hint.T(`text in quotes, like "this", is needed`, `il faut un texte entre guillemets, comme "ceci"`))
-		}
-		*p = text
-	case *int:
-		n, ok := v.(int64)
-		if !ok || int64(int(n)) != n {
-			return Allowed(hint.T("a whole number, without quotes, is needed", "il faut un nombre entier, sans guillemets"))
-		}
-		*p = int(n)
-	case *[]string:
-		list, ok := v.([]any)
-		words := make([]string, 0, len(list))
-		for _, e := range list {
-			word, text := e.(string)
-			words, ok = append(words, word), ok && text
-		}
-		if !ok {
-			return Allowed(hint.T(`a list of text, like ["a", "b"], is needed`, `il faut une liste de textes, comme ["a", "b"]`))
-		}
-		*p = words
-	default:
-		if isTable(key) {
-			return Allowed(hint.T("this is a table: its keys stand below a line [%s], or as %s.KEY", "c'est une table : ses clés sont sous une ligne [%s], ou écrites %s.CLÉ", key, key))
-		}
-		return Allowed(NoSuchKey(key, keyNames()))
-	}
-	s.sources[key] = source
-	return nil
-}
-
-// isTable reports whether keys stand below that name.
-func isTable(name string) bool {
-	return name == "kinto" || strings.HasPrefix(name, "kinto.") || slices.ContainsFunc(Keys, func(k Key) bool { return strings.HasPrefix(k.Name, name+".") })
-}
-
-// readEnv reads FOYER_<KEY> and KINTO_<NAME>. An unknown FOYER_ or KINTO_
-// variable is none of ours and is left alone.
-func (s *Settings) readEnv(environ []string) error {
-	for _, kv := range environ {
-		name, value, _ := strings.Cut(kv, "=")
-		if rest, ok := strings.CutPrefix(name, "KINTO_"); ok {
-			if err := s.Kinto.setEnv(rest, value, name); err != nil {
-				return Malformed(name, 0, name, Reason(err))
-			}
-			continue
-		}
-		rest, ok := strings.CutPrefix(name, "FOYER_")
-		if !ok {
-			continue
-		}
-		for _, k := range Keys {
-			if EnvName(k.Name) == "FOYER_"+rest {
-				if err := s.Set(k.Name, value, name); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
 // EnvName is the environment variable of a setting: "limits.body" → FOYER_LIMITS_BODY.
 func EnvName(key string) string {
 	return "FOYER_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(key))
@@ -291,7 +167,7 @@ func EnvName(key string) string {
 // Set sets one key from text; source says where the text came from ("--name", "FOYER_NAME").
 func (s *Settings) Set(key, text, source string) error {
 	if name, ok := strings.CutPrefix(key, "kinto."); ok {
-		if err := s.Kinto.set(name, text, source); err != nil {
+		if err := s.setKinto(name, text, source, key); err != nil {
 			return Malformed(source, 0, key, Reason(err))
 		}
 		return nil
@@ -583,8 +459,9 @@ func between(name string, low, high int, get func(*Settings) int) func(*Settings
 
 // Validate checks every setting; the error names each that is wrong, where it was set,
 // and what is allowed.
-func (s *Settings) Validate() error {
-	var wrong []*hint.Error
+func (s *Settings) Validate() error { return All(s.problems()) }
+
+func (s *Settings) problems() (wrong []*hint.Error) {
 	for _, k := range Keys {
 		if err := k.check(s); err != nil {
 			wrong = append(wrong, Malformed(s.sources[k.Name], 0, k.Name, Reason(err)))
@@ -593,73 +470,8 @@ func (s *Settings) Validate() error {
 	if len(wrong) == 0 && s.HTTPPort == s.HTTPSPort {
 		wrong = append(wrong, Malformed(cmp.Or(s.sources["https_port"], s.sources["http_port"]), 0, "https_port", hint.T("another port than http_port", "un autre port que http_port")))
 	}
-	return All(wrong)
-}
-
-// All makes one error of several problems, that tells each on a line of its own; nil of
-// none.
-func All(problems []*hint.Error) error {
-	if len(problems) == 0 {
-		return nil
-	}
-	one := *problems[0]
-	var causes []error
-	for i, p := range problems {
-		if i > 0 {
-			one.What.EN, one.What.FR = one.What.EN+"\n"+p.What.EN, one.What.FR+"\n"+p.What.FR
-		}
-		causes = append(causes, p)
-	}
-	if len(problems) == 1 {
-		return problems[0]
-	}
-	return one.Because(errors.Join(causes...))
-}
-
-// Malformed is the error for a settings or answers file: where (a file, an
-// environment variable or a flag; line 0 = not known), which key, what is allowed.
-func Malformed(where string, line int, key string, allowed hint.Text) *hint.Error {
-	if line > 0 {
-		where = fmt.Sprintf("%s:%d", where, line)
-	}
-	if where == "" {
-		where = key
-	}
-	what := hint.T("%s: the key %q is not right: %s.", "%s : la clé %q ne convient pas : %s.", where, key, allowed)
-	if key == "" {
-		what = hint.T("%s: this is not right: %s.", "%s : ceci ne convient pas : %s.", where, allowed)
-	}
-	return hint.New("settings-malformed", what, hint.T("Nothing was changed.", "Rien n'a été changé."),
-		hint.T("Correct it; `foyer settings` lists every key and its meaning.", "Corrigez-la ; `foyer settings` liste chaque clé et son sens.")).Because(Allowed(allowed)).Exits(hint.ExitUsage)
-}
-
-// Normalise makes a text file as people save it readable as TOML: a byte-order
-// mark and CRLF line ends, as Notepad leaves them, are taken away.
-func Normalise(data []byte) []byte {
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	return bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
-}
-
-// DecodeTOML decodes data strictly into doc. Errors name where, line and key, and
-// for an unknown key the known one that is spelt most like it.
-func DecodeTOML(where string, data []byte, doc any, known []string) error {
-	dec := toml.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(doc)
-	if err == nil {
-		return nil
-	}
-	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(strict.Errors) > 0 {
-		e := &strict.Errors[0]
-		line, _ := e.Position()
-		key := strings.Join(e.Key(), ".")
-		return Malformed(where, line, key, NoSuchKey(key, known))
-	}
-	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
-		line, _ := e.Position()
-		return Malformed(where, line, strings.Join(e.Key(), "."), notTOML(strings.TrimPrefix(e.Error(), "toml: ")))
-	}
-	return Malformed(where, 0, "", notTOML(err.Error()))
+	ofKinto, _ := s.checkKinto()
+	return append(wrong, ofKinto...)
 }
 
 // Below reports whether a domain is another, or below it: whether its pages are of one
@@ -667,106 +479,4 @@ func DecodeTOML(where string, data []byte, doc any, known []string) error {
 func Below(domain, other string) bool {
 	domain, other = strings.ToLower(strings.TrimSuffix(domain, ".")), strings.ToLower(strings.TrimSuffix(other, "."))
 	return domain == other || strings.HasSuffix(domain, "."+other)
-}
-
-// Allowed is an error that says what a value may be, in each language.
-type Allowed hint.Text
-
-func (a Allowed) Error() string { return a.EN }
-
-// Reason is what an error says, in each language if it is an Allowed.
-func Reason(err error) hint.Text {
-	if a, ok := errors.AsType[Allowed](err); ok {
-		return hint.Text(a)
-	}
-	return hint.Verbatim(err.Error())
-}
-
-func aNumber() hint.Text { return hint.T("a whole number is needed", "il faut un nombre entier") }
-
-// notTOML says what the reader of TOML complains of, in its own words.
-func notTOML(complaint string) hint.Text {
-	return hint.T("this is not TOML (%s)", "ce n'est pas du TOML (%s)", complaint)
-}
-
-// NoSuchKey says that a key is unknown, and which known one is spelt most like it.
-func NoSuchKey(key string, known []string) hint.Text {
-	best, near := "", 4
-	for _, k := range known {
-		if d := distance(key, k); d < near {
-			best, near = k, d
-		}
-	}
-	if best == "" {
-		return hint.T("there is no such key", "cette clé n'existe pas")
-	}
-	return hint.T("there is no such key; %q is one", "cette clé n'existe pas ; %q existe", best)
-}
-
-// distance is the Levenshtein distance.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diag, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diag+cost)
-		}
-	}
-	return row[len(b)]
-}
-
-func keyNames() []string {
-	var out []string
-	for _, k := range Keys {
-		out = append(out, k.Name)
-	}
-	return out
-}
-
-// Flatten turns nested tables into dotted names. A table that is empty is left out where
-// there is one of that name.
-func Flatten(prefix string, table map[string]any) map[string]any {
-	out := map[string]any{}
-	for k, v := range table {
-		if sub, ok := v.(map[string]any); ok && (len(sub) > 0 || isTable(prefix+k)) {
-			maps.Copy(out, Flatten(prefix+k+".", sub))
-			continue
-		}
-		out[prefix+k] = v
-	}
-	return out
-}
-
-// LineOf finds the line on which a dotted key is set, for messages; of a key within an
-// inline table, that of the table. 0: it cannot be told.
-func LineOf(data []byte, key string) int {
-	table := ""
-	for i, line := range strings.Split(string(data), "\n") {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") {
-			table, _, _ = strings.Cut(strings.TrimLeft(line, "[ "), "]")
-			table = strings.ReplaceAll(strings.TrimSpace(table), `"`, "")
-			if table == key {
-				return i + 1
-			}
-			table += "."
-			continue
-		}
-		name, _, ok := strings.Cut(line, "=")
-		if ok && table+strings.ReplaceAll(strings.TrimSpace(name), `"`, "") == key {
-			return i + 1
-		}
-	}
-	if at := strings.LastIndexByte(key, '.'); at > 0 {
-		return LineOf(data, key[:at])
-	}
-	return 0
 }

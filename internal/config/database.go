@@ -12,18 +12,21 @@ var (
 )
 
 func isPostgres(address string) bool {
-	return strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://")
+	return strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://") || driverRE.MatchString(address)
 }
+
+// driverRE is how the reference may name a database and what speaks to it.
+var driverRE = regexp.MustCompile(`^postgresql\+[a-z0-9_]+://`)
 
 // PostgreSQL is the address of the database to use instead of SQLite, with its
 // password; empty: none. The reference's setting storage_url counts where
 // `database` says nothing, when it is such an address.
 func (s *Settings) PostgreSQL() string {
 	if s.Database != "" {
-		return s.Database
+		return driverRE.ReplaceAllString(s.Database, "postgresql://")
 	}
 	if url := s.Kinto.String("storage_url"); isPostgres(url) {
-		return url
+		return driverRE.ReplaceAllString(url, "postgresql://")
 	}
 	return ""
 }

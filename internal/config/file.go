@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,7 +36,7 @@ func (s *Settings) File(l hint.Lang) []byte {
 	if names := s.Kinto.Names(); len(names) > 0 {
 		b.WriteString("\n[kinto]\n")
 		for _, n := range names {
-			fmt.Fprintf(&b, "%s = %s\n", QuoteTOML(n), QuoteTOML(s.Kinto.String(n)))
+			fmt.Fprintf(&b, "%s = %s\n", QuoteTOML(n), QuoteTOML(s.Kinto.Written(n)))
 		}
 	}
 	return []byte(b.String())
@@ -59,15 +60,29 @@ func (s *Settings) tomlValue(key string) string {
 
 // Line is one setting as a line of the settings file, which may stand anywhere before its
 // first table and reads back as what the setting is. Where that cannot be shown, since it
-// holds a secret, or where key is a pattern that stands for many, the line is a comment.
-func (s *Settings) Line(key string) string {
+// holds a secret, where key is a pattern that stands for many, or where nobody made a
+// setting that means something else once it is made, the line is a comment.
+func (s *Settings) Line(key string) string { return s.line(key, Shown) }
+
+// LineWithSecrets is Line with what the setting is where that holds a secret.
+func (s *Settings) LineWithSecrets(key string) string {
+	return s.line(key, func(_, value string) string { return value })
+}
+
+func (s *Settings) line(key string, shownAs func(key, value string) string) string {
 	value, _ := s.Get(key)
-	shown := Shown(key, value)
+	shown := shownAs(key, value)
 	name, kinto := strings.CutPrefix(key, "kinto.")
 	text := s.tomlValue(key)
+	unmade := kinto && !s.Kinto.IsSet(name) && slices.Contains(madeOrNot, name)
 	if k := kintoKey(name); kinto && k != nil {
-		if text = QuoteTOML(shown); k.Kind.plain(shown) {
+		switch {
+		case k.Kind.plain(shown):
 			text = shown
+		case shown == value:
+			text = QuoteTOML(s.Kinto.Written(name))
+		default:
+			text = QuoteTOML(shown)
 		}
 		// A name of the owner's own may begin with another one that is no table.
 		if key = "kinto." + name; k.Name != name || strings.Contains(name, "*") {
@@ -79,11 +94,15 @@ func (s *Settings) Line(key string) string {
 		text = "[" + QuoteTOML(shown) + "]"
 	case shown != value:
 		text = QuoteTOML(shown)
-	case !strings.Contains(key, "*"):
+	case !strings.Contains(key, "*") && !unmade:
 		return key + " = " + text
 	}
 	return "# " + key + " = " + text
 }
+
+// madeOrNot are settings of [kinto] that do not mean their default when they are set to it:
+// an empty secret is one, and plugins that were asked for want their settings to fit.
+var madeOrNot = []string{"includes", "default_bucket_hmac_secret", "userid_hmac_secret"}
 
 func (s *Settings) isList(key string) bool {
 	_, ok := s.field(key).(*[]string)
