@@ -27,6 +27,8 @@ func Load(path string, environ []string) (*Settings, error) {
 			return nil, hint.New("settings-unreadable",
 				hint.T("The settings in %s cannot be read.", "Les réglages dans %s sont illisibles.", path), hint.Text{},
 				hint.T("Check that the file may be read by this user.", "Vérifiez que cet utilisateur peut lire le fichier.")).Because(err).Exits(hint.ExitUsage)
+		case isINI(path, data):
+			wrong = s.readINI(path, data)
 		default:
 			if wrong, err = s.readTOML(path, data); err != nil {
 				return nil, err
