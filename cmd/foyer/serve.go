@@ -45,7 +45,11 @@ func (a *app) serveCmd() *cobra.Command {
 			}()
 			kept := tuneMemory()
 			defer runtime.KeepAlive(kept)
-			return server.Run(ctx, server.Config{Settings: s, Listeners: listeners, PlainHTTP: plainHTTP, Version: version, Log: a.logger(a.err)})
+			log := a.logger(a.err)
+			for _, n := range s.Notices() {
+				log.Warn("a setting was passed over", "source", n.Source, "setting", n.Key, "why", n.Why.In(hint.EN))
+			}
+			return server.Run(ctx, server.Config{Settings: s, Listeners: listeners, PlainHTTP: plainHTTP, Version: version, Log: log})
 		},
 	}
 	cmd.Flags().BoolVar(&plainHTTP, "plain-http", false, "")
