@@ -24,7 +24,7 @@ var asked = map[string]map[string]struct {
 		"term":                {[]string{".in"}, nil},      // for the screens and the lines
 		"serveCmd":            {[]string{".in"}, nil},      // the supervisor's hand; read beside the server
 		"follow":              {[]string{"bufio.NewReader"}, nil},
-		"try":                 {[]string{"config.Load"}, nil}, // the environment alone
+		"trySettings":         {[]string{"host.Interruptible"}, map[string][]string{"interrupt_linux_test.go": {"try, settings from a pipe"}}},
 		"uninstall":           {[]string{"installer.LoadAnswers"}, nil},
 		"examineInstallation": {[]string{"installer.LoadAnswers"}, nil},
 		"confirmUninstall":    {[]string{".in", "bufio.NewReader", "tui.ReadLine"}, map[string][]string{"../../packaging/e2e/cancelled_test.go": {"uninstall", "uninstall --purge"}}},

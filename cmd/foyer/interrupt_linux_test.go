@@ -109,6 +109,7 @@ func TestCtrlCEndsTheWaitForAnswers(t *testing.T) {
 		{"try, answers typed", []string{"try", "--http", "--listen", "127.0.0.1:0", "--answers", "-"}, "", "owner = \"jeannine\"\nowner_password = \"correct horse\"\n\x04"},
 		{"try, answers from a pipe", []string{"try", "--http", "--listen", "127.0.0.1:0", "--answers", "pipe"}, "pipe", "x\n"},
 		{"try, a password from a pipe", []string{"try", "--http", "--listen", "127.0.0.1:0", "--answers", "answers.toml"}, "pipe", "x\n"},
+		{"try, settings from a pipe", []string{"try", "--http", "--listen", "127.0.0.1:0", "--settings", "pipe"}, "pipe", "x\n"},
 		{"install, answers typed", []string{"install", "--print-answers", "--answers", "-"}, "", "name = \"jeannine\"\n\x04"},
 		{"install, answers from a pipe", []string{"install", "--print-answers", "--answers", "pipe"}, "pipe", "x\n"},
 		{"settings from a pipe", []string{"settings", "--settings", "pipe"}, "pipe", "x\n"},

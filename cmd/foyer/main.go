@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -65,6 +66,7 @@ type app struct {
 	json      bool   // one object on standard output, for scripts
 	plain     bool   // no screens, one line at a time
 	settings  string // path of the settings file
+	named     bool   // which --settings named
 	runDir    string // where the supervisor's sockets are
 }
 
@@ -129,6 +131,9 @@ func (a *app) root() *cobra.Command {
 			return a.install(cmd.Context(), installFlags{})
 		},
 	}
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		a.named = cmd.Flags().Changed("settings") && cmd.Name() != "serve" // its supervisor names what it has read
+	}
 	root.SetVersionTemplate("foyer {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrongUse(verbatim(err)) })
 	f := root.PersistentFlags()
@@ -177,8 +182,13 @@ func (a *app) atTerminal() bool {
 	return ok && term.IsTerminal(in.Fd()) && isTerminal(a.screen)
 }
 
-// loadSettings reads the settings file, which may be a pipe, and the environment.
+// loadSettings reads the settings file, which may be a pipe, and the environment. One that
+// somebody named has to be there; that of an installed Foyer need not.
 func (a *app) loadSettings(ctx context.Context, environ []string) (*config.Settings, error) {
+	if _, err := os.Lstat(a.settings); a.named && a.settings != "" && a.settings != config.SystemFile && errors.Is(err, fs.ErrNotExist) {
+		return nil, hint.New("settings-unreadable", hint.T("There is no file %s.", "Il n'y a pas de fichier %s.", a.settings), hint.Text{},
+			hint.T("Name the file that holds the settings, or leave --settings out.", "Indiquez le fichier des réglages, ou retirez --settings.")).Because(err).Exits(hint.ExitUsage)
+	}
 	return host.Interruptible(ctx, func() (*config.Settings, error) { return config.Load(a.settings, environ) })
 }
 

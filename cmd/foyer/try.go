@@ -16,7 +16,6 @@ import (
 
 	"github.com/foyer-server/foyer/installer"
 	"github.com/foyer-server/foyer/internal/claim"
-	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/supervisor"
@@ -28,7 +27,10 @@ type tryFlags struct {
 }
 
 // tryCmd runs the whole of Foyer in the foreground: the same supervisor and
-// server as installed, without root, nothing installed.
+// server as installed, without root, nothing installed. Settings are those of the file
+// that --settings names, if it does, and of the environment; what try has flags for, the
+// folder of the data, the ports and the proxy's address, is what try says, whatever they
+// say: trying touches nobody's data and takes no other port.
 func (a *app) tryCmd() *cobra.Command {
 	var f tryFlags
 	cmd := &cobra.Command{
@@ -94,11 +96,6 @@ func (a *app) try(ctx context.Context, f tryFlags) (err error) {
 		l.Name = host.Front
 		env = append(env, "FOYER_PROXY_LISTEN="+l.Addr().String())
 	}
-	s, err := config.Load("", append(slices.Clone(a.environ), env...))
-	if err != nil {
-		l.Close()
-		return err
-	}
 	runDir, remove, err := runDirFor(data)
 	if err != nil {
 		l.Close()
@@ -106,6 +103,17 @@ func (a *app) try(ctx context.Context, f tryFlags) (err error) {
 	}
 	defer remove()
 	a.runDir = runDir
+	forget, err := a.trySettings(ctx)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	defer forget()
+	s, err := a.loadSettings(ctx, append(slices.Clone(a.environ), env...))
+	if err != nil {
+		l.Close()
+		return err
+	}
 	if owner != "" {
 		offer, err := claim.ForOwner(owner, password)
 		if err == nil {
@@ -116,7 +124,7 @@ func (a *app) try(ctx context.Context, f tryFlags) (err error) {
 			return err
 		}
 	}
-	args := []string{"serve", "--settings", ""}
+	args := []string{"serve", "--settings", a.settings}
 	if f.http {
 		args = append(args, "--plain-http")
 	}
@@ -217,6 +225,30 @@ func tryAddress(f tryFlags) (string, error) {
 		}
 	}
 	return f.listen, nil
+}
+
+// trySettings makes a.settings the file that is read here and by the server's process:
+// none, unless somebody named one. A pipe is read once, so what it says is kept in the run
+// folder until the end.
+func (a *app) trySettings(ctx context.Context) (forget func(), err error) {
+	forget = func() {}
+	if !a.named || a.settings == "" {
+		a.settings = ""
+		return forget, nil
+	}
+	if a.settings, err = filepath.Abs(a.settings); err != nil {
+		return forget, err
+	}
+	if info, err := os.Stat(a.settings); err != nil || info.Mode().IsRegular() || info.IsDir() {
+		return forget, nil // reading it tells what is wrong
+	}
+	text, err := host.Interruptible(ctx, func() ([]byte, error) { return os.ReadFile(a.settings) })
+	if err != nil {
+		return forget, fmt.Errorf("cannot read the settings: %w", err)
+	}
+	a.settings = filepath.Join(a.runDir, "settings")
+	forget = func() { os.Remove(a.settings) } //nolint:errcheck // it may be gone
+	return forget, os.WriteFile(a.settings, text, 0o600)
 }
 
 // tryOwner finds the owner to make and their password.
