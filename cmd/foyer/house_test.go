@@ -250,7 +250,7 @@ func TestCompatibilityIsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	var tests strings.Builder
-	for _, root := range []string{"../../server", "../../internal/fair", "../../packaging/clients"} {
+	for _, root := range []string{"../../server", "../../internal/fair", "../../internal/config", ".", "../../packaging/clients"} {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil:
