@@ -99,7 +99,7 @@ func (c *kintoCheck) policies() {
 		case !known:
 			c.refuse(of("use"), hint.T("there is no such policy here; there are kinto.plugins.accounts.AccountsPolicy, kinto.plugins.openid.OpenIDConnectPolicy and kinto.core.authentication.BasicAuthAuthenticationPolicy", "cette méthode n'existe pas ici ; il y a kinto.plugins.accounts.AccountsPolicy, kinto.plugins.openid.OpenIDConnectPolicy et kinto.core.authentication.BasicAuthAuthenticationPolicy"))
 		case own && class != "" && class != policy:
-			c.refuse(of("use"), hint.T("the policy named %q is that of the reference, and no other", "la méthode nommée %q est celle de la référence, et aucune autre", policy))
+			c.refuse(of("use"), hint.T("the policy named %q is Kinto's own, and no other", "la méthode nommée %q est celle de Kinto, et aucune autre", policy))
 		case !own && (class == "account" || class == "basicauth"):
 			c.refuse(of("use"), hint.T("this policy is named %q here, since it begins its users' ids; name it so in multiauth.policies", "cette méthode se nomme %q ici, car les identifiants de ses utilisateurs commencent ainsi ; nommez-la ainsi dans multiauth.policies", class))
 		case own:

@@ -72,7 +72,7 @@ var passedOver = []struct {
 	},
 	{
 		"use initialization_sequence transaction_per_request pyramid.* debugtoolbar.* tm.* retry.* multiauth.authorization_policy multiauth.groupfinder filter-with paste.*",
-		hint.T("it turns a part of the reference's own program", "il règle une partie du programme de la référence"),
+		hint.T("it turns a part of Kinto's own program", "il règle une partie du programme de Kinto"),
 	},
 	{
 		"project_version version_json_path http_api_* error_info_link heartbeat_timeout_seconds pagination_token_validity_seconds root_cache_expires_seconds",

@@ -198,7 +198,7 @@ func TestUnknownPoliciesAreRefused(t *testing.T) {
 		`there is no such policy here`:                                {"multiauth.policies": "account ipauth", "multiauth.policy.ipauth.use": "pyramid_ipauth.IPAuthentictionPolicy"},
 		`no such policy here; there`:                                  {"multiauth.policies": "google", "multiauth.policy.google.use": "other.OpenIDConnectPolicy", "multiauth.policy.google.issuer": "https://id.example"},
 		`this policy is named "account" here`:                         {"multiauth.policies": "local", "multiauth.policy.local.use": "kinto.plugins.accounts.AccountsPolicy"},
-		`the policy named "account" is that of the reference`:         {"multiauth.policies": "account", "multiauth.policy.account.use": "kinto.core.authentication.BasicAuthAuthenticationPolicy"},
+		`the policy named "account" is Kinto's own`:                   {"multiauth.policies": "account", "multiauth.policy.account.use": "kinto.core.authentication.BasicAuthAuthenticationPolicy"},
 		`an address like https://`:                                    {"multiauth.policies": "google", "multiauth.policy.google.issuer": "accounts.google.com"},
 	})
 }
