@@ -64,7 +64,8 @@ kinto.permission_url = DATABASE
 `
 
 var hosts = []hostIni{
-	{"generated, in memory", `# Made by the reference's command init, with the storage in memory.
+	{
+		"generated, in memory", `# Made by the reference's command init, with the storage in memory.
 
 [server:main]
 use = egg:waitress#main
@@ -114,9 +115,11 @@ kinto.bucket_create_principals = account:admin
 			"MULTIAUTH_POLICIES=account", "MULTIAUTH_POLICY_ACCOUNT_USE=kinto.plugins.accounts.AccountsPolicy",
 			"KINTO_ACCOUNT_CREATE_PRINCIPALS=system.Everyone", "KINTO_ACCOUNT_WRITE_PRINCIPALS=account:admin", "KINTO_BUCKET_CREATE_PRINCIPALS=account:admin",
 		},
-		append([]string{"[server:main]", "kinto.cache_backend", "kinto.cache_url", "kinto.permission_backend", "kinto.permission_url", "kinto.plugins.admin", "storage_backend"}, loggingSections...)},
+		append([]string{"[server:main]", "kinto.cache_backend", "kinto.cache_url", "kinto.permission_backend", "kinto.permission_url", "kinto.plugins.admin", "storage_backend"}, loggingSections...),
+	},
 
-	{"postgresql, for production", `[DEFAULT]
+	{
+		"postgresql, for production", `[DEFAULT]
 password = p%%40
 
 [server:main]
@@ -206,7 +209,8 @@ socket = /var/run/uwsgi/kinto.sock
 			"kinto.event_listeners.mylistener.resources", "kinto.record_id_generator", "kinto.initialization_sequence", "pyramid.debug_notfound", "kinto.version_json_path", "kinto.error_info_link",
 			"kinto.project_version", "kinto.heartbeat_timeout_seconds", "kinto.profiler_enabled", "kinto.profiler_dir", "kinto.root_cache_expires_seconds", "kinto.signer.to_be_signed",
 			"fxa-oauth.cache_ttl_seconds",
-		}, loggingSections...)},
+		}, loggingSections...),
+	},
 
 	{"accounts", `[app:main]
 use = egg:kinto
@@ -458,8 +462,10 @@ func TestMistakesInAKintoINIAreTold(t *testing.T) {
 		ini  string
 		want []string
 	}{
-		{"[app:main]\nuse = egg:kinto\nkinto.readonly = maybe\nkinto.paginate_by = x\nkinto.eos = soon\nkinto.includes = kinto_changes\nmultiauth.policies = fxa\n",
-			[]string{"kinto.ini:3: the key \"kinto.readonly\" is not right: true or false", "kinto.ini:4: ", "kinto.ini:5: ", "kinto.ini:6: ", "kinto.ini:7: "}},
+		{
+			"[app:main]\nuse = egg:kinto\nkinto.readonly = maybe\nkinto.paginate_by = x\nkinto.eos = soon\nkinto.includes = kinto_changes\nmultiauth.policies = fxa\n",
+			[]string{"kinto.ini:3: the key \"kinto.readonly\" is not right: true or false", "kinto.ini:4: ", "kinto.ini:5: ", "kinto.ini:6: ", "kinto.ini:7: "},
+		},
 		{"[app:main]\nnothing\n[app:main]\na = 1\na = 2\n[open\n", []string{"kinto.ini:2: this is not right: KEY = VALUE is needed", "kinto.ini:3: the key \"[app:main]\" is not right: this section is there already", "kinto.ini:5: ", "kinto.ini:6: "}},
 		{"kinto.readonly = true\n", []string{"kinto.ini:1: this is not right: a section like [app:main] has to come first", "there is no section [app:main]"}},
 		{"[app:main]\nuse = egg:other\n", []string{"kinto.ini:2: the key \"use\" is not right: egg:kinto is needed"}},

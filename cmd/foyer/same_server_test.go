@@ -26,12 +26,32 @@ type request struct{ method, path, as, body string }
 func requests() []request {
 	const owner = "owner"
 	out := []request{
-		{"GET", "/v1/", "", ""}, {"GET", "/v1/", owner, ""}, {"GET", "/v1/", "ann", ""}, {"GET", "/", "", ""}, {"GET", "/v1", "", ""}, {"GET", "/buckets/", "", ""}, {"GET", "/v2/", "", ""},
-		{"GET", "/v1/nothing", "", ""}, {"GET", "/v1/__heartbeat__", "", ""}, {"GET", "/v1/__lbheartbeat__", "", ""}, {"GET", "/v1/__version__", "", ""}, {"GET", "/v1/contribute.json", "", ""},
-		{"GET", "/v1/__api__", "", ""}, {"GET", "/v1/__counters__", "", ""}, {"OPTIONS", "/v1/buckets", "", ""}, {"TRACE", "/v1/buckets", owner, ""},
-		{"PUT", "/v1/accounts/ann", "", `{"data":{"password":"a long password"}}`}, {"PUT", "/v1/accounts/ann", "", `{"data":{"password":"a long password"}}`}, {"GET", "/v1/accounts/ann", "ann", ""},
-		{"GET", "/v1/accounts", "ann", ""}, {"GET", "/v1/accounts", "", ""}, {"POST", "/v1/accounts", owner, `{"data":{"id":"bob","password":"a long password"}}`}, {"GET", "/v1/accounts", owner, ""},
-		{"GET", "/v1/", "bob", ""}, {"GET", "/v1/permissions", "", ""}, {"GET", "/v1/permissions", "ann", ""},
+		{"GET", "/v1/", "", ""},
+		{"GET", "/v1/", owner, ""},
+		{"GET", "/v1/", "ann", ""},
+		{"GET", "/", "", ""},
+		{"GET", "/v1", "", ""},
+		{"GET", "/buckets/", "", ""},
+		{"GET", "/v2/", "", ""},
+		{"GET", "/v1/nothing", "", ""},
+		{"GET", "/v1/__heartbeat__", "", ""},
+		{"GET", "/v1/__lbheartbeat__", "", ""},
+		{"GET", "/v1/__version__", "", ""},
+		{"GET", "/v1/contribute.json", "", ""},
+		{"GET", "/v1/__api__", "", ""},
+		{"GET", "/v1/__counters__", "", ""},
+		{"OPTIONS", "/v1/buckets", "", ""},
+		{"TRACE", "/v1/buckets", owner, ""},
+		{"PUT", "/v1/accounts/ann", "", `{"data":{"password":"a long password"}}`},
+		{"PUT", "/v1/accounts/ann", "", `{"data":{"password":"a long password"}}`},
+		{"GET", "/v1/accounts/ann", "ann", ""},
+		{"GET", "/v1/accounts", "ann", ""},
+		{"GET", "/v1/accounts", "", ""},
+		{"POST", "/v1/accounts", owner, `{"data":{"id":"bob","password":"a long password"}}`},
+		{"GET", "/v1/accounts", owner, ""},
+		{"GET", "/v1/", "bob", ""},
+		{"GET", "/v1/permissions", "", ""},
+		{"GET", "/v1/permissions", "ann", ""},
 	}
 	for _, who := range []string{owner, "ann", ""} {
 		bucket := "/v1/buckets/b" + who

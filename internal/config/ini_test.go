@@ -72,8 +72,14 @@ func TestWhatIsAnINI(t *testing.T) {
 		path, text string
 		want       bool
 	}{
-		{"kinto.ini", "", true}, {"/etc/Kinto.INI", "x", true}, {"foyer.toml", "[kinto]\nreadonly = true\n", false}, {"pipe", "[app:main]\nuse = egg:kinto\n", true},
-		{"pipe", "# x\r\n [server:main]\r\n", true}, {"pipe", "name = \"[app:main]\"\n", false}, {"pipe", "", false}, {"foyer.toml", "addresses = [\"a\"]\n", false},
+		{"kinto.ini", "", true},
+		{"/etc/Kinto.INI", "x", true},
+		{"foyer.toml", "[kinto]\nreadonly = true\n", false},
+		{"pipe", "[app:main]\nuse = egg:kinto\n", true},
+		{"pipe", "# x\r\n [server:main]\r\n", true},
+		{"pipe", "name = \"[app:main]\"\n", false},
+		{"pipe", "", false},
+		{"foyer.toml", "addresses = [\"a\"]\n", false},
 	} {
 		if got := isINI(c.path, []byte(c.text)); got != c.want {
 			t.Errorf("%s, %q: %v", c.path, c.text, got)

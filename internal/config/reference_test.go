@@ -163,7 +163,8 @@ func TestUnknownPluginsAreRefused(t *testing.T) {
 	everyDoor(t, []map[string]string{
 		{"includes": "kinto.plugins.default_bucket kinto.plugins.history kinto.plugins.flush kinto.plugins.openid kinto.plugins.counters kinto_attachment"},
 		{"includes": "kinto.plugins.accounts kinto.plugins.admin kinto.plugins.prometheus kinto.plugins.statsd kinto-attachment"},
-		{"includes": ""}, {"includes": "history"},
+		{"includes": ""},
+		{"includes": "history"},
 	}, map[string]map[string]string{
 		`there is no plugin "kinto_changes" here; there are kinto.plugins.NAME with default_bucket`: {"includes": "kinto.plugins.history kinto_changes"},
 		`there is no plugin "other.history"`:         {"includes": "other.history"},
@@ -271,8 +272,13 @@ func TestTheOldNameOfFlush(t *testing.T) {
 func TestNumbersMeanSomething(t *testing.T) {
 	t.Attr("shows", "mend3")
 	everyDoor(t, []map[string]string{
-		{"trailing_slash_redirect_ttl_seconds": "-1"}, {"version_prefix_redirect_ttl_seconds": "-1"}, {"history.auto_trim_max_count": "-1"},
-		{"paginate_by": "0"}, {"backoff_percentage": "100"}, {"batch_max_requests": "0"}, {"account_password_min_length": "72"},
+		{"trailing_slash_redirect_ttl_seconds": "-1"},
+		{"version_prefix_redirect_ttl_seconds": "-1"},
+		{"history.auto_trim_max_count": "-1"},
+		{"paginate_by": "0"},
+		{"backoff_percentage": "100"},
+		{"batch_max_requests": "0"},
+		{"account_password_min_length": "72"},
 	}, map[string]map[string]string{
 		"a whole number from 0 up":     {"paginate_by": "-1"},
 		"number from 0 up":             {"batch_max_requests": "-25"},
