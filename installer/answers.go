@@ -285,7 +285,7 @@ func (l *loader) fill(a *Answers) {
 }
 
 // together begin the keys that are right or wrong with others only.
-var together = []string{"proxy.", "dyndns", "certificates.cert_file", "certificates.key_file"}
+var together = []string{"proxy.", "dyndns", "certificates.cert_file", "certificates.key_file", "kinto."}
 
 // imply gives the settings nobody gave what follows from where the server lives.
 func (l *loader) imply(a *Answers) {
@@ -380,6 +380,14 @@ func (a *Answers) Given() Values {
 		}
 	}
 	return v
+}
+
+// Notices tells of settings among the answers that have no effect.
+func (a *Answers) Notices() []config.Notice {
+	if a.settings == nil {
+		return nil
+	}
+	return a.settings.Notices()
 }
 
 // Settings returns the settings file's contents these answers stand for.
@@ -531,19 +539,18 @@ var lists = []string{"addresses", "dns.credentials", "dns.resolvers", "proxy.tru
 
 // textOf turns a TOML value of the right kind for key into text.
 func textOf(key string, v any) (string, error) {
+	if strings.HasPrefix(key, "kinto.") {
+		return config.KintoText(v)
+	}
 	number := strings.HasSuffix(key, "_port") || strings.HasPrefix(key, "limits.")
 	switch v := v.(type) {
 	case int64:
-		if number || strings.HasPrefix(key, "kinto.") {
+		if number {
 			return strconv.FormatInt(v, 10), nil
 		}
 	case string:
 		if !number {
 			return v, nil
-		}
-	case bool:
-		if strings.HasPrefix(key, "kinto.") {
-			return strconv.FormatBool(v), nil
 		}
 	case []any:
 		var words []string
@@ -554,7 +561,7 @@ func textOf(key string, v any) (string, error) {
 			}
 			words = append(words, w)
 		}
-		if slices.Contains(lists, key) || strings.HasPrefix(key, "kinto.") {
+		if slices.Contains(lists, key) {
 			return strings.Join(words, " "), nil
 		}
 	}

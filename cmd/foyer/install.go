@@ -90,6 +90,9 @@ func (a *app) install(ctx context.Context, f installFlags) error {
 		return err
 	}
 	f.password = answers.OwnerPassword
+	for _, n := range answers.Notices() {
+		line(a.err, n.Text().In(a.lang))
+	}
 	if l, ok := hint.ParseLang(answers.Language); ok {
 		a.lang = l
 	}

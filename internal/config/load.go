@@ -73,7 +73,7 @@ func (s *Settings) readTOML(path string, data []byte) (wrong []*hint.Error, err 
 // error is an Allowed.
 func (s *Settings) setValue(key string, v any, source string) error {
 	if name, ok := strings.CutPrefix(key, "kinto."); ok {
-		text, err := kintoText(v)
+		text, err := KintoText(v)
 		if err != nil {
 			return err
 		}

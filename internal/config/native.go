@@ -129,8 +129,9 @@ func inBounds(key, text string) error {
 	return Allowed(hint.T("a whole number from %d to %d", "un nombre entier de %d à %d", low, high))
 }
 
-// kintoText turns a TOML value into the text the reference's ini file would hold.
-func kintoText(v any) (string, error) {
+// KintoText turns a TOML value into text that Settings.Set and the file take for a
+// setting of [kinto]; the error is an Allowed.
+func KintoText(v any) (string, error) {
 	switch v := v.(type) {
 	case string:
 		return v, nil
@@ -152,7 +153,7 @@ func kintoText(v any) (string, error) {
 	case []any:
 		words := make([]string, 0, len(v))
 		for _, e := range v {
-			w, err := kintoText(e)
+			w, err := KintoText(e)
 			if _, nested := e.([]any); nested || err != nil {
 				return "", Allowed(hint.T(`a list of text, like ["a", "b"], is needed`, `il faut une liste de textes, comme ["a", "b"]`))
 			}
