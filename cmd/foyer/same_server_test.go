@@ -142,6 +142,9 @@ func TestAKintoINIAndTheEnvironmentMakeTheSameServer(t *testing.T) {
 	t.Attr("shows", "mend3")
 	var cluster *pgtest.Cluster
 	for _, h := range hosts {
+		if watched && !strings.Contains(h.ini, "basicauth") { // a smaller dose, on both stores; the others wait for bcrypt
+			continue
+		}
 		t.Run(h.name, func(t *testing.T) {
 			dir, database := t.TempDir(), func() string { return someDatabase }
 			if strings.Contains(h.ini, "DATABASE") {
