@@ -100,8 +100,9 @@ func (s *Settings) line(key string, shownAs func(key, value string) string) stri
 	return "# " + key + " = " + text
 }
 
-// madeOrNot are settings of [kinto] that do not mean their default when they are set to it:
-// an empty secret is one, and plugins that were asked for want their settings to fit.
+// madeOrNot are settings of [kinto] that are told from their default when they are set to
+// it: plugins that were asked for want their settings to fit, and nobody is to think that an
+// empty secret was chosen who made none.
 var madeOrNot = []string{"includes", "default_bucket_hmac_secret", "userid_hmac_secret"}
 
 func (s *Settings) isList(key string) bool {

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// The reference names default buckets with default_bucket_hmac_secret wherever that is
-// set, empty too, so whoever asks has to be told that from a setting nobody made.
+// An empty secret can be written, and is told from one that nobody wrote.
 func TestAnEmptySettingIsSet(t *testing.T) {
 	t.Attr("shows", "mend3")
 	for _, name := range []string{"default_bucket_hmac_secret", "userid_hmac_secret"} {
