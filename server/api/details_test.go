@@ -37,8 +37,10 @@ func TestDetailsOfValidationErrors(t *testing.T) {
 		{"PATCH " + r, ``, patch, `"{}" is not iterable`, []any{detail("body", "", `"{}" is not iterable`)}},
 		{"PUT " + r, `{"foo":"it's","bar":[true,{"x":null}]}`, "", `Unrecognized keys in mapping: "{'bar': [True, {'x': None}], 'foo': "it's"}"`, []any{detail("body", "", `Unrecognized keys in mapping: "{'bar': [True, {'x': None}], 'foo': "it's"}"`)}},
 		{"PUT " + r, `{"data":"a\"b","permissions":[1]}`, "", `data in body: "a"b"` + dict, []any{detail("body", "data", `"a"b"`+dict), detail("body", "permissions", `"[1]"`+dict)}},
-		{"PUT " + r, `{"permissions":{"read":{"a":"b"},"write":["x",{"a":"b"},null]}}`, "", `permissions.read in body: "{'a': 'b'}" is not iterable`,
-			[]any{detail("body", "permissions.read", `"{'a': 'b'}" is not iterable`), detail("body", "permissions.write.1", "{'a': 'b'}"+text), detail("body", "permissions.write.2", "None"+text)}},
+		{
+			"PUT " + r, `{"permissions":{"read":{"a":"b"},"write":["x",{"a":"b"},null]}}`, "", `permissions.read in body: "{'a': 'b'}" is not iterable`,
+			[]any{detail("body", "permissions.read", `"{'a': 'b'}" is not iterable`), detail("body", "permissions.write.1", "{'a': 'b'}"+text), detail("body", "permissions.write.2", "None"+text)},
+		},
 		{"PUT " + r, `{"permissions":{"zz":[]}}`, "", `permissions in body: "zz" is not one of read, write`, []any{detail("body", "permissions", `"zz" is not one of read, write`)}},
 		{"PUT " + r, `{"data":{"id":"other"}}`, "", "Object id does not match existing object", []any{detail("body", "id", "Object id does not match existing object")}},
 		{"PUT " + r, `{"data":{"id":1}}`, "", "path: Invalid object id", []any{detail("path", nil, "Invalid object id")}},
