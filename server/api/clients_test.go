@@ -1,6 +1,7 @@
 package api
 
 import (
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
@@ -37,9 +38,7 @@ func TestDefaultBucketIsMadeByPut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := map[string]string{"includes": "kinto.plugins.default_bucket"}
-			for k, v := range settings {
-				all[k] = v
-			}
+			maps.Copy(all, settings)
 			s := start(t, all)
 			r := s.must(201, "alice", "PUT /v1/buckets/default", `{"data":{"id":"default","n":1}}`)
 			if r.data()["n"] != 1.0 || r.data()["id"] == "default" || len(r.body["permissions"].(map[string]any)) != 1 {
