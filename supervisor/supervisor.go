@@ -351,6 +351,7 @@ func (s *Supervisor) Status(ctx context.Context) control.Status {
 		Certificate: control.Certificate{Expires: f.CertificateExpires, Fingerprint: f.Fingerprint, Words: f.Words},
 		Data:        control.Data{Path: s.cfg.DataDir, Free: room.free, Total: room.total},
 		Checks:      s.board.Results(),
+		Jobs:        s.recentJobs(),
 		Lately:      s.events.Newest(toldEvents), Course: samples,
 	}
 	if c.state != stateHealthy {
@@ -410,6 +411,12 @@ func (s *Supervisor) leave(make func(time.Time) (string, claim.Offer, error)) (c
 		s.events.Add(event.Event{Code: "claim-code", What: hint.T("A new claim code was made.", "Un nouveau code de prise de possession a été créé.")})
 	}
 	return code, offer.Expires, nil
+}
+
+// recentJobs are those that the status tells of.
+func (s *Supervisor) recentJobs() []job.Record {
+	all := slices.DeleteFunc(s.jobs.List(), func(r job.Record) bool { return r.State.Ended() && time.Since(r.Ended) > time.Hour })
+	return all[:min(10, len(all))]
 }
 
 // Jobs implements control.Appliance.

@@ -293,7 +293,7 @@ func (m *dashboard) homeView() string {
 	}
 	var body []string
 	if m.known && m.err == nil {
-		for _, part := range [][]string{m.findings(), m.facts(), m.plots(), m.lately()} {
+		for _, part := range [][]string{m.findings(), m.jobs(), m.facts(), m.plots(), m.lately()} {
 			if len(part) > 0 {
 				body = append(append(body, ""), part...)
 			}
@@ -327,6 +327,35 @@ func (m *dashboard) findings() []string {
 		}
 	}
 	return out
+}
+
+// jobs are those that wait or run, each with how far it is.
+func (m *dashboard) jobs() []string {
+	var out []string
+	for _, r := range m.st.Jobs {
+		if r.State.Ended() {
+			continue // lately tells of it
+		}
+		said := hint.T("%s: %s", "%s : %s", r.Title, r.State.Word())
+		if share := r.Share(); share >= 0 {
+			said = hint.T("%s  %s  %s", "%s  %s  %s", r.Title, bar(share, 20, m.utf8), r.HowFar())
+		}
+		out = append(out, m.wrap(m.say(said), 2)...)
+		if n := len(r.Said); n > 0 {
+			out = append(out, m.wrap(faint.Render(m.say(r.Said[n-1])), 4)...)
+		}
+	}
+	return out
+}
+
+// bar draws how much of something is done.
+func bar(share float64, width int, utf8 bool) string {
+	full, left := "█", "░"
+	if !utf8 {
+		full, left = "#", "."
+	}
+	n := min(width, int(share*float64(width)+0.5))
+	return strings.Repeat(full, n) + strings.Repeat(left, width-n)
 }
 
 // facts are the rows that stay: where it answers, who owns it, and what is well.

@@ -16,6 +16,7 @@ import (
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/job"
 )
 
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.Local)
@@ -35,6 +36,18 @@ func wellStatus() control.Status {
 	}
 	for i := range 100 {
 		st.Course = append(st.Course, control.Sample{At: noon.Add(time.Duration(i-100) * 10 * time.Second), Requests: float64(i % 17 * 3), Memory: int64(30+i/5) << 20, Free: 20 << 30})
+	}
+	return st
+}
+
+// busyStatus has a job under way, one that waits and one that has ended.
+func busyStatus() control.Status {
+	st := wellStatus()
+	title := hint.T("Check the database", "Vérifier la base de données")
+	st.Jobs = []job.Record{
+		{Kind: "what-takes-room", Title: hint.T("See what takes room", "Voir ce qui prend de la place"), State: job.Waiting},
+		{Kind: "check-database", Title: title, State: job.Running, Done: 84_000, Of: 200_000, Unit: hint.T("objects", "objets"), Left: 190, Said: []hint.Text{hint.T("Reading every object.", "Lecture de chaque objet.")}},
+		{Kind: "check-database", Title: title, State: job.Failed, Ended: noon},
 	}
 	return st
 }
@@ -95,6 +108,7 @@ func notRunning() error {
 var dashboardShots = []shot{
 	{"dashboard", func(l hint.Lang, w, h int) tea.Model { return sampleDashboard(l, w, h, wellStatus(), nil) }},
 	{"dashboard-red", func(l hint.Lang, w, h int) tea.Model { return sampleDashboard(l, w, h, illStatus(), nil) }},
+	{"dashboard-jobs", func(l hint.Lang, w, h int) tea.Model { return sampleDashboard(l, w, h, busyStatus(), nil) }},
 	{"dashboard-stopped", func(l hint.Lang, w, h int) tea.Model {
 		m := sampleDashboard(l, w, h, wellStatus(), nil)
 		m.Update(statusMsg{err: notRunning()})
@@ -211,8 +225,28 @@ func TestPlot(t *testing.T) {
 	}
 }
 
+// A job under way is shown with the figures of its record, in every language; one that has
+// ended is not.
+func TestDashboardShowsJobs(t *testing.T) {
+	t.Attr("shows", "ground")
+	for l, want := range map[hint.Lang][]string{
+		hint.EN: {"Check the database  ████████░░░░░░░░░░░░  42% (84000 of 200000 objects), some 3 minutes left", "Reading every object.", "See what takes room: waiting"},
+		hint.FR: {"Vérifier la base de données  ████████░░░░░░░░░░░░  42 % (84000 sur 200000 objets), encore 3 minutes environ", "Lecture de chaque objet.", "Voir ce qui prend de la place : en attente"},
+	} {
+		v := ansi.Strip(sampleDashboard(l, 130, 60, busyStatus(), nil).View().Content)
+		for _, text := range want {
+			if strings.Count(v, text) != 1 {
+				t.Errorf("%q is not there once:\n%s", text, v)
+			}
+		}
+		if strings.Contains(v, "failed") || strings.Contains(v, "échec") {
+			t.Errorf("what has ended is shown:\n%s", v)
+		}
+	}
+}
+
 func TestDashboardFits(t *testing.T) {
-	for _, st := range []control.Status{wellStatus(), illStatus(), {}} {
+	for _, st := range []control.Status{wellStatus(), illStatus(), busyStatus(), {}} {
 		for _, size := range [][2]int{{40, 12}, {41, 13}, {80, 24}, {200, 60}} {
 			v := sampleDashboard(hint.FR, size[0], size[1], st, nil).View().Content
 			if w, h := lipgloss.Width(v), lipgloss.Height(v); w > size[0] || h > size[1] {

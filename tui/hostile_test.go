@@ -16,6 +16,7 @@ import (
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/job"
 )
 
 // hostile is what a terminal obeys or shows wrongly: a title, a cleared screen, a
@@ -53,7 +54,8 @@ func hostileStatus() control.Status {
 			{Code: hostile, Title: said, Finding: health.Finding{Severity: health.Error, What: said, Did: said, Do: said}},
 			{Code: "well", Title: said, Finding: health.Finding{What: said}},
 		},
-		Lately: []event.Event{{At: noon, What: said}}, Course: []control.Sample{{At: noon, Free: 1}},
+		Jobs:   []job.Record{{ID: hostile, Kind: hostile, Title: said, By: hostile, State: job.Running, Done: 1, Of: 2, Unit: said, Said: []hint.Text{said}, Error: &job.Problem{Code: hostile, What: said}}},
+		Lately: []event.Event{{At: noon, What: said, Did: said}}, Course: []control.Sample{{At: noon, Free: 1}},
 	}
 }
 

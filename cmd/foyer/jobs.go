@@ -101,7 +101,7 @@ func (a *app) jobsCmd() *cobra.Command {
 				a.say(hint.T("Nothing yet.", "Rien pour l'instant."))
 			}
 			for _, r := range all {
-				a.say(hint.T("%s  %s  %s: %s%s", "%s  %s  %s : %s%s", r.ID, r.Asked.Local().Format("2006-01-02 15:04"), r.Title, r.State.Word(), howFar(r)))
+				a.say(hint.T("%s  %s  %s", "%s  %s  %s", r.ID, r.Asked.Local().Format("2006-01-02 15:04"), jobLine(r)))
 			}
 			return nil
 		},
@@ -125,24 +125,19 @@ func (a *app) jobsCmd() *cobra.Command {
 				a.printJSON(r)
 				return nil
 			}
-			a.say(hint.T("%s: %s", "%s : %s", r.Title, r.State.Word()))
+			a.say(jobLine(r))
 			return nil
 		},
 	})
 	return cmd
 }
 
-// howFar is the rest of the line of a job.
-func howFar(r job.Record) hint.Text {
-	switch {
-	case r.State.Ended() && r.Error != nil:
-		return hint.T(" (%s)", " (%s)", r.Error.What)
-	case r.State != job.Running || r.Of <= 0:
-		return hint.Text{}
-	case r.Left > 0:
-		return hint.T(", %d%% (%d of %d %s), some %s left", ", %d %% (%d sur %d %s), encore %s environ", int(100*r.Share()), r.Done, r.Of, r.Unit, health.Age(time.Duration(r.Left)*time.Second))
+// jobLine is a job in a line.
+func jobLine(r job.Record) hint.Text {
+	if far := r.HowFar(); !far.IsZero() {
+		return hint.T("%s: %s, %s", "%s : %s, %s", r.Title, r.State.Word(), far)
 	}
-	return hint.T(", %d%% (%d of %d %s)", ", %d %% (%d sur %d %s)", int(100*r.Share()), r.Done, r.Of, r.Unit)
+	return hint.T("%s: %s", "%s : %s", r.Title, r.State.Word())
 }
 
 // doJob asks for a job and follows it.
@@ -165,7 +160,7 @@ func (a *app) follow(ctx context.Context, id string) (last job.Record, err error
 			return
 		}
 		line := func() {
-			a.say(hint.T("%s: %s%s", "%s : %s%s", r.Title, r.State.Word(), howFar(r)))
+			a.say(jobLine(r))
 			state, shown = r.State, time.Now()
 		}
 		if r.State != state && !r.State.Ended() {
@@ -175,7 +170,7 @@ func (a *app) follow(ctx context.Context, id string) (last job.Record, err error
 			a.printf("  %s\n", what)
 		}
 		said = len(r.Said)
-		if r.State != state || !howFar(r).IsZero() && time.Since(shown) > 3*time.Second {
+		if r.State != state || !r.HowFar().IsZero() && time.Since(shown) > 3*time.Second {
 			line()
 		}
 	})

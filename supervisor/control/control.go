@@ -50,6 +50,7 @@ type Status struct {
 	Data        Data        `json:"data"`
 
 	Checks []health.Result `json:"checks"`
+	Jobs   []job.Record    `json:"jobs"`   // that wait, run, or have ended within the last hour: the newest ten, newest first
 	Lately []event.Event   `json:"lately"` // what happened and what Foyer did, the newest 50, newest first
 	Course []Sample        `json:"course"` // how things went, oldest first
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/job"
 )
 
 // hostile is what a terminal obeys or shows wrongly, with the forgery of a line, and
@@ -70,7 +71,11 @@ func hostileStatus() Status {
 		Certificate: Certificate{Fingerprint: hostile, Words: map[string][]string{"en": {hostile}, "fr": {hostile}}},
 		Data:        Data{Path: hostile},
 		Checks:      []health.Result{{Code: hostile, Title: said, Finding: health.Finding{Severity: health.Error, What: said, Did: said, Do: said, Cause: hostile}}},
-		Lately:      []event.Event{{At: at, Code: hostile, Subject: hostile, What: said, Did: said, Do: said}},
+		Jobs: []job.Record{{
+			ID: hostile, Kind: hostile, Title: said, Args: map[string]string{hostile: hostile}, By: hostile, State: job.State(hostile), Unit: said,
+			Said: []hint.Text{said}, Error: &job.Problem{Code: hostile, What: said, Did: said, Do: said},
+		}},
+		Lately: []event.Event{{At: at, Code: hostile, Subject: hostile, What: said, Did: said, Do: said}},
 	}
 }
 

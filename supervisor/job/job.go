@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/supervisor/health"
 )
 
 // Lane is what a job gets in the way of. One job of each runs at a time.
@@ -121,6 +122,22 @@ func (r Record) Share() float64 {
 		return -1
 	}
 	return min(1, float64(r.Done)/float64(r.Of))
+}
+
+// HowFar is how far a job is, or why it failed, in a line: "42% (84 of 200 objects), some 3
+// minutes left"; empty when there is nothing to say.
+func (r Record) HowFar() hint.Text {
+	switch {
+	case r.State.Ended() && r.Error != nil:
+		return r.Error.What
+	case r.State != Running || r.Of <= 0:
+		return hint.Text{}
+	}
+	far := hint.T("%d%% (%d of %d %s)", "%d %% (%d sur %d %s)", int(100*r.Share()), r.Done, r.Of, r.Unit)
+	if r.Left > 0 {
+		far = hint.T("%s, some %s left", "%s, encore %s environ", far, health.Age(time.Duration(r.Left)*time.Second))
+	}
+	return far
 }
 
 // What is kept, and how often.
