@@ -26,6 +26,7 @@ import (
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/event"
+	"github.com/foyer-server/foyer/supervisor/job"
 )
 
 // TestMain lets the test binary be the server: a real process with real sockets
@@ -58,6 +59,17 @@ func fakeServer(how string) int {
 				json.NewEncoder(w).Encode(map[string]any{"ok": ok, "storage": map[bool]string{false: "disk I/O error"}[ok], "claimed": how == "claimed", "requests": asked.Add(3)})
 			})
 		}
+		mux.HandleFunc("POST /check", func(w http.ResponseWriter, _ *http.Request) {
+			tell := func(line map[string]any) {
+				json.NewEncoder(w).Encode(line)
+				http.NewResponseController(w).Flush()
+			}
+			tell(map[string]any{"done": 100, "of": 300, "said": hint.T("Reading every object.", "Lecture de chaque objet.")})
+			if once := os.Getenv("FOYER_TEST_ONCE"); once != "" && os.Mkdir(once, 0o700) == nil {
+				os.Exit(7) // in the middle of it
+			}
+			tell(map[string]any{"done": 300, "of": 300, "ended": true})
+		})
 		mux.HandleFunc("/pid", func(w http.ResponseWriter, r *http.Request) { json.NewEncoder(w).Encode(os.Getpid()) })
 		go http.Serve(l, mux)
 	}
@@ -369,5 +381,36 @@ func TestJournalKeepsTheNewestLines(t *testing.T) {
 	}
 	if strings.Count(passed.String(), "\n") != journalLines+5 {
 		t.Error("lines were not passed on")
+	}
+}
+
+// A check of the database goes on with the next server when one dies meanwhile, and the
+// status tells of it.
+func TestACheckGoesOnWithTheNextServer(t *testing.T) {
+	t.Attr("shows", "ground")
+	t.Setenv("FOYER_TEST_ONCE", filepath.Join(t.TempDir(), "died"))
+	r := start(t, "ok")
+	r.until(t, "healthy", healthy)
+	asked, err := r.StartJob(t.Context(), JobCheck, map[string]string{"how": "full"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := r.FollowJob(t.Context(), asked.ID, func(job.Record) {})
+	if err != nil || last.State != job.Done || last.Starts != 1 || !strings.Contains(string(last.Result), `"objects":300`) {
+		t.Errorf("%+v, %v", last, err)
+	}
+	var said []string
+	for _, what := range last.Said {
+		said = append(said, what.EN)
+	}
+	want := []string{"Reading every object.", "The server went away; the check begins anew.", "Reading every object.", "Nothing is damaged; 300 objects were read."}
+	if !slices.Equal(said, want) {
+		t.Errorf("it said %q", said)
+	}
+	s := r.until(t, "told", func(s control.Status) bool {
+		return slices.ContainsFunc(s.Lately, func(e event.Event) bool { return e.Code == "job" && e.Subject == JobCheck })
+	})
+	if len(s.Jobs) != 1 || s.Jobs[0].ID != asked.ID || s.Server.Restarts != 1 {
+		t.Errorf("%+v", s)
 	}
 }
