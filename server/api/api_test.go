@@ -40,7 +40,7 @@ func newServer(t testing.TB, settings map[string]string) http.Handler {
 // newHouse is newServer with its database.
 func newHouse(t testing.TB, settings map[string]string) (http.Handler, kinto.Store) {
 	t.Helper()
-	db, err := storage.Open(t.Context(), filepath.Join(t.TempDir(), "foyer.db"), slog.New(slog.DiscardHandler))
+	db, err := openStore(t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +50,17 @@ func newHouse(t testing.TB, settings map[string]string) (http.Handler, kinto.Sto
 		}
 	})
 	return houseOn(t, db, settings), db
+}
+
+// closer is a store of a test's own.
+type closer interface {
+	kinto.Store
+	Close() error
+}
+
+// openStore is SQLite's; with FOYER_API_TESTS_ON=PostgreSQL it is that (birth_test.go).
+var openStore = func(t testing.TB) (closer, error) {
+	return storage.Open(t.Context(), filepath.Join(t.TempDir(), "foyer.db"), slog.New(slog.DiscardHandler))
 }
 
 // houseOn is a server over a store.

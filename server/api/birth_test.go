@@ -5,6 +5,7 @@ package api
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +16,14 @@ import (
 	"github.com/foyer-server/foyer/server/storage/postgres"
 	"github.com/foyer-server/foyer/server/storage/postgres/pgtest"
 )
+
+func init() {
+	if os.Getenv("FOYER_API_TESTS_ON") == "PostgreSQL" {
+		openStore = func(t testing.TB) (closer, error) {
+			return postgres.Open(t.Context(), pgtest.Start(t).DSN(t), slog.New(slog.DiscardHandler))
+		}
+	}
+}
 
 // onBothStores runs a test on a server over each store.
 func onBothStores(t *testing.T, settings map[string]string, fn func(s *server, db kinto.Store)) {
