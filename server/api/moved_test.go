@@ -98,4 +98,5 @@ func TestPeopleWhoMoveFindTheirData(t *testing.T) {
 			found(s, "alice", bucketOfBasic)
 		})
 	})
+	t.Log("SHOW data of who moves here: three people's default buckets, by account and basicauth, are found on both stores")
 }
