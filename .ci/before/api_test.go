@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/auth"
@@ -51,4 +53,26 @@ func onBothStores(t *testing.T, settings map[string]string, fn func(s *server, d
 		db, err := postgres.Open(t.Context(), pgtest.Start(t).DSN(t), log)
 		on(t, db, err)
 	})
+}
+
+func names(r reply) []string {
+	out := []string{}
+	for _, o := range r.list() {
+		id, _ := o.(map[string]any)["id"].(string)
+		out = append(out, id)
+	}
+	return out
+}
+
+func same(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func fill(s *server) {
+	s.must(201, "alice", "PUT /v1/buckets/b", "")
+	s.must(201, "alice", "PUT /v1/buckets/b/collections/c", "")
+	s.must(201, "alice", "PUT /v1/buckets/b/collections/c/records/r", `{"data":{"n":1}}`)
 }
