@@ -228,6 +228,8 @@ type job struct {
 	kind      *Kind // nil: nobody knows it any more
 	cancel    context.CancelFunc
 	cancelled bool
+	noted     bool          // its record is, or was, on the disk: it may begin
+	settled   chan struct{} // closed when that is known, one way or the other
 	changed   chan struct{} // closed at the next change
 	dirty     bool          // it is otherwise than on the disk
 }

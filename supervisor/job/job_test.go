@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -257,6 +258,49 @@ func TestWhatCannotBeNotedIsNotBegun(t *testing.T) {
 	until(t, m, begin(t, m, "x", nil).ID, Done)
 	if !ran.Load() {
 		t.Error("it did not run")
+	}
+}
+
+// Whoever asks for the same at the same time gets the same job, and nobody one that was not
+// noted.
+func TestTheSameIsAskedForAtOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "jobs")
+	let := make(chan struct{})
+	m, _ := manager(t, dir, kind("x", Reads, func(context.Context, *Task) error { <-let; return nil }))
+	ask := func() (ids map[string]int, refused int) {
+		ids = map[string]int{}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				r, err := m.Start("x", nil, "root")
+				mu.Lock()
+				defer mu.Unlock()
+				if ids[r.ID]++; err != nil {
+					delete(ids, r.ID)
+					refused++
+				}
+			})
+		}
+		wg.Wait()
+		return ids, refused
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if ids, refused := ask(); len(ids) != 0 || refused != 20 || len(m.List()) != 0 {
+		t.Errorf("of a disk that takes nothing: %v, %d refused, %+v", ids, refused, m.List())
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ids, refused := ask()
+	if len(ids) != 1 || refused != 0 {
+		t.Errorf("%v, %d refused", ids, refused)
+	}
+	close(let)
+	for id := range ids {
+		until(t, m, id, Done)
 	}
 }
 

@@ -97,7 +97,8 @@ func (m *Manager) read(id string) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &job{changed: make(chan struct{})}
+	j := &job{noted: true, settled: make(chan struct{}), changed: make(chan struct{})}
+	close(j.settled)
 	if err := json.Unmarshal(text, &j.Record); err != nil {
 		return nil, err
 	}
@@ -146,8 +147,12 @@ func (m *Manager) Start(kind string, args map[string]string, by string) (Record,
 			continue
 		}
 		if j.Kind == kind && maps.Equal(j.Args, args) && !j.cancelled {
-			defer m.mu.Unlock()
-			return j.copy(), nil
+			m.mu.Unlock()
+			<-j.settled
+			if r, err := m.Get(j.ID); err == nil {
+				return r, nil
+			}
+			return Record{}, unkept(nil)
 		}
 		if j.kind != nil && j.kind.Lane == k.Lane && j.State == Waiting {
 			waiting++
@@ -158,21 +163,30 @@ func (m *Manager) Start(kind string, args map[string]string, by string) (Record,
 		return Record{}, errMany
 	}
 	now := time.Now()
-	j := &job{kind: k, changed: make(chan struct{}), Record: Record{
+	j := &job{kind: k, settled: make(chan struct{}), changed: make(chan struct{}), Record: Record{
 		ID: newID(now), Kind: kind, Title: k.Title, Args: maps.Clone(args), By: hint.Short(hint.Printable(by), 100), State: Waiting, Asked: now,
 	}}
 	m.jobs = append(m.jobs, j)
 	r := j.copy()
 	m.mu.Unlock()
-	if err := m.save(j); err != nil {
-		m.mu.Lock()
+	err := m.save(j)
+	m.mu.Lock()
+	if j.noted = err == nil; !j.noted {
 		m.jobs = slices.DeleteFunc(m.jobs, func(other *job) bool { return other == j })
-		m.mu.Unlock()
-		return Record{}, hint.New("job-unkept", hint.T("The job could not be noted: the disk does not take it.", "La tâche n'a pas pu être notée : le disque ne la prend pas."), hint.T("Nothing was begun.", "Rien n'a été commencé."),
-			hint.T("`foyer doctor` says more.", "`foyer doctor` en dit plus.")).Because(err)
+	}
+	close(j.settled)
+	m.mu.Unlock()
+	if err != nil {
+		return Record{}, unkept(err)
 	}
 	m.poke(k.Lane)
 	return r, nil
+}
+
+// unkept: the record of a job cannot be written.
+func unkept(err error) error {
+	return hint.New("job-unkept", hint.T("The job could not be noted: the disk does not take it.", "La tâche n'a pas pu être notée : le disque ne la prend pas."), hint.T("Nothing was begun.", "Rien n'a été commencé."),
+		hint.T("`foyer doctor` says more.", "`foyer doctor` en dit plus.")).Because(err)
 }
 
 func newID(now time.Time) string {
@@ -371,7 +385,7 @@ func (m *Manager) next(l Lane) *job {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, j := range m.jobs {
-		if j.State == Waiting && j.kind != nil && j.kind.Lane == l && !j.cancelled {
+		if j.State == Waiting && j.noted && j.kind != nil && j.kind.Lane == l && !j.cancelled {
 			return j
 		}
 	}
