@@ -213,12 +213,13 @@ func (l *Log) Run(ctx context.Context) {
 		case <-time.After(wait):
 		case <-ctx.Done():
 		}
+		ended := ctx.Err() != nil // before the last write: what is added during one is written by the next
 		err := l.write()
 		if err != nil && !failed {
 			l.log.Warn("cannot keep what happened; it is tried again", "err", err)
 		}
 		failed = err != nil
-		if ctx.Err() != nil {
+		if ended {
 			return
 		}
 	}
