@@ -11,18 +11,9 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/kinto"
 )
-
-// CheckLine is one line of the answer to POST /check on the Local listener: how far the check
-// is, or, in the last one, what came of it.
-type CheckLine struct {
-	Done  int64      `json:"done"` // objects read
-	Of    int64      `json:"of"`   // 0: nobody knows
-	Said  *hint.Text `json:"said,omitempty"`
-	Ended bool       `json:"ended,omitempty"`
-	Error *Trouble   `json:"error,omitempty"` // of the last one
-}
 
 // structured is a store that has a file of its own, and can look whether that fits together.
 type structured interface {
@@ -38,29 +29,26 @@ func (s *server) check(w http.ResponseWriter, r *http.Request) {
 	full := r.URL.Query().Get("how") == "full"
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, flush := json.NewEncoder(w), http.NewResponseController(w)
-	tell := func(l CheckLine) {
+	tell := func(l report.CheckLine) {
 		out.Encode(l) //nolint:errcheck // whoever asked has gone: the context says so
 		flush.Flush() //nolint:errcheck // as above
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(s.beside, cancel)() // a server that ends does not wait for it
-	last := CheckLine{Ended: true}
+	last := report.CheckLine{Ended: true}
 	var err error
 	last.Done, last.Of, err = s.examine(ctx, full, tell)
 	if err != nil {
-		last.Error = troubleOf(hint.Find(err))
-		if last.Error == nil {
-			last.Error = &Trouble{Code: "failed", What: hint.T("The database could not be checked: %s.", "La base de données n'a pas pu être vérifiée : %s.", err.Error())}
-		}
+		last.Error = report.ProblemOf(err)
 	}
 	tell(last)
 }
 
-func (s *server) examine(ctx context.Context, full bool, tell func(CheckLine)) (done, of int64, err error) {
+func (s *server) examine(ctx context.Context, full bool, tell func(report.CheckLine)) (done, of int64, err error) {
 	if db, ok := s.store.(structured); ok {
 		said := hint.T("Looking whether the database's file fits together.", "Examen de la cohérence du fichier de la base.")
-		tell(CheckLine{Said: &said})
+		tell(report.CheckLine{Said: &said})
 		if err := db.Examine(ctx, full); err != nil {
 			return 0, 0, err
 		}
@@ -77,7 +65,7 @@ func (s *server) examine(ctx context.Context, full bool, tell func(CheckLine)) (
 		return 0, of, err
 	}
 	said := hint.T("Reading every object.", "Lecture de chaque objet.")
-	tell(CheckLine{Of: of, Said: &said})
+	tell(report.CheckLine{Of: of, Said: &said})
 	told := time.Now()
 	for _, kind := range kinto.Kinds() {
 		var lists []kinto.List
@@ -93,7 +81,7 @@ func (s *server) examine(ctx context.Context, full bool, tell func(CheckLine)) (
 				done += int64(n)
 				if time.Since(told) > 200*time.Millisecond {
 					told = time.Now()
-					tell(CheckLine{Done: done, Of: max(of, done)})
+					tell(report.CheckLine{Done: done, Of: max(of, done)})
 				}
 			})
 			if err != nil {

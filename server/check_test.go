@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/foyer-server/foyer/internal/config"
-	"github.com/foyer-server/foyer/server"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/servertest"
 	"github.com/foyer-server/foyer/server/storage/postgres/pgtest"
 )
@@ -55,7 +55,7 @@ func TestTheDatabaseIsChecked(t *testing.T) {
 				if !last.Ended || last.Error != nil || last.Done < read || last.Of < 1200 || how == "quick" && last.Done != 0 {
 					t.Errorf("%s: %+v", how, last)
 				}
-				if told := slices.ContainsFunc(all, func(l server.CheckLine) bool { return l.Said != nil && strings.Contains(l.Said.EN, "every object") }); told != (how == "full") {
+				if told := slices.ContainsFunc(all, func(l report.CheckLine) bool { return l.Said != nil && strings.Contains(l.Said.EN, "every object") }); told != (how == "full") {
 					t.Errorf("%s: it said %+v", how, all)
 				}
 			}
@@ -127,7 +127,7 @@ func TestACheckFindsDamage(t *testing.T) {
 func TestWhatTakesRoom(t *testing.T) {
 	t.Attr("shows", "ground")
 	dsn := pgtest.Start(t).DSN(t)
-	var both []server.Used
+	var both []report.Used
 	for name, settings := range map[string]func(*config.Settings){"SQLite": nil, "PostgreSQL": func(s *config.Settings) { s.Database = dsn }} {
 		s := servertest.Start(t, servertest.Config{Settings: settings})
 		filled(t, s, 100)
@@ -145,7 +145,7 @@ func TestWhatTakesRoom(t *testing.T) {
 		if k := used.Kinds[0]; k.Kind != "record" || k.Objects != 100 || k.Bytes > used.People[0].Bytes {
 			t.Errorf("%s: %+v", name, k)
 		}
-		used.Kinds = slices.DeleteFunc(used.Kinds, func(k server.UsedKind) bool { return k.Kind == "account" }) // hashes differ
+		used.Kinds = slices.DeleteFunc(used.Kinds, func(k report.UsedKind) bool { return k.Kind == "account" }) // hashes differ
 		both = append(both, used)
 	}
 	if diff := cmp.Diff(both[0], both[1]); diff != "" {

@@ -13,23 +13,8 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/report"
 )
-
-// Trouble is something wrong with this server that a person can act on, as the
-// supervisor tells it.
-type Trouble struct {
-	Code string    `json:"code"` // docs/codes.md
-	What hint.Text `json:"what"`
-	Did  hint.Text `json:"did"`
-	Do   hint.Text `json:"do"`
-}
-
-func troubleOf(e *hint.Error) *Trouble {
-	if e == nil {
-		return nil
-	}
-	return &Trouble{e.Code, e.What, e.Did, e.Do}
-}
 
 // trouble is what is wrong with the data for more than one request, as far as it is
 // known: why the server could not start, or what the storage met. It does not block.
@@ -61,7 +46,7 @@ func openLocal(cfg Config) *localDoor {
 	s := &server{Config: cfg}
 	d := &localDoor{failed: make(chan error, len(cfg.Listeners))}
 	d.use(func(w http.ResponseWriter, _ *http.Request) {
-		send(w, http.StatusServiceUnavailable, Health{Version: cfg.Version, Opening: true, Words: map[hint.Lang][]string{}, Names: []string{}})
+		send(w, http.StatusServiceUnavailable, report.Health{Version: cfg.Version, Opening: true, Words: map[hint.Lang][]string{}, Names: []string{}})
 	})
 	for _, l := range cfg.Listeners {
 		if l.Name != host.Local {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
-	"github.com/foyer-server/foyer/server/certs"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/people"
 )
 
@@ -23,39 +23,11 @@ const (
 	lookTime    = 2500 * time.Millisecond
 )
 
-// Health is what the server says of itself on the Local listener, GET /health:
-// with status 200 when it is to be left alone, else 503. The supervisor believes it, and
-// starts a server anew that is not well and makes no progress. One whose database is
-// another machine's is left alone without it, and goes on by itself when it is back; so
-// is one whose database is damaged, which no start mends.
-type Health struct {
-	OK                 bool                   `json:"ok"`
-	Version            string                 `json:"version"`
-	Opening            bool                   `json:"opening,omitempty"` // it has not opened its data yet
-	Failed             bool                   `json:"failed,omitempty"`  // it could not: Trouble says why. It goes on by itself when that is mended
-	Claimed            bool                   `json:"claimed"`
-	Data               string                 `json:"data,omitempty"`     // the id of the data, once there is an owner
-	Shared             bool                   `json:"shared,omitempty"`   // the data are in a database server, not in the data folder
-	People             int                    `json:"people"`             // who have an account, as counted within the last minute; at most countMost
-	Requests           uint64                 `json:"requests"`           // begun since this process was started
-	Accepted           map[string]uint64      `json:"accepted,omitempty"` // connections taken since this process was started, by the address of the listener
-	Progress           uint64                 `json:"progress"`           // grows with whatever is read and written
-	Busy               bool                   `json:"busy,omitempty"`     // the storage answers others and is late for the probe
-	Memory             int64                  `json:"memory"`             // of this process, in bytes: nobody else may look (host.NoCoreFiles)
-	Storage            string                 `json:"storage"`            // what is wrong with it, for the log; empty: nothing
-	Trouble            *Trouble               `json:"trouble,omitempty"`  // the same for a person, where that is known
-	Fingerprint        string                 `json:"fingerprint"`
-	Words              map[hint.Lang][]string `json:"words"`
-	Names              []string               `json:"names"`
-	CertificateExpires time.Time              `json:"certificate_expires,omitzero"`
-	Certificates       []certs.Served         `json:"certificates,omitempty"` // of the names that should not be the home CA's alone
-}
-
 // health answers how the server is.
 func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookTime)
 	defer cancel()
-	h := Health{Version: s.Version, Words: map[hint.Lang][]string{}, Names: []string{}}
+	h := report.Health{Version: s.Version, Words: map[hint.Lang][]string{}, Names: []string{}}
 	trouble := s.trouble()
 	var err error
 	if s.down != nil {
@@ -66,7 +38,10 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 		h.Busy = errors.Is(err, errBusy)
 		h.OK = err == nil || h.Busy || s.apart || damaged(trouble)
 	}
-	h.Trouble, h.Data, h.Shared = troubleOf(trouble), s.data.get(), s.apart
+	h.Data, h.Shared = s.data.get(), s.apart
+	if trouble != nil {
+		h.Trouble = report.ProblemOf(trouble)
+	}
 	if s.door != nil {
 		h.Accepted = s.door.Accepted()
 	}

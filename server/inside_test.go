@@ -19,14 +19,15 @@ import (
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
-func ask(t *testing.T, s *server) (int, Health) {
+func ask(t *testing.T, s *server) (int, report.Health) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	s.health(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/health", nil))
-	var h Health
+	var h report.Health
 	if err := json.Unmarshal(w.Body.Bytes(), &h); err != nil {
 		t.Fatal(err)
 	}

@@ -8,40 +8,9 @@ import (
 	"strings"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/kinto"
 )
-
-// Used is what takes room in the database and beside it: the answer to POST /usage on the
-// Local listener.
-type Used struct {
-	People  []UsedBy   `json:"people"`  // who made the buckets, the most first; at most usedMost
-	Buckets []UsedIn   `json:"buckets"` // those with something in them, the largest first; at most usedMost
-	Kinds   []UsedKind `json:"kinds"`   // the largest first
-	Files   int64      `json:"file_bytes"`
-}
-
-// UsedBy is what the buckets of somebody hold.
-type UsedBy struct {
-	Who     string `json:"who"` // a principal
-	Records int    `json:"records"`
-	Bytes   int64  `json:"bytes"`      // of objects, and what is left of deleted ones
-	Files   int64  `json:"file_bytes"` // of attachments
-}
-
-// UsedIn is what a bucket holds, without its attachments.
-type UsedIn struct {
-	Bucket  string `json:"bucket"`
-	Who     string `json:"who"`
-	Objects int    `json:"objects"` // tombstones, too
-	Bytes   int64  `json:"bytes"`
-}
-
-// UsedKind is what objects of a kind hold together.
-type UsedKind struct {
-	Kind    kinto.Kind `json:"kind"`
-	Objects int        `json:"objects"` // tombstones, too
-	Bytes   int64      `json:"bytes"`
-}
 
 // usedMost is how many people and buckets are named; those that hold less are not.
 const usedMost = 50
@@ -58,16 +27,16 @@ func (s *server) usage(w http.ResponseWriter, r *http.Request) {
 }
 
 // used adds up what lists weigh. It looks at no object but the buckets.
-func (s *server) used(ctx context.Context) (used Used, err error) {
+func (s *server) used(ctx context.Context) (used report.Used, err error) {
 	err = s.store.Read(ctx, func(tx kinto.Reader) error {
-		used = Used{}
-		buckets := map[string]*UsedIn{}
+		used = report.Used{}
+		buckets := map[string]*report.UsedIn{}
 		for _, kind := range kinto.Kinds() {
 			lists, err := tx.Lists(kind)
 			if err != nil {
 				return err
 			}
-			all := UsedKind{Kind: kind}
+			all := report.UsedKind{Kind: string(kind)}
 			for _, l := range lists {
 				objects, bytes, err := tx.Size(l)
 				if err != nil {
@@ -77,7 +46,7 @@ func (s *server) used(ctx context.Context) (used Used, err error) {
 				if id := bucketOf(l); id != "" {
 					b := buckets[id]
 					if b == nil {
-						b = &UsedIn{Bucket: id}
+						b = &report.UsedIn{Bucket: id}
 						buckets[id] = b
 					}
 					b.Objects, b.Bytes = b.Objects+objects, b.Bytes+int64(bytes)
@@ -105,18 +74,18 @@ func (s *server) used(ctx context.Context) (used Used, err error) {
 			if err != nil {
 				return err
 			}
-			used.People = append(used.People, UsedBy{who, u.Records, u.Bytes, u.FileBytes})
+			used.People = append(used.People, report.UsedBy{Who: who, Records: u.Records, Bytes: u.Bytes, Files: u.FileBytes})
 			used.Files += u.FileBytes
 		}
 		return nil
 	})
-	slices.SortFunc(used.People, func(a, b UsedBy) int {
+	slices.SortFunc(used.People, func(a, b report.UsedBy) int {
 		return cmp.Or(cmp.Compare(b.Bytes+b.Files, a.Bytes+a.Files), cmp.Compare(a.Who, b.Who))
 	})
-	slices.SortFunc(used.Buckets, func(a, b UsedIn) int {
+	slices.SortFunc(used.Buckets, func(a, b report.UsedIn) int {
 		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Bucket, b.Bucket))
 	})
-	slices.SortFunc(used.Kinds, func(a, b UsedKind) int {
+	slices.SortFunc(used.Kinds, func(a, b report.UsedKind) int {
 		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Kind, b.Kind))
 	})
 	used.People = used.People[:min(usedMost, len(used.People))]

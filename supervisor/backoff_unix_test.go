@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/foyer-server/foyer/internal/host"
-	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/internal/report"
 )
 
 // restarts has a server live so long each time, and returns how long the supervisor
@@ -173,7 +173,7 @@ func TestRestartsThatWereAskedForAreNoCrashLoop(t *testing.T) {
 		if err := r.Restart(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		r.until(t, "a new server", func(s control.Status) bool { return s.Server.PID != before && s.Server.PID != 0 })
+		r.until(t, "a new server", func(s report.Status) bool { return s.Server.PID != before && s.Server.PID != 0 })
 	}
 	if s := r.until(t, "healthy", healthy); strings.Contains(fmt.Sprint(s.Lately), "keeps stopping") {
 		t.Errorf("what happened: %v", s.Lately)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/job"
 )
 
@@ -30,15 +31,6 @@ func (s *Supervisor) kinds() []job.Kind {
 		Name: JobUsage, Title: hint.T("See what takes room", "Voir ce qui prend de la place"), Lane: job.Reads, Resume: true,
 		Run: s.whatTakesRoom,
 	}}
-}
-
-// checkLine is one line of what the server says while it checks (server.CheckLine).
-type checkLine struct {
-	Done  int64      `json:"done"`
-	Of    int64      `json:"of"`
-	Said  *hint.Text `json:"said"`
-	Ended bool       `json:"ended"`
-	Error *trouble   `json:"error"`
 }
 
 // checked is the result of a check.
@@ -67,7 +59,7 @@ func (s *Supervisor) checkDatabase(ctx context.Context, t *job.Task) error {
 		last, err := s.askCheck(ctx, how, t)
 		switch {
 		case err == nil && last.Error != nil:
-			return last.Error.err()
+			return last.Error.Err()
 		case err == nil:
 			objects := last.Done
 			if how == "quick" {
@@ -121,12 +113,12 @@ func (s *Supervisor) whatTakesRoom(ctx context.Context, t *job.Task) error {
 	if err != nil {
 		return fmt.Errorf("cannot read what the server says: %w", err)
 	}
-	used := map[string]any{}
+	var used report.Used
 	if err := json.Unmarshal(text, &used); err != nil {
 		return fmt.Errorf("cannot read what the server says: %w", err)
 	}
 	s.mu.Lock()
-	used["free_bytes"], used["total_bytes"] = s.room.free, s.room.total
+	used.Free, used.Total = s.room.free, s.room.total
 	s.mu.Unlock()
 	return t.Result(used)
 }
@@ -155,7 +147,7 @@ func (s *Supervisor) askServer(ctx context.Context, path string) (*http.Response
 }
 
 // askCheck follows one check of the server to its end.
-func (s *Supervisor) askCheck(ctx context.Context, how string, t *job.Task) (last checkLine, err error) {
+func (s *Supervisor) askCheck(ctx context.Context, how string, t *job.Task) (last report.CheckLine, err error) {
 	resp, err := s.askServer(ctx, "/check?how="+how)
 	if err != nil {
 		return last, err
@@ -163,7 +155,7 @@ func (s *Supervisor) askCheck(ctx context.Context, how string, t *job.Task) (las
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
-		l := checkLine{}
+		l := report.CheckLine{}
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			return last, fmt.Errorf("cannot read what the server says: %w", err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
@@ -42,46 +43,11 @@ type child struct {
 	finish   func()           // lets this process finish its requests and end; nil = none
 }
 
-// facts is what the server says of itself on its private socket (server.Health).
+// facts is what the server says of itself on its private socket.
 type facts struct {
-	OK                 bool                `json:"ok"`
-	Opening            bool                `json:"opening"`
-	Failed             bool                `json:"failed"`
-	Data               string              `json:"data"`
-	Shared             bool                `json:"shared"`
-	Progress           uint64              `json:"progress"`
-	Busy               bool                `json:"busy"`
-	Trouble            *trouble            `json:"trouble"`
-	Version            string              `json:"version"`
-	Claimed            bool                `json:"claimed"`
-	People             int                 `json:"people"`
-	Requests           uint64              `json:"requests"`
-	Accepted           map[string]uint64   `json:"accepted"`
-	Memory             int64               `json:"memory"`
-	Storage            string              `json:"storage"`
-	Fingerprint        string              `json:"fingerprint"`
-	Words              map[string][]string `json:"words"`
-	CertificateExpires time.Time           `json:"certificate_expires"`
-	Certificates       []health.Served     `json:"certificates"`
-
+	report.Health
 	answered bool // whatever it is, it is an answer
 }
-
-// trouble is something wrong with the server that a person can act on (server.Trouble).
-type trouble struct {
-	Code string    `json:"code"`
-	What hint.Text `json:"what"`
-	Did  hint.Text `json:"did"`
-	Do   hint.Text `json:"do"`
-}
-
-// finding is trouble as a check tells it.
-func (t *trouble) finding() health.Finding {
-	return health.Finding{Severity: health.Error, What: t.What, Did: t.Did, Do: t.Do, Cause: t.Code}
-}
-
-// err is trouble as an answer to a person who asked for something else.
-func (t *trouble) err() error { return hint.New(t.Code, t.What, t.Did, t.Do) }
 
 // errRemounted: a disk came, or went, and this process cannot see what is there now.
 var errRemounted = errors.New("the disks of this machine have changed")
@@ -431,8 +397,8 @@ func (p *prober) ask(ctx context.Context) (facts, error) {
 		return f, err
 	}
 	defer resp.Body.Close()
-	err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&f)
-	f = hint.Clean(f)
+	err = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&f.Health)
+	f.Health = hint.Clean(f.Health)
 	if err != nil {
 		return f, fmt.Errorf("the server's answer makes no sense: %w", err)
 	}

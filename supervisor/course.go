@@ -8,7 +8,7 @@ import (
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
-	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
@@ -16,10 +16,10 @@ import (
 // course is how things went since the supervisor was started: samples at even distances.
 // It is for a person who looks, not for a record; that is package event.
 type course struct {
-	samples []control.Sample // newest last
-	counted uint64           // requests, when the last sample was taken
-	by      int              // the server that had counted them
-	room    room             // on the disk of the data, when it was last looked at
+	samples []report.Sample // newest last
+	counted uint64          // requests, when the last sample was taken
+	by      int             // the server that had counted them
+	room    room            // on the disk of the data, when it was last looked at
 }
 
 type room struct{ free, total uint64 }
@@ -67,7 +67,7 @@ func (s *Supervisor) sample(ctx context.Context) {
 			since = requests
 		}
 		s.counted, s.by = requests, pid
-		s.samples = append(s.samples, control.Sample{At: now, Requests: float64(since) / now.Sub(last).Minutes(), Memory: memory, Free: free})
+		s.samples = append(s.samples, report.Sample{At: now, Requests: float64(since) / now.Sub(last).Minutes(), Memory: memory, Free: free})
 		s.samples = s.samples[max(0, len(s.samples)-keptSamples):]
 		s.mu.Unlock()
 		last = now

@@ -16,6 +16,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 )
 
 // StateName is the last part of the name of the supervisor's own folder, which the
@@ -83,7 +84,7 @@ func (k *keeper) complain(what string, err error) {
 // check is nil when the server may be started: its data are where they were, or it has
 // none yet. Else it says why not. It tells the server, by a file in the data folder, which
 // data it is to find; where there is no mark, that it may find any.
-func (k *keeper) check() *trouble {
+func (k *keeper) check() *report.Problem {
 	if k.dir == "" {
 		return nil
 	}
@@ -116,12 +117,12 @@ func (k *keeper) check() *trouble {
 		k.complain("the id of the data cannot be read", err) // the server says what is wrong with the folder
 		return nil
 	case id != "" && id != m.ID:
-		return k.advise(&trouble{
+		return k.advise(&report.Problem{
 			Code: "data-other",
 			What: hint.T("The data in %s are those of another server.", "Les données dans %s sont celles d'un autre serveur.", k.data), Did: k.stopped(),
 		})
 	case !m.Shared && !holds(filepath.Join(k.data, "data.db")), m.Shared && !isFolder(k.data):
-		return k.advise(&trouble{
+		return k.advise(&report.Problem{
 			Code: "data-gone",
 			What: hint.T("The data of this server are not where they were, in %s: is a disk missing?", "Les données de ce serveur ne sont plus où elles étaient, dans %s : manque-t-il un disque ?", k.data), Did: k.stopped(),
 		})
@@ -138,7 +139,7 @@ func (k *keeper) stopped() hint.Text {
 }
 
 // advise says what to do about data that are gone, or are others.
-func (k *keeper) advise(t *trouble) *trouble {
+func (k *keeper) advise(t *report.Problem) *report.Problem {
 	if k.known.Load() != nil && (t.Code == "data-gone" || t.Code == "data-other") {
 		t.Do = hint.T("Plug the disk in, or put the data back: Foyer goes on by itself. Only if this is to be a new server: sudo rm %s",
 			"Branchez le disque, ou remettez les données : Foyer reprend de lui-même. Seulement si ce doit être un nouveau serveur : sudo rm %s", k.path())

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
@@ -91,15 +92,15 @@ func TestAServerThatTakesNobodyIsReplaced(t *testing.T) {
 		}
 	})
 	h := &household{Client: control.Dial(run)}
-	h.until(t, "told of", func(s control.Status) bool { return doorFinding(s).Severity == health.Error })
-	got := h.until(t, "replaced", func(s control.Status) bool { return s.Server.Restarts > 0 })
+	h.until(t, "told of", func(s report.Status) bool { return doorFinding(s).Severity == health.Error })
+	got := h.until(t, "replaced", func(s report.Status) bool { return s.Server.Restarts > 0 })
 	if want := "it took no connections at " + address; got.Server.LastEnd != want {
 		t.Errorf("replaced since %q, want %q", got.Server.LastEnd, want)
 	}
-	h.until(t, "there again", func(s control.Status) bool { return s.Server.State == "healthy" })
+	h.until(t, "there again", func(s report.Status) bool { return s.Server.State == "healthy" })
 }
 
-func doorFinding(s control.Status) health.Result {
+func doorFinding(s report.Status) health.Result {
 	for _, r := range s.Checks {
 		if r.Code == "door" {
 			return r

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/event"
-	"github.com/foyer-server/foyer/supervisor/health"
 )
 
 // hostile sets a title, clears the screen, turns the direction round and forges a line.
@@ -42,9 +42,9 @@ func TestWhatTheServerSaysOfItselfIsHarmless(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := hint.Text{EN: hostile, FR: hostile}
-	answer := facts{
-		OK: true, Version: hostile, Storage: hostile, Fingerprint: hostile, Words: map[string][]string{"en": {hostile}},
-		Certificates: []health.Served{{Name: hostile, Issuer: hostile, Failure: &health.Trouble{What: said, Do: said, Reason: hostile}}},
+	answer := report.Health{
+		OK: true, Version: hostile, Storage: hostile, Fingerprint: hostile, Words: map[hint.Lang][]string{"en": {hostile}},
+		Certificates: []report.Served{{Name: hostile, Issuer: hostile, Failure: &report.Failure{What: said, Do: said, Reason: hostile}}},
 	}
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(answer) })}
 	go srv.Serve(l)

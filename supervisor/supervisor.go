@@ -35,6 +35,7 @@ import (
 	"github.com/foyer-server/foyer/internal/claim"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
@@ -127,8 +128,8 @@ type Supervisor struct {
 
 	mu     sync.Mutex // guards what follows
 	child  child
-	facts  facts    // what the server last said of itself
-	lost   *trouble // why it is not started; nil: it is
+	facts  facts           // what the server last said of itself
+	lost   *report.Problem // why it is not started; nil: it is
 	keeper *keeper
 	course
 }
@@ -148,7 +149,7 @@ func New(cfg Config) *Supervisor {
 		(&doors{supervisor: s, seen: map[string]deafness{}, told: map[string]string{}}).check(),
 		health.Disk(s.freeSpace),
 		health.Clock(cfg.Built),
-		health.Certificate(func() (time.Time, []health.Served) { f := s.said(); return f.CertificateExpires, f.Certificates }),
+		health.Certificate(func() (time.Time, []report.Served) { f := s.said(); return f.CertificateExpires, f.Certificates }),
 		health.Claimed(func() bool { return s.said().Claimed }),
 	}, cfg.Checks...)...)
 	if s.wrong == nil {
@@ -280,7 +281,7 @@ func (s *Supervisor) said() facts {
 }
 
 // isLost is why the server is not started; nil: it is.
-func (s *Supervisor) isLost() *trouble {
+func (s *Supervisor) isLost() *report.Problem {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lost
@@ -293,9 +294,9 @@ func (s *Supervisor) serverCheck() health.Check {
 		s.mu.Unlock()
 		switch {
 		case lost != nil:
-			return lost.finding()
+			return lost.Finding()
 		case f.Trouble != nil:
-			return f.Trouble.finding()
+			return f.Trouble.Finding()
 		case c.state == stateCrashLoop:
 			return health.Finding{
 				Severity: health.Error, What: hint.T("The server stops as soon as it is started.", "Le serveur s'arrête dès qu'il démarre."),
@@ -322,7 +323,7 @@ func (s *Supervisor) serverCheck() health.Check {
 			return health.Finding{What: hint.T("The server answers.", "Le serveur répond.")}
 		case c.state == stateStarting && f.Opening && time.Since(c.since) > 15*time.Second:
 			return health.Finding{
-				Severity: health.Warning, What: hint.T("The server has been opening its data for %s.", "Le serveur ouvre ses données depuis %s.", health.Age(time.Since(c.since))),
+				Severity: health.Warning, What: hint.T("The server has been opening its data for %s.", "Le serveur ouvre ses données depuis %s.", report.Age(time.Since(c.since))),
 				Did: hint.T("It goes on; visitors wait meanwhile.", "Il continue ; les visiteurs patientent."), Cause: "opening",
 			}
 		case c.state == stateStarting && time.Since(c.since) < 15*time.Second:
@@ -337,19 +338,18 @@ func (s *Supervisor) serverCheck() health.Check {
 
 // Status implements control.Appliance. It tells what is known, and does nothing that a
 // disk or a server could hold up.
-func (s *Supervisor) Status(ctx context.Context) control.Status {
+func (s *Supervisor) Status(ctx context.Context) report.Status {
 	s.fresh(ctx)
 	f := s.said()
 	s.mu.Lock()
 	c, room := s.child, s.room
 	samples := slices.Clone(s.samples)
 	s.mu.Unlock()
-	st := control.Status{
+	st := report.Status{
 		Version: s.cfg.Version, Started: s.started, Addresses: s.cfg.Addresses(), Claimed: f.Claimed, People: f.People,
-		Light: control.Green, Sentence: hint.T("All is well.", "Tout va bien."),
-		Server:      control.Server{State: string(c.state), PID: c.pid, Restarts: c.restarts, Since: c.since, LastEnd: c.lastEnd},
-		Certificate: control.Certificate{Expires: f.CertificateExpires, Fingerprint: f.Fingerprint, Words: f.Words},
-		Data:        control.Data{Path: s.cfg.DataDir, Free: room.free, Total: room.total},
+		Server:      report.Server{State: string(c.state), PID: c.pid, Restarts: c.restarts, Since: c.since, LastEnd: c.lastEnd},
+		Certificate: report.Certificate{Expires: f.CertificateExpires, Fingerprint: f.Fingerprint, Words: f.Words},
+		Data:        report.Data{Path: s.cfg.DataDir, Free: room.free, Total: room.total},
 		Checks:      s.board.Results(),
 		Jobs:        s.recentJobs(),
 		Lately:      s.events.Newest(toldEvents), Course: samples,
@@ -357,22 +357,14 @@ func (s *Supervisor) Status(ctx context.Context) control.Status {
 	if c.state != stateHealthy {
 		st.Server.LastLines = s.cfg.Journal.Tail(20)
 	}
-	if worst, ok := health.Worst(st.Checks); ok {
-		st.Sentence = worst.What
-		switch worst.Severity {
-		case health.Warning:
-			st.Light = control.Yellow
-		case health.Error:
-			st.Light = control.Red
-		}
-	}
+	st.Light, st.Sentence = report.LightOf(st.Checks)
 	return st
 }
 
 // NewClaim implements control.Appliance.
 func (s *Supervisor) NewClaim(context.Context) (code string, expires time.Time, err error) {
 	if t := s.isLost(); t != nil {
-		return "", time.Time{}, t.err()
+		return "", time.Time{}, t.Err()
 	}
 	if s.said().Claimed {
 		return "", time.Time{}, hint.New("claim-done",
@@ -385,7 +377,7 @@ func (s *Supervisor) NewClaim(context.Context) (code string, expires time.Time, 
 // NewReset implements control.Appliance.
 func (s *Supervisor) NewReset(context.Context) (code string, expires time.Time, err error) {
 	if t := s.isLost(); t != nil {
-		return "", time.Time{}, t.err()
+		return "", time.Time{}, t.Err()
 	}
 	if !s.said().Claimed {
 		return "", time.Time{}, hint.New("claim-open",

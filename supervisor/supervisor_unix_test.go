@@ -24,6 +24,7 @@ import (
 	"github.com/foyer-server/foyer/internal/claim"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/job"
@@ -158,9 +159,9 @@ func start(t *testing.T, how string) *rig {
 }
 
 // until asks for the status until it is as wanted.
-func (r *rig) until(t *testing.T, want string, ok func(control.Status) bool) control.Status {
+func (r *rig) until(t *testing.T, want string, ok func(report.Status) bool) report.Status {
 	t.Helper()
-	var last control.Status
+	var last report.Status
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); {
 		s, err := r.Status(t.Context())
 		if err == nil && ok(s) {
@@ -173,7 +174,7 @@ func (r *rig) until(t *testing.T, want string, ok func(control.Status) bool) con
 	return last
 }
 
-func healthy(s control.Status) bool { return s.Server.State == "healthy" && s.Light == control.Green }
+func healthy(s report.Status) bool { return s.Server.State == "healthy" && s.Light == report.Green }
 
 func (r *rig) pid(t *testing.T) int {
 	t.Helper()
@@ -219,7 +220,7 @@ func TestRestartFinishesRequestsAndIsTold(t *testing.T) {
 	if err := r.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s := r.until(t, "a new server", func(s control.Status) bool { return healthy(s) && s.Server.PID != first })
+	s := r.until(t, "a new server", func(s report.Status) bool { return healthy(s) && s.Server.PID != first })
 	if s.Server.LastEnd != whyAsked || len(s.Lately) == 0 || !strings.Contains(s.Lately[0].What.EN, "as you asked") {
 		t.Errorf("%+v, %+v", s.Server, s.Lately)
 	}
@@ -231,8 +232,8 @@ func TestRestartFinishesRequestsAndIsTold(t *testing.T) {
 
 func TestTheCourseOfThingsIsTold(t *testing.T) {
 	r := start(t, "ok")
-	s := r.until(t, "sampled", func(s control.Status) bool {
-		return len(s.Course) > 3 && slices.ContainsFunc(s.Course, func(c control.Sample) bool { return c.Requests > 0 })
+	s := r.until(t, "sampled", func(s report.Status) bool {
+		return len(s.Course) > 3 && slices.ContainsFunc(s.Course, func(c report.Sample) bool { return c.Requests > 0 })
 	})
 	last := s.Course[len(s.Course)-1]
 	if last.Memory < 1<<20 || last.Free == 0 || !last.At.After(s.Course[0].At) {
@@ -241,11 +242,11 @@ func TestTheCourseOfThingsIsTold(t *testing.T) {
 	if err := syscall.Kill(r.pid(t), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	s = r.until(t, "told", func(s control.Status) bool { return len(s.Lately) > 0 })
+	s = r.until(t, "told", func(s report.Status) bool { return len(s.Lately) > 0 })
 	if want := "The server stopped (signal: killed). Foyer started it again."; s.Lately[0].Said().EN != want {
 		t.Errorf("%+v", s.Lately)
 	}
-	for _, c := range r.until(t, "healthy again", func(s control.Status) bool { return healthy(s) && s.Server.Restarts >= 1 }).Course {
+	for _, c := range r.until(t, "healthy again", func(s report.Status) bool { return healthy(s) && s.Server.Restarts >= 1 }).Course {
 		if c.Requests < 0 || c.Requests > 1e9 {
 			t.Errorf("a server that counts anew makes %v requests a minute", c.Requests)
 		}
@@ -264,7 +265,7 @@ func TestWhatHappenedIsKnownAfterwards(t *testing.T) {
 	if err := syscall.Kill(r.pid(t), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	stopped := func(s control.Status) bool {
+	stopped := func(s report.Status) bool {
 		return slices.ContainsFunc(s.Lately, func(e event.Event) bool { return e.Code == "server-stopped" })
 	}
 	before := r.until(t, "told", stopped)
@@ -282,7 +283,7 @@ func TestHungServerIsReplaced(t *testing.T) {
 	if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	s := r.until(t, "replaced", func(s control.Status) bool { return healthy(s) && s.Server.Restarts >= 1 })
+	s := r.until(t, "replaced", func(s report.Status) bool { return healthy(s) && s.Server.Restarts >= 1 })
 	if second := r.pid(t); second == first {
 		t.Errorf("still pid %d", second)
 	}
@@ -293,7 +294,7 @@ func TestHungServerIsReplaced(t *testing.T) {
 
 func TestServerThatNeverAnswersIsReplacedAfterItsGrace(t *testing.T) {
 	r := start(t, "sick")
-	s := r.until(t, "replaced", func(s control.Status) bool { return s.Server.Restarts > 0 })
+	s := r.until(t, "replaced", func(s report.Status) bool { return s.Server.Restarts > 0 })
 	if !strings.Contains(s.Server.LastEnd, "disk I/O error") {
 		t.Errorf("server %+v", s.Server)
 	}
@@ -304,14 +305,14 @@ func TestServerThatNeverAnswersIsReplacedAfterItsGrace(t *testing.T) {
 
 func TestCrashLoopIsReportedAndNeverGivenUp(t *testing.T) {
 	r := start(t, "dies")
-	s := r.until(t, "called a crash loop", func(s control.Status) bool {
-		return s.Server.State == "crash-loop" && s.Light == control.Red && strings.Contains(s.Sentence.EN, "stops as soon")
+	s := r.until(t, "called a crash loop", func(s report.Status) bool {
+		return s.Server.State == "crash-loop" && s.Light == report.Red && strings.Contains(s.Sentence.EN, "stops as soon")
 	})
 	if len(s.Server.LastLines) == 0 || !strings.Contains(s.Server.LastLines[0], "in pieces") {
 		t.Errorf("last lines %q", s.Server.LastLines)
 	}
 	before := s.Server.Restarts
-	r.until(t, "tried again", func(s control.Status) bool { return s.Server.Restarts > before+2 })
+	r.until(t, "tried again", func(s report.Status) bool { return s.Server.Restarts > before+2 })
 }
 
 func TestEndIsInGoodOrder(t *testing.T) {
@@ -340,7 +341,7 @@ func TestNewClaimCodeOnlyWithoutOwner(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	owned := start(t, "claimed")
-	owned.until(t, "claimed", func(s control.Status) bool { return s.Claimed })
+	owned.until(t, "claimed", func(s report.Status) bool { return s.Claimed })
 	reset, err := owned.NewReset(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -407,7 +408,7 @@ func TestACheckGoesOnWithTheNextServer(t *testing.T) {
 	if !slices.Equal(said, want) {
 		t.Errorf("it said %q", said)
 	}
-	s := r.until(t, "told", func(s control.Status) bool {
+	s := r.until(t, "told", func(s report.Status) bool {
 		return slices.ContainsFunc(s.Lately, func(e event.Event) bool { return e.Code == "job" && e.Subject == JobCheck })
 	})
 	if len(s.Jobs) != 1 || s.Jobs[0].ID != asked.ID || s.Server.Restarts != 1 {

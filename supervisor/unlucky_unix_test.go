@@ -21,6 +21,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
@@ -120,9 +121,9 @@ func unlucky(t *testing.T, how, data string, grace time.Duration, change ...func
 	return h
 }
 
-func (h *household) until(t *testing.T, want string, ok func(control.Status) bool) control.Status {
+func (h *household) until(t *testing.T, want string, ok func(report.Status) bool) report.Status {
 	t.Helper()
-	var last control.Status
+	var last report.Status
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); <-time.After(5 * time.Millisecond) {
 		s, err := h.Status(t.Context())
 		if err == nil && ok(s) {
@@ -137,7 +138,7 @@ func (h *household) until(t *testing.T, want string, ok func(control.Status) boo
 }
 
 // serverFinding is what the check of the server found.
-func serverFinding(s control.Status) health.Result {
+func serverFinding(s report.Status) health.Result {
 	for _, r := range s.Checks {
 		if r.Code == "server" {
 			return r
@@ -151,7 +152,7 @@ func serverFinding(s control.Status) health.Result {
 func TestABusyServerIsNotReplaced(t *testing.T) {
 	t.Attr("shows", "mend2")
 	h := unlucky(t, "busy", t.TempDir(), time.Minute)
-	h.until(t, "busy", func(s control.Status) bool { return s.Server.State == "unwell" || s.Server.Restarts > 0 })
+	h.until(t, "busy", func(s report.Status) bool { return s.Server.State == "unwell" || s.Server.Restarts > 0 })
 	for range 200 { // more looks than would replace it, a hundred times over
 		if s, err := h.Status(t.Context()); err != nil || s.Server.Restarts > 0 {
 			t.Fatalf("a server that makes progress was replaced: %+v, %v", s.Server, err)
@@ -164,8 +165,8 @@ func TestABusyServerIsNotReplaced(t *testing.T) {
 func TestAServerThatComputesIsNotReplaced(t *testing.T) {
 	t.Attr("shows", "mend2")
 	h := unlucky(t, "computes", t.TempDir(), time.Minute)
-	h.until(t, "late", func(s control.Status) bool { return s.Server.State == "unwell" || s.Server.Restarts > 0 })
-	s := h.until(t, "answering again", func(s control.Status) bool { return s.Server.State == "healthy" })
+	h.until(t, "late", func(s report.Status) bool { return s.Server.State == "unwell" || s.Server.Restarts > 0 })
+	s := h.until(t, "answering again", func(s report.Status) bool { return s.Server.State == "healthy" })
 	if s.Server.Restarts > 0 || h.starts.Load() != 1 {
 		t.Errorf("it was replaced: %+v", s.Server)
 	}
@@ -176,7 +177,7 @@ func TestAServerThatComputesIsNotReplaced(t *testing.T) {
 func TestAServerThatOpensItsDataIsNotReplaced(t *testing.T) {
 	t.Attr("shows", "mend2")
 	h := unlucky(t, "opening", t.TempDir(), 50*time.Millisecond)
-	s := h.until(t, "open", func(s control.Status) bool { return s.Server.State == "healthy" })
+	s := h.until(t, "open", func(s report.Status) bool { return s.Server.State == "healthy" })
 	if s.Server.Restarts > 0 || h.starts.Load() != 1 {
 		t.Errorf("it was replaced: %+v", s.Server)
 	}
@@ -188,10 +189,10 @@ func TestADamagedDatabaseIsTold(t *testing.T) {
 	t.Attr("shows", "mend2")
 	for _, how := range []string{"damaged", "fails"} {
 		h := unlucky(t, how, t.TempDir(), 50*time.Millisecond)
-		s := h.until(t, how+" told", func(s control.Status) bool {
+		s := h.until(t, how+" told", func(s report.Status) bool {
 			return s.Sentence.EN == "The database is damaged." || s.Server.Restarts > 0
 		})
-		if f := serverFinding(s); s.Light != control.Red || f.Cause != "database-damaged" || f.Do.EN != "Copy it." || f.What.FR != "La base est endommagée." {
+		if f := serverFinding(s); s.Light != report.Red || f.Cause != "database-damaged" || f.Do.EN != "Copy it." || f.What.FR != "La base est endommagée." {
 			t.Errorf("%s: %s, %+v", how, s.Light, f)
 		}
 		if s.Server.Restarts > 0 || h.starts.Load() != 1 {
@@ -223,7 +224,7 @@ func TestDataThatAreGoneAreNoNewServer(t *testing.T) {
 	}
 	fill()
 	first := unlucky(t, "well", data, time.Minute)
-	first.until(t, "claimed", func(s control.Status) bool { return s.Claimed && s.Server.State == "healthy" })
+	first.until(t, "claimed", func(s report.Status) bool { return s.Claimed && s.Server.State == "healthy" })
 	first.stop()
 	mark := filepath.Join(state, "claimed.json")
 	kept, err := os.ReadFile(mark)
@@ -253,7 +254,7 @@ func TestDataThatAreGoneAreNoNewServer(t *testing.T) {
 			must(os.WriteFile(id, []byte("ID-OF-THE-DATA\n"), 0o600))
 			c.lose()
 			h := unlucky(t, "well", data, time.Minute)
-			s := h.until(t, "told", func(s control.Status) bool { return s.Light == control.Red || s.Server.State == "healthy" })
+			s := h.until(t, "told", func(s report.Status) bool { return s.Light == report.Red || s.Server.State == "healthy" })
 			f := serverFinding(s)
 			if f.Cause != c.code || s.Server.State != "waiting" || h.starts.Load() != 0 || !s.Claimed || !strings.Contains(f.Do.EN, mark) || !strings.Contains(f.Do.FR, mark) {
 				t.Errorf("%+v, claimed %t, started %d times, %+v", f, s.Claimed, h.starts.Load(), s.Server)
@@ -269,7 +270,7 @@ func TestDataThatAreGoneAreNoNewServer(t *testing.T) {
 			// They are back.
 			fill()
 			must(os.WriteFile(id, []byte("ID-OF-THE-DATA\n"), 0o600))
-			h.until(t, "going on by itself", func(s control.Status) bool { return s.Server.State == "healthy" && s.Light != control.Red })
+			h.until(t, "going on by itself", func(s report.Status) bool { return s.Server.State == "healthy" && s.Light != report.Red })
 			h.stop()
 		})
 	}
@@ -277,7 +278,7 @@ func TestDataThatAreGoneAreNoNewServer(t *testing.T) {
 	// Copied to where only the database was: it is asked for its id, by what lies beside it.
 	must(os.Remove(id))
 	h := unlucky(t, "well", data, time.Minute)
-	h.until(t, "started", func(s control.Status) bool { return s.Server.State == "healthy" })
+	h.until(t, "started", func(s report.Status) bool { return s.Server.State == "healthy" })
 	if text, err := os.ReadFile(id); err != nil || strings.TrimSpace(string(text)) != "ID-OF-THE-DATA" {
 		t.Errorf("the server was not told which data to find: %q, %v", text, err)
 	}
@@ -286,9 +287,9 @@ func TestDataThatAreGoneAreNoNewServer(t *testing.T) {
 	// A new beginning.
 	must(os.Remove(db))
 	h = unlucky(t, "well", data, time.Minute)
-	h.until(t, "told", func(s control.Status) bool { return s.Server.State == "waiting" })
+	h.until(t, "told", func(s report.Status) bool { return s.Server.State == "waiting" })
 	must(os.Remove(mark))
-	h.until(t, "begun anew", func(s control.Status) bool { return s.Server.State == "healthy" })
+	h.until(t, "begun anew", func(s report.Status) bool { return s.Server.State == "healthy" })
 	if _, err := os.Stat(mark); err != nil {
 		t.Errorf("the new owner's data have no mark: %v", err)
 	}
@@ -297,7 +298,7 @@ func TestDataThatAreGoneAreNoNewServer(t *testing.T) {
 	// A mark that cannot be read stops nobody, and is not written over before the server answers.
 	must(os.WriteFile(mark, []byte("{torn"), 0o600))
 	h = unlucky(t, "well", data, time.Minute)
-	h.until(t, "started", func(s control.Status) bool { return s.Server.State == "healthy" })
+	h.until(t, "started", func(s report.Status) bool { return s.Server.State == "healthy" })
 }
 
 // A disk that is mounted while the data are gone is not in the view that a service has of
@@ -314,7 +315,7 @@ func TestADiskThatComesIsSeen(t *testing.T) {
 	var disks atomic.Int64
 	mounts := func() []string { return make([]string, disks.Load()) }
 	h := unlucky(t, "well", data, time.Minute, func(s *Supervisor) { s.keeper.mounts, s.keeper.began = mounts, mounts() })
-	h.until(t, "told", func(s control.Status) bool { return s.Server.State == "waiting" })
+	h.until(t, "told", func(s report.Status) bool { return s.Server.State == "waiting" })
 	disks.Add(1)
 	select {
 	case <-h.ended:
@@ -332,10 +333,10 @@ func TestADiskThatComesIsSeen(t *testing.T) {
 	}
 	disks.Store(0)
 	h = unlucky(t, "well", data, time.Minute, func(s *Supervisor) { s.keeper.mounts, s.keeper.began = mounts, mounts() })
-	h.until(t, "healthy", func(s control.Status) bool { return s.Server.State == "healthy" })
+	h.until(t, "healthy", func(s report.Status) bool { return s.Server.State == "healthy" })
 	disks.Add(1)
 	before := h.looks.Load()
-	h.until(t, "looked at", func(s control.Status) bool { return s.Server.State == "healthy" && h.looks.Load() > before+3 })
+	h.until(t, "looked at", func(s report.Status) bool { return s.Server.State == "healthy" && h.looks.Load() > before+3 })
 	h.stop()
 }
 
@@ -345,7 +346,7 @@ func TestWithoutAFolderOfItsOwnNoMarkIsKept(t *testing.T) {
 	for _, other := range []string{"", "/var/lib/foyer", "/var/lib/something"} {
 		t.Setenv("STATE_DIRECTORY", other)
 		h := unlucky(t, "well", data, time.Minute)
-		h.until(t, "healthy", func(s control.Status) bool { return s.Server.State == "healthy" && s.Claimed })
+		h.until(t, "healthy", func(s report.Status) bool { return s.Server.State == "healthy" && s.Claimed })
 		h.stop()
 	}
 	if left, _ := os.ReadDir(data); len(left) > 0 {

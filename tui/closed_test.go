@@ -11,7 +11,7 @@ import (
 
 	"github.com/foyer-server/foyer/installer"
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/internal/report"
 )
 
 // A viewer ends when its terminal is closed, also where SIGHUP does not end it: a
@@ -24,7 +24,7 @@ func TestViewersEndWithTheirTerminal(t *testing.T) {
 		want error
 	}{
 		{"the dashboard", func(ctx context.Context, term Term, show func()) error {
-			d := &Dashboard{Term: term, Status: func(context.Context) (control.Status, error) { show(); return wellStatus(), nil }}
+			d := &Dashboard{Term: term, Status: func(context.Context) (report.Status, error) { show(); return wellStatus(), nil }}
 			return d.Run(ctx)
 		}, nil},
 		{"the wizard at a question", func(ctx context.Context, term Term, show func()) error {

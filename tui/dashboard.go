@@ -12,6 +12,7 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
@@ -20,7 +21,7 @@ import (
 // same facts as `foyer status --json`, asked for every second.
 type Dashboard struct {
 	Term
-	Status   func(ctx context.Context) (control.Status, error)
+	Status   func(ctx context.Context) (report.Status, error)
 	Log      func(ctx context.Context, lines int) ([]string, error)
 	NewClaim func(ctx context.Context) (control.Claim, error)
 	Restart  func(ctx context.Context) error
@@ -54,7 +55,7 @@ type dashboard struct {
 	view  view
 	top   int // first line of a long body that is shown
 	known bool
-	st    control.Status
+	st    report.Status
 	asked time.Time // when st was
 	err   error     // why there is no newer one
 
@@ -73,7 +74,7 @@ type dashboard struct {
 
 type (
 	statusMsg struct {
-		st  control.Status
+		st  report.Status
 		err error
 	}
 	logMsg struct {
@@ -262,14 +263,14 @@ func (m *dashboard) light() []string {
 		color, sentence = bad, hint.Says(m.err)
 	case !m.known:
 		color, sentence = faint, hint.T("Asking…", "Un instant…")
-	case m.st.Light == control.Yellow:
+	case m.st.Light == report.Yellow:
 		color = warning
-	case m.st.Light == control.Red:
+	case m.st.Light == report.Red:
 		color = bad
 	}
-	if m.err != nil || m.st.Light == control.Red {
+	if m.err != nil || m.st.Light == report.Red {
 		mark = "✗"
-	} else if m.st.Light == control.Yellow {
+	} else if m.st.Light == report.Yellow {
 		mark = "!"
 	}
 	lines := m.wrap(m.plain(sentence.In(m.lang)), 2)
@@ -376,7 +377,7 @@ func (m *dashboard) facts() []string {
 		out = append(out, lines...)
 	}
 	row(m.say(hint.T("Address", "Adresse")), strings.Join(s.Addresses, "  "))
-	server := hint.T("%s for %s", "%s depuis %s", s.Server.Word(), health.Age(m.now().Sub(s.Server.Since)))
+	server := hint.T("%s for %s", "%s depuis %s", s.Server.Word(), report.Age(m.now().Sub(s.Server.Since)))
 	switch s.Server.Restarts {
 	case 0:
 	case 1:
@@ -404,7 +405,7 @@ func (m *dashboard) plots() []string {
 	}
 	last := c[len(c)-1]
 	room := max(8, min(60, m.width-32))
-	values := func(of func(control.Sample) float64) []float64 {
+	values := func(of func(report.Sample) float64) []float64 {
 		var out []float64
 		for _, s := range c {
 			out = append(out, of(s))
@@ -416,11 +417,11 @@ func (m *dashboard) plots() []string {
 		return faint.Render(label) + strings.Repeat(" ", max(1, 14-lipgloss.Width(label))) + fmt.Sprintf("%9s  ", now) + plot(v, most, room, m.utf8)
 	}
 	out := []string{
-		line(hint.T("Requests/min", "Requêtes/min"), fmt.Sprintf("%.0f", last.Requests), values(func(s control.Sample) float64 { return s.Requests }), 10),
-		line(hint.T("Memory", "Mémoire"), m.say(health.Size(uint64(last.Memory))), values(func(s control.Sample) float64 { return float64(s.Memory) }), float64(100<<20)),
+		line(hint.T("Requests/min", "Requêtes/min"), fmt.Sprintf("%.0f", last.Requests), values(func(s report.Sample) float64 { return s.Requests }), 10),
+		line(hint.T("Memory", "Mémoire"), m.say(report.Size(uint64(last.Memory))), values(func(s report.Sample) float64 { return float64(s.Memory) }), float64(100<<20)),
 	}
 	if total := float64(m.st.Data.Total); total > 0 {
-		used := func(s control.Sample) float64 { return 100 * (1 - float64(s.Free)/total) }
+		used := func(s report.Sample) float64 { return 100 * (1 - float64(s.Free)/total) }
 		out = append(out, line(hint.T("Disk", "Disque"), fmt.Sprintf("%.0f %%", used(last)), values(used), 100))
 	}
 	return out

@@ -13,6 +13,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
@@ -21,12 +22,12 @@ import (
 
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.Local)
 
-func wellStatus() control.Status {
-	st := control.Status{
-		Version: "1.0.0", Light: control.Green, Sentence: hint.T("All is well.", "Tout va bien."), Claimed: true, People: 3,
+func wellStatus() report.Status {
+	st := report.Status{
+		Version: "1.0.0", Light: report.Green, Sentence: hint.T("All is well.", "Tout va bien."), Claimed: true, People: 3,
 		Addresses: []string{"https://foyer.local/", "https://192.168.1.20/"},
-		Server:    control.Server{State: "healthy", PID: 7, Since: noon.Add(-3 * time.Hour), Restarts: 1},
-		Data:      control.Data{Path: "/var/lib/foyer", Free: 20 << 30, Total: 32 << 30},
+		Server:    report.Server{State: "healthy", PID: 7, Since: noon.Add(-3 * time.Hour), Restarts: 1},
+		Data:      report.Data{Path: "/var/lib/foyer", Free: 20 << 30, Total: 32 << 30},
 		Checks: []health.Result{
 			{Code: "server", Title: hint.T("Server", "Serveur"), Finding: health.Finding{What: hint.T("The server answers.", "Le serveur répond.")}},
 			{Code: "disk", Title: hint.T("Disk space", "Place sur le disque"), Finding: health.Finding{What: hint.T("20 GB free.", "20 Go libres.")}},
@@ -35,13 +36,13 @@ func wellStatus() control.Status {
 		Lately: []event.Event{{At: noon.Add(-time.Hour), What: hint.T("The server stopped (signal: killed); Foyer started it again.", "Le serveur s'est arrêté (signal: killed) ; Foyer l'a relancé.")}},
 	}
 	for i := range 100 {
-		st.Course = append(st.Course, control.Sample{At: noon.Add(time.Duration(i-100) * 10 * time.Second), Requests: float64(i % 17 * 3), Memory: int64(30+i/5) << 20, Free: 20 << 30})
+		st.Course = append(st.Course, report.Sample{At: noon.Add(time.Duration(i-100) * 10 * time.Second), Requests: float64(i % 17 * 3), Memory: int64(30+i/5) << 20, Free: 20 << 30})
 	}
 	return st
 }
 
 // busyStatus has a job under way, one that waits and one that has ended.
-func busyStatus() control.Status {
+func busyStatus() report.Status {
 	st := wellStatus()
 	title := hint.T("Check the database", "Vérifier la base de données")
 	st.Jobs = []job.Record{
@@ -52,9 +53,9 @@ func busyStatus() control.Status {
 	return st
 }
 
-func illStatus() control.Status {
+func illStatus() report.Status {
 	st := wellStatus()
-	st.Light, st.Sentence = control.Red, hint.T("The disk is full: new things cannot be stored.", "Le disque est plein : plus rien ne peut être enregistré.")
+	st.Light, st.Sentence = report.Red, hint.T("The disk is full: new things cannot be stored.", "Le disque est plein : plus rien ne peut être enregistré.")
 	st.Checks[1].Finding = health.Finding{
 		Severity: health.Error, What: st.Sentence, Did: hint.T("Foyer goes on reading and deleting.", "Foyer continue à lire et à effacer."),
 		Do: hint.T("Free some room, or plug in a bigger disk.", "Libérez de la place, ou branchez un disque plus grand."),
@@ -62,9 +63,9 @@ func illStatus() control.Status {
 	return st
 }
 
-func sampleDashboard(l hint.Lang, w, h int, st control.Status, err error) *dashboard {
+func sampleDashboard(l hint.Lang, w, h int, st report.Status, err error) *dashboard {
 	m := newDashboard(&Dashboard{
-		Term: Term{Lang: l, UTF8: true}, Status: func(context.Context) (control.Status, error) { return st, err },
+		Term: Term{Lang: l, UTF8: true}, Status: func(context.Context) (report.Status, error) { return st, err },
 		Log: func(context.Context, int) ([]string, error) {
 			return []string{"level=INFO msg=\"server started\" pid=7", "level=WARN msg=\"\x1b[31mred\" pid=8", "level=INFO msg=\"server healthy\" pid=7"}, nil
 		},
@@ -246,7 +247,7 @@ func TestDashboardShowsJobs(t *testing.T) {
 }
 
 func TestDashboardFits(t *testing.T) {
-	for _, st := range []control.Status{wellStatus(), illStatus(), busyStatus(), {}} {
+	for _, st := range []report.Status{wellStatus(), illStatus(), busyStatus(), {}} {
 		for _, size := range [][2]int{{40, 12}, {41, 13}, {80, 24}, {200, 60}} {
 			v := sampleDashboard(hint.FR, size[0], size[1], st, nil).View().Content
 			if w, h := lipgloss.Width(v), lipgloss.Height(v); w > size[0] || h > size[1] {

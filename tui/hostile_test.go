@@ -13,6 +13,7 @@ import (
 
 	"github.com/foyer-server/foyer/installer"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
@@ -45,17 +46,17 @@ func drawn(content string, fits bool) error {
 	return nil
 }
 
-func hostileStatus() control.Status {
+func hostileStatus() report.Status {
 	said := hint.Text{EN: hostile, FR: hostile}
-	return control.Status{
-		Version: hostile, Light: control.Red, Sentence: hint.Text{EN: "1" + hostile, FR: "1" + hostile}, Addresses: []string{hostile}, People: 2,
-		Server: control.Server{State: hostile, Since: noon}, Data: control.Data{Path: hostile, Total: 1},
+	return report.Status{
+		Version: hostile, Light: report.Red, Sentence: hint.Text{EN: "1" + hostile, FR: "1" + hostile}, Addresses: []string{hostile}, People: 2,
+		Server: report.Server{State: hostile, Since: noon}, Data: report.Data{Path: hostile, Total: 1},
 		Checks: []health.Result{
 			{Code: hostile, Title: said, Finding: health.Finding{Severity: health.Error, What: said, Did: said, Do: said}},
 			{Code: "well", Title: said, Finding: health.Finding{What: said}},
 		},
-		Jobs:   []job.Record{{ID: hostile, Kind: hostile, Title: said, By: hostile, State: job.Running, Done: 1, Of: 2, Unit: said, Said: []hint.Text{said}, Error: &job.Problem{Code: hostile, What: said}}},
-		Lately: []event.Event{{At: noon, What: said, Did: said}}, Course: []control.Sample{{At: noon, Free: 1}},
+		Jobs:   []job.Record{{ID: hostile, Kind: hostile, Title: said, By: hostile, State: job.Running, Done: 1, Of: 2, Unit: said, Said: []hint.Text{said}, Error: &report.Problem{Code: hostile, What: said}}},
+		Lately: []event.Event{{At: noon, What: said, Did: said}}, Course: []report.Sample{{At: noon, Free: 1}},
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/internal/report"
 )
 
 // The whole way: what Bubble Tea writes to a terminal has neither titles nor links nor
@@ -24,7 +24,7 @@ func TestTheTerminalGetsNothingHostile(t *testing.T) {
 	}
 	m := newDashboard(d)
 	p := d.program(ctx, m)
-	d.Status = func(context.Context) (control.Status, error) { // asked over and over: the first size may be overtaken by none
+	d.Status = func(context.Context) (report.Status, error) { // asked over and over: the first size may be overtaken by none
 		p.Send(tea.WindowSizeMsg{Width: 200, Height: 50})
 		return hostileStatus(), nil
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/foyer-server/foyer/installer"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/health"
@@ -53,7 +54,7 @@ func (a *app) doctor(ctx context.Context) error {
 		found = append(found, a.examineInstallation(ctx)...)
 	}
 	found, reached := a.examine(ctx, found)
-	worst, bad := health.Worst(found)
+	worst, bad := report.Worst(found)
 	bad = bad && worst.Severity >= health.Warning
 	switch {
 	case a.json:

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
@@ -82,14 +83,14 @@ func impostor(t *testing.T, status int, answers map[string]any) (dir string) {
 	return dir
 }
 
-func hostileStatus() control.Status {
+func hostileStatus() report.Status {
 	said := hint.Text{EN: hostile, FR: hostile}
 	long := strings.Repeat(hostile, 1<<20/len(hostile))
-	st := control.Status{
-		Version: hostile, Light: control.Red, Sentence: said, Addresses: []string{hostile, hostile}, People: 2, Claimed: true,
-		Server:      control.Server{State: hostile, Since: time.Now(), LastEnd: hostile, LastLines: []string{hostile}},
-		Certificate: control.Certificate{Fingerprint: hostile, Words: map[string][]string{"en": {hostile}, "fr": {hostile}}},
-		Data:        control.Data{Path: hostile}, Lately: []event.Event{{At: time.Now(), What: said}},
+	st := report.Status{
+		Version: hostile, Light: report.Red, Sentence: said, Addresses: []string{hostile, hostile}, People: 2, Claimed: true,
+		Server:      report.Server{State: hostile, Since: time.Now(), LastEnd: hostile, LastLines: []string{hostile}},
+		Certificate: report.Certificate{Fingerprint: hostile, Words: map[hint.Lang][]string{"en": {hostile}, "fr": {hostile}}},
+		Data:        report.Data{Path: hostile}, Lately: []event.Event{{At: time.Now(), What: said}},
 	}
 	for range 10 { // as a dozen checks may, each with three sentences and a title
 		st.Checks = append(st.Checks, health.Result{Code: hostile, Title: said, Finding: health.Finding{Severity: health.Error, What: said, Did: said, Do: said}})

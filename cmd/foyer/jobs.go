@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor"
 	"github.com/foyer-server/foyer/supervisor/control"
-	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/job"
 )
 
@@ -44,40 +44,24 @@ func (a *app) usageCmd() *cobra.Command {
 			if err != nil || a.json {
 				return err
 			}
-			var used struct {
-				People []struct {
-					Who   string `json:"who"`
-					Bytes uint64 `json:"bytes"`
-					Files uint64 `json:"file_bytes"`
-				} `json:"people"`
-				Buckets []struct {
-					Bucket string `json:"bucket"`
-					Bytes  uint64 `json:"bytes"`
-				} `json:"buckets"`
-				Kinds []struct {
-					Kind    string `json:"kind"`
-					Objects int    `json:"objects"`
-					Bytes   uint64 `json:"bytes"`
-				} `json:"kinds"`
-				Free uint64 `json:"free_bytes"`
-			}
+			var used report.Used
 			if err := json.Unmarshal(last.Result, &used); err != nil {
 				return fmt.Errorf("cannot read the result of the job: %w", err)
 			}
 			part := func(title hint.Text) { a.say(hint.T("\n%s", "\n%s", title)) }
 			part(hint.T("People, with the files they attached", "Personnes, avec les fichiers qu'elles ont joints"))
 			for _, p := range used.People {
-				a.say(hint.T("  %s  %s, files %s", "  %s  %s, fichiers %s", p.Who, health.Size(p.Bytes), health.Size(p.Files)))
+				a.say(hint.T("  %s  %s, files %s", "  %s  %s, fichiers %s", p.Who, report.Size(uint64(p.Bytes)), report.Size(uint64(p.Files))))
 			}
 			part(hint.T("Buckets", "Buckets"))
 			for _, b := range used.Buckets {
-				a.say(hint.T("  %s  %s", "  %s  %s", b.Bucket, health.Size(b.Bytes)))
+				a.say(hint.T("  %s  %s", "  %s  %s", b.Bucket, report.Size(uint64(b.Bytes))))
 			}
 			part(hint.T("Kinds of objects", "Genres d'objets"))
 			for _, k := range used.Kinds {
-				a.say(hint.T("  %s  %d, %s", "  %s  %d, %s", k.Kind, k.Objects, health.Size(k.Bytes)))
+				a.say(hint.T("  %s  %d, %s", "  %s  %d, %s", k.Kind, k.Objects, report.Size(uint64(k.Bytes))))
 			}
-			a.say(hint.T("\n%s free on the disk of the data.", "\n%s libres sur le disque des données.", health.Size(used.Free)))
+			a.say(hint.T("\n%s free on the disk of the data.", "\n%s libres sur le disque des données.", report.Size(used.Free)))
 			return nil
 		},
 	}

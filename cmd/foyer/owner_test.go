@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
 )
 
@@ -41,7 +42,7 @@ func TestAnOwnerNobodyKnowsOfIsUnknown(t *testing.T) {
 			t.Fatal(err)
 		}
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			json.NewEncoder(w).Encode(control.Status{Light: control.Red, Claimed: c.claimed, Server: control.Server{State: c.state, Since: time.Now()}}) //nolint:errcheck // the test sees what comes
+			json.NewEncoder(w).Encode(report.Status{Light: report.Red, Claimed: c.claimed, Server: report.Server{State: c.state, Since: time.Now()}}) //nolint:errcheck // the test sees what comes
 		})}
 		go srv.Serve(l)
 		t.Cleanup(func() { srv.Close() })

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
@@ -30,7 +31,7 @@ func (a *app) status(ctx context.Context) error {
 		a.printJSON(statusJSON(s))
 		return nil
 	}
-	mark := map[control.Light]string{control.Green: "✓", control.Yellow: "!", control.Red: "✗"}[s.Light]
+	mark := map[report.Light]string{report.Green: "✓", report.Yellow: "!", report.Red: "✗"}[s.Light]
 	a.printf("%s %s\n\n", mark, s.Sentence)
 	row := func(name hint.Text, value string) {
 		if value != "" {
@@ -51,10 +52,10 @@ func (a *app) status(ctx context.Context) error {
 	if s.People > 0 {
 		row(hint.T("People", "Personnes"), strconv.Itoa(s.People))
 	}
-	row(hint.T("Server", "Serveur"), hint.T("%s for %s, restarted %d times", "%s depuis %s, relancé %d fois", s.Server.Word(), health.Age(time.Since(s.Server.Since)), s.Server.Restarts).In(a.lang))
-	row(hint.T("Trust", "Confiance"), strings.Join(s.Certificate.Words[string(a.lang)], " "))
+	row(hint.T("Server", "Serveur"), hint.T("%s for %s, restarted %d times", "%s depuis %s, relancé %d fois", s.Server.Word(), report.Age(time.Since(s.Server.Since)), s.Server.Restarts).In(a.lang))
+	row(hint.T("Trust", "Confiance"), strings.Join(s.Certificate.Words[a.lang], " "))
 	row(hint.Text{}, s.Certificate.Fingerprint)
-	row(hint.T("Data", "Données"), hint.T("%s (%s free)", "%s (%s libres)", s.Data.Path, health.Size(s.Data.Free)).In(a.lang))
+	row(hint.T("Data", "Données"), hint.T("%s (%s free)", "%s (%s libres)", s.Data.Path, report.Size(s.Data.Free)).In(a.lang))
 	row(hint.T("Version", "Version"), s.Version)
 	a.findings(s.Checks)
 	return nil
@@ -62,7 +63,7 @@ func (a *app) status(ctx context.Context) error {
 
 // ownedBy reports whether the server has an owner; nil where nobody knows, since the server
 // that would has not said so.
-func ownedBy(s control.Status) *bool {
+func ownedBy(s report.Status) *bool {
 	if !s.Claimed && s.Server.State != "healthy" {
 		return nil
 	}
@@ -70,9 +71,9 @@ func ownedBy(s control.Status) *bool {
 }
 
 // statusJSON is a status in which what is not known is null.
-func statusJSON(s control.Status) any {
+func statusJSON(s report.Status) any {
 	return struct {
-		control.Status
+		report.Status
 		Claimed *bool `json:"claimed"`
 	}{s, ownedBy(s)}
 }

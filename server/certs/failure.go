@@ -8,28 +8,11 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 )
 
 // Failure is why a name has not got the certificate it should have, in words.
-type Failure struct {
-	// Kind is what went wrong: connection, dns, caa, unauthorized, rate-limited and
-	// refused come from the certificate authority; unreachable, clock, held-back,
-	// dns-missing, dns-provider, rehearsal and settings are found here; own-unreadable, own-mismatch, own-over
-	// and own-foreign are of files the owner brought.
-	Kind   string    `json:"kind"`
-	What   hint.Text `json:"what"`
-	Do     hint.Text `json:"do"`
-	Reason string    `json:"reason"` // in the authority's own words; may be empty
-	At     time.Time `json:"at"`
-}
-
-// Error is the English sentence with the reason, for the log.
-func (f *Failure) Error() string {
-	if f.Reason == "" {
-		return f.What.EN
-	}
-	return f.What.EN + " (" + f.Reason + ")"
-}
+type Failure = report.Failure
 
 // explain turns why no certificate came for name into words.
 func explain(name, ca string, err error) *Failure {

@@ -10,16 +10,12 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+
+	"github.com/foyer-server/foyer/internal/report"
 )
 
 // Served is what a visitor gets who comes by one name, and why it is not better.
-type Served struct {
-	Name    string    `json:"name"`
-	Issuer  string    `json:"issuer"` // who signed; empty: nobody answered
-	Home    bool      `json:"home"`   // the home CA
-	Ends    time.Time `json:"ends,omitzero"`
-	Failure *Failure  `json:"failure,omitempty"` // nil: all is well, or it is being ordered
-}
+type Served = report.Served
 
 // Served says for every name that should not be the home CA's alone what is really
 // served. It looks by handshakes, at most once a minute, and with IP addresses,

@@ -37,6 +37,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/knock"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server"
 )
 
@@ -275,7 +276,7 @@ func (s *Server) Do(method, path, body string) (*http.Response, string) {
 }
 
 // Health asks the server how it is, as the supervisor does.
-func (s *Server) Health() (h server.Health, status int, err error) {
+func (s *Server) Health() (h report.Health, status int, err error) {
 	resp, err := s.local().Get("http://local/health")
 	if err != nil {
 		return h, 0, fmt.Errorf("cannot ask the server how it is: %w", err)
@@ -298,7 +299,7 @@ func (s *Server) Expect(nonce string) {
 }
 
 // Usage asks the server what takes room, as the supervisor does.
-func (s *Server) Usage() (used server.Used, err error) {
+func (s *Server) Usage() (used report.Used, err error) {
 	resp, err := s.local().Post("http://local/usage", "", nil)
 	if err != nil {
 		return used, err
@@ -309,7 +310,7 @@ func (s *Server) Usage() (used server.Used, err error) {
 
 // Check has the server check its database, as the supervisor does, and returns all that it
 // said.
-func (s *Server) Check(ctx context.Context, how string) (all []server.CheckLine, err error) {
+func (s *Server) Check(ctx context.Context, how string) (all []report.CheckLine, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://local/check?how="+how, nil)
 	if err != nil {
 		return nil, err
@@ -322,7 +323,7 @@ func (s *Server) Check(ctx context.Context, how string) (all []server.CheckLine,
 	}
 	defer resp.Body.Close()
 	for lines := json.NewDecoder(resp.Body); ; {
-		var l server.CheckLine
+		var l report.CheckLine
 		if err := lines.Decode(&l); errors.Is(err, io.EOF) {
 			return all, nil
 		} else if err != nil {

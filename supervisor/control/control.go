@@ -30,93 +30,13 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/supervisor/event"
-	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/job"
 )
 
-// Status is everything `foyer status` shows.
-type Status struct {
-	Version   string    `json:"version"`
-	Light     Light     `json:"light"`
-	Sentence  hint.Text `json:"sentence"` // how things are, in one sentence
-	Started   time.Time `json:"started"`  // when the supervisor was started
-	Addresses []string  `json:"addresses"`
-	Claimed   bool      `json:"claimed"`
-	People    int       `json:"people"` // who have an account; counted once a minute, up to 1000
-
-	Server      Server      `json:"server"`
-	Certificate Certificate `json:"certificate"`
-	Data        Data        `json:"data"`
-
-	Checks []health.Result `json:"checks"`
-	Jobs   []job.Record    `json:"jobs"`   // that wait, run, or have ended within the last hour: the newest ten, newest first
-	Lately []event.Event   `json:"lately"` // what happened and what Foyer did, the newest 50, newest first
-	Course []Sample        `json:"course"` // how things went, oldest first
-}
-
-// Sample is how things were at one moment.
-type Sample struct {
-	At       time.Time `json:"at"`
-	Requests float64   `json:"requests_per_minute"` // since the sample before
-	Memory   int64     `json:"memory_bytes"`        // of supervisor and server together
-	Free     uint64    `json:"free_bytes"`          // on the disk of the data
-}
-
-// Light is the traffic light.
-type Light string
-
-// The lights: all is well; something will hurt; something hurts now.
-const (
-	Green  Light = "green"
-	Yellow Light = "yellow"
-	Red    Light = "red"
-)
-
-// Server is the state of `foyer serve`.
-type Server struct {
-	State     string    `json:"state"` // starting, healthy, unwell, restarting, crash-loop, waiting
-	PID       int       `json:"pid"`   // 0 while there is none
-	Restarts  int       `json:"restarts"`
-	Since     time.Time `json:"since"`                // when this process was started
-	LastEnd   string    `json:"last_end,omitempty"`   // why the one before ended
-	LastLines []string  `json:"last_lines,omitempty"` // the end of what it logged, while it is not healthy
-}
-
-// Word is the state as people say it.
-func (s Server) Word() hint.Text {
-	switch s.State {
-	case "healthy":
-		return hint.T("well", "en forme")
-	case "starting":
-		return hint.T("starting", "en démarrage")
-	case "restarting":
-		return hint.T("restarting", "en redémarrage")
-	case "crash-loop":
-		return hint.T("keeps stopping", "s'arrête sans cesse")
-	case "waiting":
-		return hint.T("waiting for its data", "en attente de ses données")
-	}
-	return hint.T("does not answer", "ne répond pas")
-}
-
-// Certificate is what the server serves to say who it is.
-type Certificate struct {
-	Expires     time.Time           `json:"expires,omitzero"`
-	Fingerprint string              `json:"fingerprint,omitempty"` // of the root to trust, SHA-256
-	Words       map[string][]string `json:"words,omitempty"`       // the same in words, by language
-}
-
-// Data is where the data lives.
-type Data struct {
-	Path  string `json:"path"`
-	Free  uint64 `json:"free_bytes"`
-	Total uint64 `json:"total_bytes"`
-}
-
 // Appliance is what stands behind the door.
 type Appliance interface {
-	Status(ctx context.Context) Status
+	Status(ctx context.Context) report.Status
 	NewClaim(ctx context.Context) (code string, expires time.Time, err error) // hint "claim-done" when there is an owner
 	NewReset(ctx context.Context) (code string, expires time.Time, err error) // hint "claim-open" when there is none
 	Log(lines int) []string                                                   // the newest lines of supervisor and server
@@ -220,27 +140,15 @@ func onlyFriends(owner int, next http.Handler, log *slog.Logger) http.Handler {
 	})
 }
 
-// problem is the body of an answer that is not 200.
-type problem struct {
-	Code string    `json:"code"`
-	What hint.Text `json:"what"`
-	Did  hint.Text `json:"did"`
-	Do   hint.Text `json:"do"`
-}
-
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(v) //nolint:errcheck // the asker has gone: nobody is left to tell
 }
 
 func refuse(w http.ResponseWriter, status int, err error) {
-	p := problem{Code: "failed", What: hint.T("It did not work: %s.", "Cela n'a pas marché : %s.", err.Error())}
-	if e := hint.Find(err); e != nil {
-		p = hint.Clean(problem{e.Code, e.What, e.Did, e.Do})
-	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(p) //nolint:errcheck // as above
+	json.NewEncoder(w).Encode(report.ProblemOf(err)) //nolint:errcheck // as above
 }
 
 // Client asks the supervisor. The zero value is not usable: see Dial.
@@ -271,8 +179,8 @@ func Dial(dir string) *Client {
 func (c *Client) Socket() string { return c.socket }
 
 // Status asks how things are.
-func (c *Client) Status(ctx context.Context) (Status, error) {
-	return ask[Status](ctx, c, http.MethodGet, "/status")
+func (c *Client) Status(ctx context.Context) (report.Status, error) {
+	return ask[report.Status](ctx, c, http.MethodGet, "/status")
 }
 
 // NewClaim asks for a new claim code; the one before stops working.
@@ -335,7 +243,7 @@ func askWith[T any](ctx context.Context, c *Client, method, path string, with an
 
 // refused is the error of an answer other than 200.
 func refused(status string, body []byte) error {
-	var p problem
+	var p report.Problem
 	if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
 		return errors.New(hint.Sprintf(hint.EN, "the supervisor answered %s: %s", status, bytes.TrimSpace(body)))
 	}

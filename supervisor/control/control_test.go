@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/job"
 )
@@ -24,10 +25,10 @@ type appliance struct {
 
 var at = time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
 
-func (a appliance) Status(context.Context) Status {
-	return Status{
-		Version: "1.2.3", Light: Yellow, Sentence: hint.T("Nearly.", "Presque."), Started: at, Addresses: []string{"https://foyer.local/"},
-		Server: Server{State: "healthy", PID: 7, Since: at},
+func (a appliance) Status(context.Context) report.Status {
+	return report.Status{
+		Version: "1.2.3", Light: report.Yellow, Sentence: hint.T("Nearly.", "Presque."), Started: at, Addresses: []string{"https://foyer.local/"},
+		Server: report.Server{State: "healthy", PID: 7, Since: at},
 		Checks: []health.Result{{Code: "disk", Finding: health.Finding{Severity: health.Warning}, Since: at, Checked: at}},
 	}
 }

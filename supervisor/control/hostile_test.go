@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/job"
@@ -63,17 +64,17 @@ func texts(v reflect.Value, f func(string)) {
 	}
 }
 
-func hostileStatus() Status {
+func hostileStatus() report.Status {
 	said := hint.Text{EN: hostile, FR: hostile}
-	return Status{
-		Version: hostile, Light: Light(hostile), Sentence: said, Addresses: []string{hostile, hostile},
-		Server:      Server{State: hostile, LastEnd: hostile, LastLines: []string{hostile}},
-		Certificate: Certificate{Fingerprint: hostile, Words: map[string][]string{"en": {hostile}, "fr": {hostile}}},
-		Data:        Data{Path: hostile},
+	return report.Status{
+		Version: hostile, Light: report.Light(hostile), Sentence: said, Addresses: []string{hostile, hostile},
+		Server:      report.Server{State: hostile, LastEnd: hostile, LastLines: []string{hostile}},
+		Certificate: report.Certificate{Fingerprint: hostile, Words: map[hint.Lang][]string{"en": {hostile}, "fr": {hostile}}},
+		Data:        report.Data{Path: hostile},
 		Checks:      []health.Result{{Code: hostile, Title: said, Finding: health.Finding{Severity: health.Error, What: said, Did: said, Do: said, Cause: hostile}}},
 		Jobs: []job.Record{{
 			ID: hostile, Kind: hostile, Title: said, Args: map[string]string{hostile: hostile}, By: hostile, State: job.State(hostile), Unit: said,
-			Said: []hint.Text{said}, Error: &job.Problem{Code: hostile, What: said, Did: said, Do: said},
+			Said: []hint.Text{said}, Error: &report.Problem{Code: hostile, What: said, Did: said, Do: said},
 		}},
 		Lately: []event.Event{{At: at, Code: hostile, Subject: hostile, What: said, Did: said, Do: said}},
 	}
@@ -140,7 +141,7 @@ func TestWhatAnImpostorSaysIsHarmless(t *testing.T) {
 
 	said := hint.Text{EN: hostile, FR: hostile}
 	for what, c := range map[string]*Client{
-		"a problem": impostor(t, 409, problem{hostile, said, said, said}), "no JSON": impostor(t, 500, hostile), "no JSON, well": impostor(t, 200, hostile),
+		"a problem": impostor(t, 409, report.Problem{Code: hostile, What: said, Did: said, Do: said}), "no JSON": impostor(t, 500, hostile), "no JSON, well": impostor(t, 200, hostile),
 		"a wrong type": impostor(t, 200, map[string]any{"version": []string{hostile}}), "a wrong severity": impostor(t, 200, map[string]any{"checks": []any{map[string]any{"severity": hostile}}}),
 	} {
 		_, err := c.Status(t.Context())
@@ -164,8 +165,8 @@ func TestWhatAnImpostorSaysIsHarmless(t *testing.T) {
 // hostileAppliance is taken over itself.
 type hostileAppliance struct{ appliance }
 
-func (hostileAppliance) Status(context.Context) Status { return hostileStatus() }
-func (hostileAppliance) Log(int) []string              { return []string{hostile} }
+func (hostileAppliance) Status(context.Context) report.Status { return hostileStatus() }
+func (hostileAppliance) Log(int) []string                     { return []string{hostile} }
 func (hostileAppliance) NewClaim(context.Context) (string, time.Time, error) {
 	said := hint.Text{EN: hostile, FR: hostile}
 	return "", time.Time{}, hint.New(hostile, said, said, said)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/job"
 )
 
@@ -144,7 +145,7 @@ func TestMalformedAsks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var p problem
+		var p report.Problem
 		err = json.NewDecoder(resp.Body).Decode(&p)
 		resp.Body.Close()
 		if err != nil || resp.StatusCode != http.StatusConflict || p.Code != "job-malformed" {

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/foyer-server/foyer/internal/report"
 )
 
 // TestMain lets the test binary be another user of this machine, who asks: a real
@@ -54,7 +56,7 @@ func askAll(dir string) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		var p problem
+		var p report.Problem
 		json.Unmarshal(body, &p) //nolint:errcheck // not every answer is an object, nor JSON
 		out[verb] = strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", p.Code))
 	}
@@ -150,7 +152,7 @@ func (r *recorder) note(what string) {
 	r.asked = append(r.asked, what)
 }
 
-func (r *recorder) Status(ctx context.Context) Status {
+func (r *recorder) Status(ctx context.Context) report.Status {
 	r.note("status")
 	return r.appliance.Status(ctx)
 }

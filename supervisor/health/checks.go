@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 )
 
 // Disk checks that the disk holding the data has room. free reports bytes.
@@ -27,11 +28,11 @@ func Disk(free func() (free, total uint64, err error)) Check {
 				}
 			case left < 512<<20 || left < total/50:
 				return Finding{
-					Severity: Warning, What: hint.T("The disk is nearly full: %s left.", "Le disque est presque plein : il reste %s.", Size(left)),
+					Severity: Warning, What: hint.T("The disk is nearly full: %s left.", "Le disque est presque plein : il reste %s.", report.Size(left)),
 					Do: hint.T("Free some room soon, or plug in a bigger disk.", "Libérez bientôt de la place, ou branchez un disque plus grand."),
 				}
 			}
-			return Finding{What: hint.T("%s free.", "%s libres.", Size(left))}
+			return Finding{What: hint.T("%s free.", "%s libres.", report.Size(left))}
 		},
 	}
 }
@@ -54,24 +55,8 @@ func Clock(built time.Time) Check {
 	}
 }
 
-// Served is what the server says of the certificate of one name (certs.Served).
-type Served struct {
-	Name    string    `json:"name"`
-	Issuer  string    `json:"issuer"`
-	Home    bool      `json:"home"` // the server's own, which strangers do not trust
-	Ends    time.Time `json:"ends"`
-	Failure *Trouble  `json:"failure"`
-}
-
-// Trouble is why a name has not got the certificate it should have.
-type Trouble struct {
-	What   hint.Text `json:"what"`
-	Do     hint.Text `json:"do"`
-	Reason string    `json:"reason"` // in the words of who refused
-}
-
 // finding is what there is to say of one name; zero: all is well.
-func (s Served) finding() Finding {
+func servedFinding(s report.Served) Finding {
 	left := time.Until(s.Ends)
 	switch {
 	case s.Failure != nil:
@@ -96,7 +81,7 @@ func (s Served) finding() Finding {
 
 // Certificate checks when the certificate of NAME.local ends, zero for none, and
 // what is served by the other names.
-func Certificate(said func() (expires time.Time, others []Served)) Check {
+func Certificate(said func() (expires time.Time, others []report.Served)) Check {
 	return Check{
 		Code: "certificate", Title: hint.T("Certificate", "Certificat"), DependsOn: []string{"server"},
 		Run: func(context.Context) Finding {
@@ -104,7 +89,7 @@ func Certificate(said func() (expires time.Time, others []Served)) Check {
 			left := time.Until(end)
 			var worst Finding
 			for _, s := range others {
-				if f := s.finding(); f.Severity > worst.Severity {
+				if f := servedFinding(s); f.Severity > worst.Severity {
 					worst = f
 				}
 			}
@@ -144,32 +129,4 @@ func Claimed(claimed func() bool) Check {
 			}
 		},
 	}
-}
-
-// Age is how long something has been so, as people say it.
-func Age(d time.Duration) hint.Text {
-	switch {
-	case d < 2*time.Minute:
-		return hint.T("%d seconds", "%d secondes", max(0, int(d.Seconds())))
-	case d < 2*time.Hour:
-		return hint.T("%d minutes", "%d minutes", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return hint.T("%d hours", "%d heures", int(d.Hours()))
-	}
-	return hint.T("%d days", "%d jours", int(d.Hours()/24))
-}
-
-// Size is a number of bytes as people write it.
-func Size(n uint64) hint.Text {
-	switch {
-	case n >= 10<<30:
-		return hint.T("%d GB", "%d Go", n>>30)
-	case n >= 1<<30:
-		return hint.T("%.1f GB", "%.1f Go", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return hint.T("%d MB", "%d Mo", n>>20)
-	case n >= 1<<10:
-		return hint.T("%d KB", "%d ko", n>>10)
-	}
-	return hint.T("%d bytes", "%d octets", n)
 }

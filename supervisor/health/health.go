@@ -21,46 +21,24 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 )
 
-// Severity orders findings.
-type Severity int
+// What a check finds, as everybody is told it.
+type (
+	Severity = report.Severity
+	Finding  = report.Finding
+	Result   = report.Result
+)
 
 // Severities: Info wants nothing of anybody; Warning will hurt if nothing is
 // done; Error hurts now.
 const (
-	OK Severity = iota
-	Info
-	Warning
-	Error
+	OK      = report.OK
+	Info    = report.Info
+	Warning = report.Warning
+	Error   = report.Error
 )
-
-// String is the severity in the status protocol.
-func (s Severity) String() string { return [...]string{"ok", "info", "warning", "error"}[s] }
-
-// MarshalText implements encoding.TextMarshaler.
-func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (s *Severity) UnmarshalText(text []byte) error {
-	for _, v := range []Severity{OK, Info, Warning, Error} {
-		if v.String() == string(text) {
-			*s = v
-			return nil
-		}
-	}
-	return fmt.Errorf("unknown severity %q", text)
-}
-
-// Finding is what a check found. The zero Finding is "all is well".
-type Finding struct {
-	Severity Severity  `json:"severity"`
-	What     hint.Text `json:"what"` // what it means
-	Did      hint.Text `json:"did"`  // what Foyer did about it
-	Do       hint.Text `json:"do"`   // the one thing to do, if any
-	// Cause tells apart what one check can find; stable, documented in docs/codes.md.
-	Cause string `json:"cause,omitempty"`
-}
 
 // Check looks at one thing.
 type Check struct {
@@ -76,16 +54,6 @@ type Check struct {
 	Run func(ctx context.Context) Finding
 	// Repair is optional, and called once each time a Warning or Error appears.
 	Repair func(ctx context.Context) error
-}
-
-// Result is the last outcome of one check.
-type Result struct {
-	Code  string    `json:"code"`
-	Title hint.Text `json:"title"`
-	Finding
-	Since   time.Time `json:"since"`            // since when the severity is what it is
-	Checked time.Time `json:"checked"`          // when it last ran
-	Hidden  bool      `json:"hidden,omitempty"` // not run, because a check it depends on is not well
 }
 
 // Board runs checks and holds their results. Use NewBoard. It is safe for
@@ -348,16 +316,4 @@ func (b *Board) Results() []Result {
 		}
 	}
 	return out
-}
-
-// Worst returns the result with the highest severity, the first of several, and
-// false when there is none above OK.
-func Worst(rs []Result) (Result, bool) {
-	var worst Result
-	for _, r := range rs {
-		if r.Severity > worst.Severity {
-			worst = r
-		}
-	}
-	return worst, worst.Severity > OK
 }

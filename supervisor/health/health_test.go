@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -36,7 +37,7 @@ func TestBoardRemembersSinceWhenAndHidesWhatFollows(t *testing.T) {
 		)
 		start := time.Now()
 		b.Round(t.Context())
-		if _, bad := Worst(b.Results()); bad || len(b.Results()) != 2 {
+		if _, bad := report.Worst(b.Results()); bad || len(b.Results()) != 2 {
 			t.Fatalf("results %v", b.Results())
 		}
 		time.Sleep(time.Minute) // inside the bubble: no time passes outside
@@ -44,7 +45,7 @@ func TestBoardRemembersSinceWhenAndHidesWhatFollows(t *testing.T) {
 		b.Round(t.Context())
 		time.Sleep(time.Minute)
 		b.Round(t.Context())
-		worst, bad := Worst(b.Results())
+		worst, bad := report.Worst(b.Results())
 		if !bad || worst.Code != "server" || worst.Since.Sub(start) != time.Minute {
 			t.Errorf("worst %+v", worst)
 		}
@@ -72,7 +73,7 @@ func TestWhatIsMendedIsSeenSoon(t *testing.T) {
 		bad = false
 		time.Sleep(5 * time.Second)
 		b.Round(t.Context())
-		if worst, still := Worst(b.Results()); still {
+		if worst, still := report.Worst(b.Results()); still {
 			t.Errorf("still %+v", worst)
 		}
 	})
@@ -91,7 +92,7 @@ func TestRepairRunsOnceAndIsSeen(t *testing.T) {
 		Repair: func(context.Context) error { repairs++; broken = false; return nil },
 	})
 	b.Round(t.Context())
-	if _, bad := Worst(b.Results()); bad || repairs != 1 {
+	if _, bad := report.Worst(b.Results()); bad || repairs != 1 {
 		t.Errorf("not repaired: %v, %d", b.Results(), repairs)
 	}
 }
@@ -308,13 +309,13 @@ func TestACheckThatNeverComesBack(t *testing.T) {
 		if begun.Load() != 1 || others.Load() != 60 {
 			t.Errorf("it was begun %d times, the other one looked %d times in 60 rounds", begun.Load(), others.Load())
 		}
-		if worst, _ := Worst(b.Results()); worst.Code != "disk" || worst.Severity != Warning || worst.Cause != CauseLate || !strings.Contains(worst.What.FR, "Disque") || len(b.Results()) != 2 {
+		if worst, _ := report.Worst(b.Results()); worst.Code != "disk" || worst.Severity != Warning || worst.Cause != CauseLate || !strings.Contains(worst.What.FR, "Disque") || len(b.Results()) != 2 {
 			t.Errorf("the board says %+v", b.Results())
 		}
 		close(deaf)
 		synctest.Wait()
 		b.Round(t.Context())
-		if _, bad := Worst(b.Results()); bad || len(b.Results()) != 3 || begun.Load() != 2 {
+		if _, bad := report.Worst(b.Results()); bad || len(b.Results()) != 3 || begun.Load() != 2 {
 			t.Errorf("it is back, and the board says %+v", b.Results())
 		}
 		if diff := cmp.Diff([]string{"disk warning check-late", "disk ok "}, told); diff != "" {
@@ -421,7 +422,7 @@ func TestCertificate(t *testing.T) {
 		want Severity
 	}{{"fresh", 60 * 24 * time.Hour, OK}, {"not renewed", 6 * 24 * time.Hour, Warning}, {"over", -time.Hour, Error}} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := Certificate(func() (time.Time, []Served) { return time.Now().Add(c.left), nil }).Run(t.Context()); got.Severity != c.want {
+			if got := Certificate(func() (time.Time, []report.Served) { return time.Now().Add(c.left), nil }).Run(t.Context()); got.Severity != c.want {
 				t.Errorf("got %v", got)
 			}
 		})
@@ -429,21 +430,21 @@ func TestCertificate(t *testing.T) {
 }
 
 func TestCertificatesOfOtherNames(t *testing.T) {
-	trouble := &Trouble{What: hint.T("Port 80 is closed.", "Le port 80 est fermé."), Do: hint.T("Open it.", "Ouvrez-le."), Reason: "timeout"}
+	trouble := &report.Failure{What: hint.T("Port 80 is closed.", "Le port 80 est fermé."), Do: hint.T("Open it.", "Ouvrez-le."), Reason: "timeout"}
 	soon := time.Now().Add(60 * 24 * time.Hour)
 	for _, c := range []struct {
 		name string
-		s    Served
+		s    report.Served
 		want Severity
 	}{
-		{"well", Served{Name: "a.example", Issuer: "Let's Encrypt", Ends: soon}, OK},
-		{"ordered", Served{Name: "a.example", Issuer: "Foyer", Home: true, Ends: soon}, Info},
-		{"not renewed", Served{Name: "a.example", Issuer: "Let's Encrypt", Ends: soon, Failure: trouble}, Warning},
-		{"never had", Served{Name: "a.example", Issuer: "Foyer", Home: true, Ends: soon, Failure: trouble}, Error},
-		{"nothing at all", Served{Name: "a.example", Failure: trouble}, Error},
+		{"well", report.Served{Name: "a.example", Issuer: "Let's Encrypt", Ends: soon}, OK},
+		{"ordered", report.Served{Name: "a.example", Issuer: "Foyer", Home: true, Ends: soon}, Info},
+		{"not renewed", report.Served{Name: "a.example", Issuer: "Let's Encrypt", Ends: soon, Failure: trouble}, Warning},
+		{"never had", report.Served{Name: "a.example", Issuer: "Foyer", Home: true, Ends: soon, Failure: trouble}, Error},
+		{"nothing at all", report.Served{Name: "a.example", Failure: trouble}, Error},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := Certificate(func() (time.Time, []Served) { return soon, []Served{c.s} }).Run(t.Context())
+			got := Certificate(func() (time.Time, []report.Served) { return soon, []report.Served{c.s} }).Run(t.Context())
 			if got.Severity != c.want {
 				t.Errorf("got %v", got)
 			}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 )
 
 // Power checks a power supply that says how it is; weak: the voltage is too low
@@ -54,13 +55,13 @@ func Memory(size func() int64) Check {
 				return Finding{}
 			case n < 200<<20:
 				return Finding{
-					Severity: Warning, What: hint.T("Only %s of memory: under load Foyer may be stopped by the system.", "Seulement %s de mémoire : sous la charge, le système peut arrêter Foyer.", Size(uint64(n))),
+					Severity: Warning, What: hint.T("Only %s of memory: under load Foyer may be stopped by the system.", "Seulement %s de mémoire : sous la charge, le système peut arrêter Foyer.", report.Size(uint64(n))),
 					Do: hint.T("Use a machine with 512 MB or more.", "Prenez une machine avec 512 Mo ou plus."),
 				}
 			case n < 900<<20:
-				return Finding{What: hint.T("%s: fine for a family.", "%s : bien pour une famille.", Size(uint64(n)))}
+				return Finding{What: hint.T("%s: fine for a family.", "%s : bien pour une famille.", report.Size(uint64(n)))}
 			default:
-				return Finding{What: hint.T("%s.", "%s.", Size(uint64(n)))}
+				return Finding{What: hint.T("%s.", "%s.", report.Size(uint64(n)))}
 			}
 		},
 	}

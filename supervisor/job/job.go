@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/internal/report"
 )
 
 // Lane is what a job gets in the way of. One job of each runs at a time.
@@ -48,97 +48,21 @@ type Kind struct {
 	Run func(ctx context.Context, t *Task) error
 }
 
-// State is how a job stands.
-type State string
+// What is known of a job, as everybody is told it.
+type (
+	Record = report.Job
+	State  = report.JobState
+)
 
 // States. The last four are ends.
 const (
-	Waiting   State = "waiting"
-	Running   State = "running"
-	Done      State = "done"
-	Failed    State = "failed"
-	Cancelled State = "cancelled"
-	CutOff    State = "cut-off" // the supervisor, or the machine, died meanwhile
+	Waiting   = report.JobWaiting
+	Running   = report.JobRunning
+	Done      = report.JobDone
+	Failed    = report.JobFailed
+	Cancelled = report.JobCancelled
+	CutOff    = report.JobCutOff
 )
-
-// Ended reports whether a job with this state runs no more.
-func (s State) Ended() bool { return s != Waiting && s != Running }
-
-// Word is the state as people say it.
-func (s State) Word() hint.Text {
-	switch s {
-	case Waiting:
-		return hint.T("waiting", "en attente")
-	case Running:
-		return hint.T("under way", "en cours")
-	case Done:
-		return hint.T("done", "fait")
-	case Failed:
-		return hint.T("failed", "échec")
-	case Cancelled:
-		return hint.T("cancelled", "annulé")
-	}
-	return hint.T("cut off", "interrompu")
-}
-
-// Record is what is known of a job: the same for the command, screens and pages.
-type Record struct {
-	ID    string            `json:"id"` // sorts by when it was asked for
-	Kind  string            `json:"kind"`
-	Title hint.Text         `json:"title"`
-	Args  map[string]string `json:"args,omitempty"`
-	By    string            `json:"by"` // who asked for it
-	State State             `json:"state"`
-
-	Asked   time.Time `json:"asked"`
-	Started time.Time `json:"started,omitzero"` // the last time
-	Ended   time.Time `json:"ended,omitzero"`
-	Starts  int       `json:"starts,omitempty"`
-
-	Done int64     `json:"done"`
-	Of   int64     `json:"of"` // 0: nobody knows
-	Unit hint.Text `json:"unit,omitzero"`
-	Left int64     `json:"left_seconds,omitempty"` // until it is done, estimated; 0: nobody knows
-
-	Said   []hint.Text     `json:"said,omitempty"` // the last lines, oldest first
-	Result json.RawMessage `json:"result,omitempty"`
-	Error  *Problem        `json:"error,omitempty"`
-}
-
-// Problem is why a job failed, for a person.
-type Problem struct {
-	Code string    `json:"code"`
-	What hint.Text `json:"what"`
-	Did  hint.Text `json:"did"`
-	Do   hint.Text `json:"do"`
-}
-
-// Share is how much of it is done, from 0 to 1; negative: nobody knows.
-func (r Record) Share() float64 {
-	switch {
-	case r.State == Done:
-		return 1
-	case r.Of <= 0:
-		return -1
-	}
-	return min(1, float64(r.Done)/float64(r.Of))
-}
-
-// HowFar is how far a job is, or why it failed, in a line: "42% (84 of 200 objects), some 3
-// minutes left"; empty when there is nothing to say.
-func (r Record) HowFar() hint.Text {
-	switch {
-	case r.State.Ended() && r.Error != nil:
-		return r.Error.What
-	case r.State != Running || r.Of <= 0:
-		return hint.Text{}
-	}
-	far := hint.T("%d%% (%d of %d %s)", "%d %% (%d sur %d %s)", int(100*r.Share()), r.Done, r.Of, r.Unit)
-	if r.Left > 0 {
-		far = hint.T("%s, some %s left", "%s, encore %s environ", far, health.Age(time.Duration(r.Left)*time.Second))
-	}
-	return far
-}
 
 // What is kept, and how often.
 const (
@@ -150,16 +74,6 @@ const (
 	toldEvery   = 200 * time.Millisecond
 	resultBytes = 64 << 10
 )
-
-// problem is an error as a record holds it.
-func problem(err error) *Problem {
-	if e := hint.Find(err); e != nil {
-		p := hint.Clean(Problem{e.Code, e.What, e.Did, e.Do})
-		return &p
-	}
-	p := hint.Clean(Problem{Code: "failed", What: hint.T("It did not work: %s.", "Cela n'a pas marché : %s.", err.Error())})
-	return &p
-}
 
 // fits reports whether a kind takes these arguments.
 func (k *Kind) fits(args map[string]string) error {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 )
 
 // Manager keeps jobs and runs them. Use Open, then Run once. It is safe for concurrent
@@ -441,7 +442,7 @@ func (m *Manager) end(j *job, s State, err error) {
 	m.change(j, func(r *Record) {
 		r.State, r.Ended, r.Left = s, time.Now(), 0
 		if err != nil {
-			r.Error = problem(err)
+			r.Error = report.ProblemOf(err)
 		}
 	})
 	if err := m.save(j); err != nil {
