@@ -3,8 +3,11 @@ package server
 import (
 	"io"
 	"net/http"
+	"slices"
 
+	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/knock"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/front"
 )
 
@@ -14,6 +17,8 @@ func (s *server) local(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/health" && reads(r):
 		s.health(w, r)
+	case r.URL.Path == "/events" && reads(r) && s.people != nil:
+		s.happened(w, r)
 	case r.URL.Path == "/check" && r.Method == http.MethodPost && s.down == nil && s.store != nil:
 		s.check(w, r)
 	case r.URL.Path == "/usage" && r.Method == http.MethodPost && s.down == nil && s.store != nil:
@@ -28,6 +33,21 @@ func (s *server) local(w http.ResponseWriter, r *http.Request) {
 	default:
 		fail(w, http.StatusNotFound, 111, "The resource you are looking for could not be found.")
 	}
+}
+
+// happened tells what happened to people, oldest first, each numbered in the order of
+// the data.
+func (s *server) happened(w http.ResponseWriter, r *http.Request) {
+	all, err := s.people.Happened(r.Context())
+	if err != nil {
+		fail(w, http.StatusServiceUnavailable, 201, hint.Short(err.Error(), 200))
+		return
+	}
+	out := []report.Event{}
+	for _, e := range slices.Backward(all) {
+		out = append(out, report.Event{At: e.At, Code: "person-" + string(e.What), Subject: e.Who, What: e.Text(), Number: e.N})
+	}
+	send(w, http.StatusOK, out)
 }
 
 // proven answers whoever comes with a nonce that is expected, whether or not there

@@ -50,7 +50,7 @@ import (
 // drain is how long requests in flight have to finish.
 const drain = 10 * time.Second
 
-// Config is what Run needs. Every field is required but PlainHTTP.
+// Config is what Run needs. Every field is required but PlainHTTP and Appliance.
 type Config struct {
 	Settings *config.Settings
 	// Listeners are where to answer, by the names of package host. Run closes
@@ -61,6 +61,8 @@ type Config struct {
 	PlainHTTP bool
 	Version   string // of Foyer
 	Log       *slog.Logger
+	// Appliance knows how the whole machine is; nil: the pages show what the server knows.
+	Appliance web.Appliance
 }
 
 // Run serves until ctx ends; then it returns nil once requests in flight are
@@ -146,7 +148,7 @@ func open(ctx context.Context, cfg Config) (s *server, err error) {
 	s.api = api.New(api.Config{Kinto: s.kinto, Auth: auth.New(db, set.Kinto, a, cfg.Log), Files: s.files, Settings: set, Version: cfg.Version, Log: cfg.Log, Connections: s.room.connections, OpenFiles: s.room.files, Done: ctx.Done()})
 	w := web.Config{
 		Name: set.Name, Claimer: a, Secure: s.secure, Log: cfg.Log,
-		People: a, Address: s.address, Addresses: s.addresses, Light: s.light, Version: cfg.Version,
+		People: a, Address: s.address, Addresses: s.addresses, Light: s.light, Appliance: cfg.Appliance, Version: cfg.Version,
 		Forget: func(ctx context.Context, by *people.Person, name string) error {
 			return s.kinto.Forget(ctx, kinto.Caller{ID: "account:" + by.Name, Owner: by.Owner}, "account:"+name)
 		},

@@ -25,10 +25,11 @@ const (
 // kinds are the jobs of the supervisor's own.
 func (s *Supervisor) kinds() []job.Kind {
 	return []job.Kind{{
-		Name: JobCheck, Title: hint.T("Check the database", "Vérifier la base de données"), Lane: job.Reads, Resume: true,
-		Args: map[string][]string{"how": {"quick", "full"}}, Run: s.checkDatabase,
+		Name: JobCheck, Title: hint.T("Check the database", "Vérifier la base de données"), Lane: job.Reads, Resume: true, Page: true,
+		Args:  map[string][]string{"how": {"quick", "full"}},
+		Words: map[string]hint.Text{"quick": hint.T("a quick look", "un examen rapide"), "full": hint.T("every object", "chaque objet")}, Run: s.checkDatabase,
 	}, {
-		Name: JobUsage, Title: hint.T("See what takes room", "Voir ce qui prend de la place"), Lane: job.Reads, Resume: true,
+		Name: JobUsage, Title: hint.T("See what takes room", "Voir ce qui prend de la place"), Lane: job.Reads, Resume: true, Page: true,
 		Run: s.whatTakesRoom,
 	}}
 }
@@ -126,12 +127,17 @@ func (s *Supervisor) whatTakesRoom(ctx context.Context, t *job.Task) error {
 // askServer has the server do something, and returns its answer, whose body is to be closed. It
 // has no time limit but ctx.
 func (s *Supervisor) askServer(ctx context.Context, path string) (*http.Response, error) {
-	socket := s.local.Addr().String()
+	return s.ask(ctx, http.MethodPost, path)
+}
+
+// ask asks the server something over its private socket.
+func (s *Supervisor) ask(ctx context.Context, method, path string) (*http.Response, error) {
+	socket := s.localSocket()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", socket)
 	}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://local"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://local"+path, nil)
 	if err != nil {
 		return nil, err
 	}

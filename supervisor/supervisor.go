@@ -56,7 +56,14 @@ type Config struct {
 	// which data are this server's. Empty: the one the service manager names in
 	// STATE_DIRECTORY (StateName); where it names none, as under `foyer try`, no mark is
 	// kept, and whatever data are there are taken for this server's.
-	StateDir  string
+	StateDir string
+	// Apart: the user this runs as is nobody's but Foyer's, so that who asks as that user over
+	// the control socket is the server.
+	Apart bool
+	// Prove says which owner's session a cookie of the pages is, and when they signed in, by the
+	// data and not by the server (server.Prove); nil: pages start no jobs. Errors for people:
+	// owners-only, signin-again.
+	Prove     func(ctx context.Context, cookie string) (owner string, signedIn time.Time, err error)
 	Version   string
 	Built     time.Time                // of this version; the clock is not believed to be earlier
 	Addresses func() []string          // under which people reach this Foyer; asked often
@@ -124,6 +131,11 @@ type Supervisor struct {
 	events  *event.Log
 	jobs    *job.Manager
 
+	proving chan struct{} // one token: somebody looks at a session
+
+	gathering sync.Mutex // guards taken
+	taken     taken
+
 	asked chan chan struct{} // somebody asks how things are; closed when the checks have begun
 
 	mu     sync.Mutex // guards what follows
@@ -140,8 +152,9 @@ func New(cfg Config) *Supervisor {
 	if cfg.StateDir == "" {
 		cfg.StateDir = stateDir(os.Getenv)
 	}
-	s := &Supervisor{cfg: cfg, started: time.Now(), asked: make(chan chan struct{}), child: child{state: stateStarting, since: time.Now()}}
+	s := &Supervisor{cfg: cfg, started: time.Now(), proving: make(chan struct{}, 1), asked: make(chan chan struct{}), child: child{state: stateStarting, since: time.Now()}}
 	s.events = event.Open(cfg.StateDir, cfg.Log)
+	s.taken = takenBefore(s.events.Newest(event.Most))
 	s.keeper = &keeper{dir: cfg.StateDir, data: cfg.DataDir, log: cfg.Log, mounts: func() []string { return host.MountsOver(cfg.DataDir) }}
 	s.keeper.began = s.keeper.mounts()
 	s.board, s.wrong = health.NewBoard(cfg.Log, append([]health.Check{
@@ -179,7 +192,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		return err
 	}
 	defer lock.Unlock() //nolint:errcheck // the lock ends with the process anyway
-	s.local, err = host.Listen(host.Local, "unix", filepath.Join(s.cfg.RunDir, "local.sock"))
+	s.local, err = host.Listen(host.Local, "unix", s.localSocket())
 	if err != nil {
 		return fmt.Errorf("cannot make the server's private socket: %w", err)
 	}
@@ -200,6 +213,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	g.Go(func() error { return s.watch(ctx) })
 	g.Go(func() error { s.look(ctx); return nil })
 	g.Go(func() error { s.sample(ctx); return nil })
+	g.Go(func() error { s.gatherPeople(ctx); return nil })
 	g.Go(func() error { s.events.Run(ctx); return nil })
 	g.Go(func() error { s.jobs.Run(ctx); return nil })
 	for _, run := range s.cfg.Beside {
@@ -212,6 +226,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	os.Remove(s.local.Addr().String()) //nolint:errcheck // as above
 	return err
 }
+
+// localSocket is where the server answers its supervisor.
+func (s *Supervisor) localSocket() string { return filepath.Join(s.cfg.RunDir, "local.sock") }
 
 // look begins the checks that are due, every now and then and when somebody asks how
 // things are, for as long as ctx lasts.
@@ -231,12 +248,15 @@ func (s *Supervisor) look(ctx context.Context) {
 	}
 }
 
-// fresh has the checks that are due begun, and waits a moment for those that run: whoever
-// asks how things are is told how they are now, and is told all the same when one of
-// them does not answer.
+// fresh has the checks that are due begun, and waits a moment for those that run, and for
+// the server to tell what happened: whoever asks how things are is told how they are now, and
+// is told all the same when one of them does not answer.
 func (s *Supervisor) fresh(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, freshWithin)
 	defer cancel()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { s.gather(ctx) })
 	looked := make(chan struct{})
 	select {
 	case s.asked <- looked:

@@ -12,6 +12,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/server"
+	"github.com/foyer-server/foyer/supervisor/control"
 )
 
 // serveCmd is the server itself. The supervisor starts it, lends it its listeners
@@ -49,7 +50,7 @@ func (a *app) serveCmd() *cobra.Command {
 			for _, n := range s.Notices() {
 				log.Warn("a setting was passed over", "source", n.Source, "setting", n.Key, "why", n.Why.In(hint.EN))
 			}
-			return server.Run(ctx, server.Config{Settings: s, Listeners: listeners, PlainHTTP: plainHTTP, Version: version, Log: log})
+			return server.Run(ctx, server.Config{Settings: s, Listeners: listeners, PlainHTTP: plainHTTP, Version: version, Log: log, Appliance: control.Dial(a.runDir)})
 		},
 	}
 	cmd.Flags().BoolVar(&plainHTTP, "plain-http", false, "")

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/server"
 	"github.com/foyer-server/foyer/supervisor"
 	"github.com/foyer-server/foyer/supervisor/service"
 )
@@ -106,16 +108,22 @@ func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *sup
 		checks = append(checks, r.check)
 		beside = append(beside, r.run)
 	}
+	log := a.logger(journal)
 	return supervisor.New(supervisor.Config{
 		Serve: func() *exec.Cmd {
 			cmd := exec.Command(exe, args...)
-			cmd.Env = append(os.Environ(), env...)
+			cmd.Env = append(append(os.Environ(), "FOYER_RUN="+a.runDir), env...)
 			return cmd
 		},
 		Listeners: ls, RunDir: a.runDir, DataDir: s.Data, Version: version, Built: builtAt(),
 		Addresses: func() []string { return installer.Addresses(s) },
 		Doors:     doors(s, ls), Checks: checks, Beside: beside,
-		Journal: journal, Log: a.logger(journal), Notify: service.Notify,
+		Journal: journal, Log: log, Notify: service.Notify,
+		// A folder for state is made by a service manager, for a user of Foyer's own.
+		Apart: os.Getenv("STATE_DIRECTORY") != "" && os.Geteuid() != 0,
+		Prove: func(ctx context.Context, cookie string) (string, time.Time, error) {
+			return server.Prove(ctx, s, cookie, log)
+		},
 	}), nil
 }
 

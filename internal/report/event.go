@@ -14,10 +14,11 @@ type Event struct {
 	Severity Severity  `json:"severity"`
 	Subject  string    `json:"subject,omitempty"` // what it is about, where the code alone does not say
 	What     hint.Text `json:"what"`
-	Did      hint.Text `json:"did,omitzero"`    // what Foyer did about it
-	Do       hint.Text `json:"do,omitzero"`     // the one thing to do, if any
-	Times    int       `json:"times,omitempty"` // how often in a row; 0 and 1: once
-	Last     time.Time `json:"last,omitzero"`   // when it happened last, where Times is more than 1
+	Did      hint.Text `json:"did,omitzero"`     // what Foyer did about it
+	Do       hint.Text `json:"do,omitzero"`      // the one thing to do, if any
+	Times    int       `json:"times,omitempty"`  // how often in a row; 0 and 1: once
+	Last     time.Time `json:"last,omitzero"`    // when it happened last, where Times is more than 1
+	Number   uint64    `json:"number,omitempty"` // in the server's own list, of what happened to people there; of the last time
 }
 
 // Same reports whether an event tells of the same thing again.

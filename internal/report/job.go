@@ -64,6 +64,24 @@ type Job struct {
 	Error  *Problem        `json:"error,omitempty"`
 }
 
+// JobKind is a kind of job that can be asked for.
+type JobKind struct {
+	Kind  string               `json:"kind"` // docs/codes.md
+	Title hint.Text            `json:"title"`
+	Args  map[string][]string  `json:"args,omitempty"`  // what may be given to it, and the values that may have
+	Page  bool                 `json:"page,omitempty"`  // an owner may ask for it on a page of the server
+	Fresh bool                 `json:"fresh,omitempty"` // there, only within ten minutes of signing in
+	Words map[string]hint.Text `json:"words,omitempty"` // what values of arguments are to people
+}
+
+// Word is what a value of an argument is to people.
+func (k JobKind) Word(value string) hint.Text {
+	if t, ok := k.Words[value]; ok {
+		return t
+	}
+	return hint.Verbatim(value)
+}
+
 // Share is how much of it is done, from 0 to 1; negative: nobody knows.
 func (j Job) Share() float64 {
 	switch {
@@ -75,6 +93,9 @@ func (j Job) Share() float64 {
 	return min(1, float64(j.Done)/float64(j.Of))
 }
 
+// Percent is Share in whole percents; negative: nobody knows.
+func (j Job) Percent() int { return int(100 * j.Share()) }
+
 // HowFar is how far a job is, or why it failed, in a line: "42% (84 of 200 objects), some 3
 // minutes left"; empty when there is nothing to say.
 func (j Job) HowFar() hint.Text {
@@ -84,7 +105,7 @@ func (j Job) HowFar() hint.Text {
 	case j.State != JobRunning || j.Of <= 0:
 		return hint.Text{}
 	}
-	far := hint.T("%d%% (%d of %d %s)", "%d %% (%d sur %d %s)", int(100*j.Share()), j.Done, j.Of, j.Unit)
+	far := hint.T("%d%% (%d of %d %s)", "%d %% (%d sur %d %s)", j.Percent(), j.Done, j.Of, j.Unit)
 	if j.Left > 0 {
 		far = hint.T("%s, some %s left", "%s, encore %s environ", far, Age(time.Duration(j.Left)*time.Second))
 	}

@@ -111,6 +111,26 @@ func (s sessions) Session(ctx context.Context, cookie string) (who *Person, rene
 	return who, renew, err
 }
 
+// Proof says whose session a cookie is, whether they own the server, and when they signed
+// in, by what tx reads; an empty name: nobody's. It is for whoever does not take the
+// server's word for it, and changes nothing.
+func Proof(tx kinto.Reader, cookie string) (name string, owner bool, signedIn time.Time, err error) {
+	name, secret, ok := strings.Cut(cookie, ":")
+	if !ok {
+		return "", false, time.Time{}, nil
+	}
+	p, hash, err := find(tx, name)
+	if err != nil || p == nil {
+		return "", false, time.Time{}, err
+	}
+	s := p.match(secret)
+	if s == nil || s.over(hash, time.Now()) {
+		return "", false, time.Time{}, nil
+	}
+	owner, err = isOwner(tx, name, p)
+	return name, owner, s.Made, err
+}
+
 // SignOut ends the session of a cookie. One that is none is ended already.
 func (c *core) SignOut(ctx context.Context, cookie string) error {
 	name, secret, _ := strings.Cut(cookie, ":")

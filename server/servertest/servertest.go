@@ -39,6 +39,7 @@ import (
 	"github.com/foyer-server/foyer/internal/knock"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server"
+	"github.com/foyer-server/foyer/server/web"
 )
 
 // The owner of a server that is claimed.
@@ -53,6 +54,7 @@ type Config struct {
 	PlainHTTP bool                   // everything without TLS
 	Data      string                 // its folder; empty: a new one
 	Settings  func(*config.Settings) // changes them
+	Appliance web.Appliance          // nil: nobody knows how the machine is
 }
 
 // Server is one that runs.
@@ -62,6 +64,7 @@ type Server struct {
 	Plain string // "http://NAME.local:PORT" of the plain HTTP port
 	Code  string // to claim it, when Unclaimed
 	Data  string
+	Set   *config.Settings // it was started with; not to be changed
 
 	t     testing.TB
 	addrs map[string]string // by listener name
@@ -99,6 +102,7 @@ func Start(t testing.TB, c Config) *Server {
 		c.Settings(set)
 		s.Name = set.Name
 	}
+	s.Set = set
 	if err := s.offer(c.Unclaimed); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +115,7 @@ func Start(t testing.TB, c Config) *Server {
 	go func() {
 		defer close(s.ended)
 		s.err = server.Run(ctx, server.Config{
-			Settings: set, Listeners: listeners, PlainHTTP: c.PlainHTTP, Version: "0.0.0-test",
+			Settings: set, Listeners: listeners, PlainHTTP: c.PlainHTTP, Version: "0.0.0-test", Appliance: c.Appliance,
 			Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		})
 	}()
@@ -296,6 +300,19 @@ func (s *Server) Expect(nonce string) {
 	if resp.StatusCode != http.StatusNoContent {
 		s.t.Fatalf("the server expects no nonce: %s", resp.Status)
 	}
+}
+
+// Happened asks what happened to people, oldest first, as the supervisor does.
+func (s *Server) Happened() (all []report.Event, err error) {
+	resp, err := s.local().Get("http://local/events")
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the server answered %s", resp.Status)
+	}
+	return all, json.NewDecoder(resp.Body).Decode(&all)
 }
 
 // Usage asks the server what takes room, as the supervisor does.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/kinto"
 )
 
 // Check reads the whole database and looks whether all of it fits together; reads
@@ -147,27 +148,42 @@ func (db *SQLite) apart(ctx context.Context, fn func(*conn) error) (err error) {
 	return errors.Join(err, c.close())
 }
 
-// Meta returns one fact of the database file at path without opening it to be written,
-// so that nothing is changed in it, its schema included; empty: it has none.
-func Meta(ctx context.Context, path, name string) (value string, err error) {
+// Peek has fn read the database file at path, in one snapshot, without opening it to be
+// written: nothing is changed in it, its schema included, and whoever serves it is not held
+// up. A file without facts, which no Foyer has begun to use, is kinto.ErrUnavailable.
+func Peek(ctx context.Context, path string, fn func(kinto.Reader) error) (err error) {
 	if err := errors.Join(setUp(), ctx.Err()); err != nil {
-		return "", err
+		return err
 	}
 	c, err := openConn(path, sqlite3.SQLITE_OPEN_READONLY, statements(queries))
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	there := c.do("has_meta")
-	if found, err := there.one(); !found {
-		return "", err
+	found, err := there.one()
+	if err == nil && !found {
+		err = fmt.Errorf("%w: there is nothing in it", kinto.ErrUnavailable)
+	}
+	if err != nil {
+		return err
 	}
 	there.reset()
-	s := c.do("meta").text(1, name)
-	if found, err := s.one(); !found {
-		return "", err
+	cache := newCache()
+	v := &view{ctx: ctx, c: c, cache: cache, generation: cache.now()}
+	defer func() { err = errors.Join(err, v.close()) }()
+	return fn(v)
+}
+
+// Meta returns one fact of the database file at path, as Peek does; empty: it has none.
+func Meta(ctx context.Context, path, name string) (value string, err error) {
+	err = Peek(ctx, path, func(tx kinto.Reader) error {
+		text, err := tx.Meta(name)
+		value = string(text)
+		return err
+	})
+	if errors.Is(err, kinto.ErrUnavailable) {
+		err = nil
 	}
-	value = string(s.raw(0))
-	s.reset()
-	return value, nil
+	return value, err
 }

@@ -37,6 +37,7 @@ type frame struct {
 	Languages []langLink
 	Problem   *hint.Error // what went wrong with what was sent
 	Field     string      // the one the problem is about
+	Refresh   int         // seconds after which a browser without scripts gets the page again; 0: it does not
 }
 
 type navLink struct {
@@ -59,6 +60,7 @@ var (
 		owners bool
 	}{
 		{"/", hint.T("Home", "Accueil"), false},
+		{"/machine", hint.T("Server", "Serveur"), true},
 		{"/people", hint.T("People", "Personnes"), true},
 		{"/apps", hint.T("Apps", "Applis"), false},
 		{"/account", hint.T("Account", "Compte"), false},
@@ -72,7 +74,7 @@ func (s *Site) frame(r *http.Request, who *people.Person, path string, title hin
 	f := frame{Lang: s.lang(r), Name: s.Name, Version: s.css, Title: title, Scripts: scripts, Frame: frameSays, Who: who}
 	if who != nil {
 		for _, n := range navSays {
-			if who.Owner || !n.owners {
+			if (who.Owner || !n.owners) && s.paths[n.path] != 0 {
 				f.Nav = append(f.Nav, navLink{n.path, n.text, n.path == path})
 			}
 		}

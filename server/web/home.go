@@ -1,10 +1,12 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/people"
 )
 
@@ -28,13 +30,6 @@ var homeSays = homeTexts{
 	Nothing:   hint.T("Nothing happened yet.", "Rien ne s'est encore passé."),
 }
 
-// Light is how the server is, in one word and one sentence.
-type Light struct {
-	OK   bool
-	What hint.Text
-	Do   hint.Text // the one thing to do; may be zero
-}
-
 type homePage struct {
 	frame
 	Say             homeTexts
@@ -43,6 +38,7 @@ type homePage struct {
 	Light           Light
 	Addresses       []string
 	Lately          []told
+	Jobs            []report.Job // under way, for owners
 }
 
 type told struct {
@@ -67,52 +63,41 @@ func (s *Site) home() {
 		}
 		p := homePage{frame: s.frame(r, who, "/", homeSays.Title), Say: homeSays, Claimed: claimed, Trusts: s.Trust != nil, URL: s.apiURL(r)}
 		if who != nil {
-			p.Light, p.Addresses = s.Light(r.Context()), s.Addresses(r)
-			happened, err := s.People.Lately(r.Context(), who)
-			if err != nil {
+			p.Addresses = s.Addresses(r)
+			if err := s.tell(r.Context(), &p, who); err != nil {
 				s.failed(w, r, who, err)
 				return
 			}
-			for _, e := range happened[:min(len(happened), latelyMost)] {
-				p.Lately = append(p.Lately, told{e.At, eventText(e)})
-			}
-			p.Lately = append(p.Lately, told{s.started, hint.T("Foyer %s started.", "Foyer %s a démarré.", s.Config.Version)})
 		}
 		s.render(w, r, http.StatusOK, "home.html", p)
 	})
 }
 
-// eventText is what happened, as a sentence.
-func eventText(e people.Event) hint.Text {
-	on := e.Note
-	if on == "" {
-		on = "?"
+// tell puts on the page how the machine is and what happened: by the supervisor, who
+// knows all of it, or by the server, where there is no supervisor to ask.
+func (s *Site) tell(ctx context.Context, p *homePage, who *people.Person) error {
+	p.Refresh, p.Scripts = 30, []string{"live.js"}
+	if st, ok := s.status(ctx); ok {
+		p.Light = lightOf(st, who)
+		happened := mayRead(st.Lately, who)
+		for _, e := range happened[:min(len(happened), latelyMost)] {
+			p.Lately = append(p.Lately, told{e.When(), e.Said()})
+		}
+		for _, j := range st.Jobs {
+			if who.Owner && underWay(j) {
+				p.Jobs, p.Refresh = append(p.Jobs, j), 2
+			}
+		}
+		return nil
 	}
-	switch e.What {
-	case people.Claimed:
-		return hint.T("%s became the owner.", "%s est maintenant propriétaire.", e.Who)
-	case people.Invited:
-		return hint.T("%s made an invitation.", "%s a créé une invitation.", e.Who)
-	case people.Joined:
-		return hint.T("%s came in, invited by %s.", "%s est là, sur invitation de %s.", e.Who, e.By)
-	case people.Removed:
-		return hint.T("%s removed %s.", "%s a retiré %s.", e.By, e.Who)
-	case people.SignedIn:
-		return hint.T("%s signed in (%s).", "Connexion de %s (%s).", e.Who, on)
-	case people.PasswordChanged:
-		return hint.T("%s changed their password.", "%s a changé de mot de passe.", e.Who)
-	case people.PasswordReset:
-		return hint.T("%s chose a new way to sign in.", "%s a choisi une nouvelle façon de se connecter.", e.Who)
-	case people.ResetOffered:
-		return hint.T("%[2]s made a reset link for %[1]s.", "%[2]s a créé un lien de mot de passe pour %[1]s.", e.Who, e.By)
-	case people.AppAdded:
-		return hint.T("%s made a password for the app “%s”.", "%s a créé un mot de passe pour l'application « %s ».", e.Who, on)
-	case people.AppRevoked:
-		return hint.T("%s took back the password of the app “%s”.", "%s a retiré le mot de passe de l'application « %s ».", e.Who, on)
-	case people.PasskeyAdded:
-		return hint.T("%s made a passkey (%s).", "%s a créé une clé d'accès (%s).", e.Who, on)
-	case people.PasskeyRemoved:
-		return hint.T("%s removed a passkey (%s).", "%s a retiré une clé d'accès (%s).", e.Who, on)
+	p.Light = s.Light(ctx)
+	happened, err := s.People.Lately(ctx, who)
+	if err != nil {
+		return err
 	}
-	return hint.T("Something happened to %s.", "Quelque chose est arrivé à %s.", e.Who)
+	for _, e := range happened[:min(len(happened), latelyMost)] {
+		p.Lately = append(p.Lately, told{e.At, e.Text()})
+	}
+	p.Lately = append(p.Lately, told{s.started, hint.T("Foyer %s started.", "Foyer %s a démarré.", s.Config.Version)})
+	return nil
 }

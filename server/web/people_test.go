@@ -35,6 +35,7 @@ type family struct {
 	site    *Site
 	forgot  []string
 	refuses error // of Forget
+	machine *machine
 }
 
 const (
@@ -78,6 +79,9 @@ func (f *family) open() {
 	f.auth = auth.New(f.db, config.NewKinto(nil), f.people, log)
 	f.site = site(f.T, &house{claimed: true}, func(c *Config) {
 		c.People, c.Claimer = f.people, f.people
+		if f.machine != nil {
+			c.Appliance = f.machine
+		}
 		c.Addresses = func(*http.Request) []string { return []string{"https://foyer.local/"} }
 		c.Light = func(context.Context) Light { return Light{OK: true, What: hint.T("All is well.", "Tout va bien.")} }
 		c.Forget = func(_ context.Context, by *people.Person, name string) error {

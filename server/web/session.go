@@ -138,6 +138,8 @@ var statusOf = map[string]int{
 	"signin-wrong": http.StatusForbidden, "signin-paused": http.StatusTooManyRequests, "passkey-refused": http.StatusForbidden,
 	"passkeys-nowhere": http.StatusBadRequest, "invite-gone": http.StatusForbidden, "name-taken": http.StatusConflict, "label-missing": http.StatusBadRequest, "too-many": http.StatusConflict,
 	"person-gone": http.StatusNotFound, "thing-gone": http.StatusNotFound, "owner-stays": http.StatusForbidden, "owners-only": http.StatusForbidden,
+	"job-unknown": http.StatusNotFound, "job-malformed": http.StatusBadRequest, "jobs-many": http.StatusConflict, "job-not-by-page": http.StatusForbidden,
+	"signin-again": http.StatusForbidden, "not-running": http.StatusServiceUnavailable,
 	"address-unknown": http.StatusConflict, "busy": http.StatusServiceUnavailable,
 }
 

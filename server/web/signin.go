@@ -45,10 +45,13 @@ func (s *Site) signin() {
 	}
 	s.handle(0, http.MethodGet, "/signin", func(w http.ResponseWriter, r *http.Request) {
 		next := s.next(r.URL.Query().Get("next"))
+		again := r.URL.Query().Get("again") != ""
 		who, err := s.who(w, r)
 		switch {
 		case err != nil:
 			s.failed(w, r, nil, err)
+		case who != nil && again:
+			page(w, r, next, who.Name, signInAgain, http.StatusOK)
 		case who != nil:
 			see(w, r, next)
 		default:
@@ -90,6 +93,10 @@ func (s *Site) signin() {
 		see(w, r, "/signin")
 	})
 }
+
+// signInAgain asks somebody who is signed in already, for what touches the machine.
+var signInAgain = hint.New("signin-again", hint.T("This touches the machine itself: it wants to know that it is really you.", "Ceci touche à la machine elle-même : elle veut être sûre que c'est bien vous."), hint.Text{},
+	hint.T("Sign in once more, then ask again within ten minutes.", "Connectez-vous encore une fois, puis redemandez dans les dix minutes."))
 
 // next is where to go after signing in: a page of ours that is known, and nothing
 // that a link from elsewhere could make of it.

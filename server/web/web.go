@@ -44,6 +44,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/people"
 )
 
@@ -88,8 +89,11 @@ type Config struct {
 	// Shared reports whether names below one of ours belong to others: their pages could
 	// ask for its passkeys, so there are none. nil: no name's do.
 	Shared func(host string) bool
-	// Light tells how the server is.
+	// Light tells how the server is, as far as it knows itself.
 	Light func(ctx context.Context) Light
+	// Appliance knows how the whole machine is, and does what takes longer; nil: nobody
+	// does, and the server's own light is shown.
+	Appliance Appliance
 	// Forget deletes what only somebody could change, in the name of an owner.
 	Forget  func(ctx context.Context, by *people.Person, name string) error
 	Version string // of Foyer
@@ -125,9 +129,19 @@ func New(cfg Config) (*Site, error) {
 	}
 	for _, l := range hint.Langs {
 		t, err := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
-			"t":    func(x hint.Text) string { return say(x, l) },
-			"day":  func(x time.Time) string { return day(x, l) },
-			"when": func(x time.Time) string { return day(x, l) + x.Local().Format(", 15:04") },
+			"t":     func(x hint.Text) string { return say(x, l) },
+			"day":   func(x time.Time) string { return day(x, l) },
+			"when":  func(x time.Time) string { return day(x, l) + x.Local().Format(", 15:04") },
+			"stamp": func(x time.Time) string { return x.Format(time.RFC3339) },
+			"size": func(n any) hint.Text {
+				switch n := n.(type) {
+				case uint64:
+					return report.Size(n)
+				case int64:
+					return report.Size(uint64(max(0, n)))
+				}
+				panic(fmt.Sprintf("web: %T is no number of bytes", n))
+			},
 		}).ParseFS(embedded, "templates/*.html")
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the pages: %w", err)
@@ -144,6 +158,10 @@ func New(cfg Config) (*Site, error) {
 		s.person()
 		s.account()
 		s.apps()
+	}
+	if cfg.People != nil && cfg.Appliance != nil {
+		s.machine()
+		s.job()
 	}
 	if cfg.Trust != nil {
 		if err := s.trust(); err != nil {

@@ -41,7 +41,17 @@ type Appliance interface {
 	NewReset(ctx context.Context) (code string, expires time.Time, err error) // hint "claim-open" when there is none
 	Log(lines int) []string                                                   // the newest lines of supervisor and server
 	Restart(ctx context.Context)                                              // has the server finish its requests and starts a new one
-	Jobs() *job.Manager                                                       // what takes longer
+
+	Jobs() *job.Manager // what takes longer, to be looked at
+	// Start begins a job, if by may have it; Cancel has one end.
+	Start(kind string, args map[string]string, by Asker) (job.Record, error)
+	Cancel(id string, by Asker) (job.Record, error)
+	// Prove says which owner's session a cookie of the pages is, and when they signed in. It
+	// looks in the data itself: the server's word is not enough.
+	Prove(ctx context.Context, cookie string) (owner string, signedIn time.Time, err error)
+	// Apart reports whether the user this runs as is nobody's else: whoever asks as that
+	// user is then the server, which faces the network and may ask for little.
+	Apart() bool
 }
 
 // Claim is the answer to a request for a new code.
@@ -61,36 +71,9 @@ func Serve(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger) e
 
 // serveFor answers root and the user owner.
 func serveFor(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger, owner int) error {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, hint.Clean(a.Status(r.Context())))
-	})
-	code := func(path string, make func(context.Context) (string, time.Time, error)) {
-		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-			code, expires, err := make(r.Context())
-			if err != nil {
-				refuse(w, http.StatusConflict, err)
-				return
-			}
-			answer(w, Claim{code, expires})
-		})
-	}
-	code("/claim", a.NewClaim)
-	code("/claim/reset", a.NewReset)
-	mux.HandleFunc("POST /restart", func(w http.ResponseWriter, r *http.Request) {
-		a.Restart(r.Context())
-		answer(w, struct{}{})
-	})
-	serveJobs(mux, a)
-	mux.HandleFunc("GET /log", func(w http.ResponseWriter, r *http.Request) {
-		n, err := strconv.Atoi(r.URL.Query().Get("lines"))
-		if err != nil || n < 1 || n > 10000 {
-			n = 100
-		}
-		answer(w, hint.Clean(a.Log(n)))
-	})
+	d := &door{a: a, owner: owner, log: log}
 	srv := &http.Server{
-		Handler:           onlyFriends(owner, mux, log),
+		Handler:           d.friends(d.all(), d.forPages()),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       readTimeout,
 		MaxHeaderBytes:    8 << 10,
@@ -121,24 +104,6 @@ func serveFor(ctx context.Context, l net.Listener, a Appliance, log *slog.Logger
 
 // readTimeout is how long a request may take to come.
 const readTimeout = 10 * time.Second
-
-type peerKey struct{}
-
-func onlyFriends(owner int, next http.Handler, log *slog.Logger) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, _ := r.Context().Value(peerKey{}).(net.Conn)
-		uid, err := peerUID(conn)
-		if err != nil || (uid != 0 && uid != owner) {
-			log.Warn("control socket: stranger refused", "uid", uid, "err", err)
-			refuse(w, http.StatusForbidden, hint.New("need-root",
-				hint.T("Only the administrator of this machine may ask Foyer this.", "Seul l'administrateur de cette machine peut demander cela à Foyer."), hint.Text{},
-				hint.T("Put sudo in front of the command.", "Mettez sudo devant la commande.")))
-			return
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-		next.ServeHTTP(w, r)
-	})
-}
 
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")

@@ -21,6 +21,9 @@ import (
 type appliance struct {
 	claimed bool
 	jobs    *job.Manager
+	apart   bool
+	prove   func(cookie string) (string, time.Time, error)
+	asked   func(Asker) // is told of who asks for a job; may be nil
 }
 
 var at = time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
@@ -45,6 +48,26 @@ func (a appliance) NewReset(context.Context) (string, time.Time, error) { return
 func (a appliance) Restart(context.Context) {}
 
 func (a appliance) Jobs() *job.Manager { return a.jobs }
+
+func (a appliance) Start(kind string, args map[string]string, by Asker) (job.Record, error) {
+	if a.asked != nil {
+		a.asked(by)
+	}
+	return a.jobs.Start(kind, args, by.Name)
+}
+
+func (a appliance) Cancel(id string, by Asker) (job.Record, error) {
+	if a.asked != nil {
+		a.asked(by)
+	}
+	return a.jobs.Cancel(id)
+}
+
+func (a appliance) Prove(_ context.Context, cookie string) (string, time.Time, error) {
+	return a.prove(cookie)
+}
+
+func (a appliance) Apart() bool { return a.apart }
 
 func (a appliance) Log(n int) []string { return []string{"one", "two"}[:min(n, 2)] }
 

@@ -10,10 +10,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"os/user"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,7 +26,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/report"
+	"github.com/foyer-server/foyer/supervisor/job"
 )
 
 // TestMain lets the test binary be another user of this machine, who asks: a real
@@ -38,12 +44,21 @@ func TestMain(m *testing.M) {
 // does not learn which is which.
 var verbs = []string{"GET /status", "POST /claim", "POST /claim/reset", "POST /restart", "GET /log?lines=2", "GET /nothing"}
 
+// jobVerbs is what can be asked about jobs, in whose name.
+var jobVerbs = []string{
+	"GET /status", "GET /jobs", "GET /jobs/kinds", "GET /jobs/none", "GET /jobs/none/events",
+	`POST /jobs {"kind":"count"}`, `POST /jobs {"kind":"count","cookie":"jeannine:right"}`, `POST /jobs {"kind":"count","cookie":"jeannine:wrong"}`,
+	"DELETE /jobs/none", `DELETE /jobs/none {"cookie":"jeannine:right"}`, `DELETE /jobs/none {"cookie":"jeannine:wrong"}`,
+	"POST /claim", "POST /claim/reset", "POST /restart", "GET /log?lines=2", "GET /nothing", "PUT /jobs", "POST /status",
+}
+
 // askAll asks everything and returns the answers: status, and code if there is one.
-func askAll(dir string) (map[string]string, error) {
+func askAll(dir string, verbs []string) (map[string]string, error) {
 	out := map[string]string{}
 	for _, verb := range verbs {
-		method, path, _ := strings.Cut(verb, " ")
-		req, err := http.NewRequest(method, "http://control"+path, nil)
+		method, rest, _ := strings.Cut(verb, " ")
+		path, text, _ := strings.Cut(rest, " ")
+		req, err := http.NewRequest(method, "http://control"+path, strings.NewReader(text))
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +85,8 @@ const (
 )
 
 // askAs becomes "uid:gid", asks everything at the socket in the working directory and
-// prints the answers. As "uid:gid:serve" it asks a server of its own.
+// prints the answers; as "uid:gid:jobs" everything about jobs. As "uid:gid:serve" it asks a
+// server of its own.
 func askAs(who string) int {
 	var uid, gid int
 	if _, err := fmt.Sscanf(who, "%d:%d", &uid, &gid); err != nil {
@@ -101,7 +117,11 @@ func askAs(who string) int {
 			}
 		})
 	}
-	got, err := askAll(".")
+	asks := verbs
+	if strings.HasSuffix(who, ":jobs") {
+		asks = jobVerbs
+	}
+	got, err := askAll(".", asks)
 	cancel()
 	served.Wait()
 	if err == nil {
@@ -174,8 +194,8 @@ func (r *recorder) Log(n int) []string {
 	return r.appliance.Log(n)
 }
 
-// door is a folder with a control socket that everybody on the machine can reach.
-func door(t *testing.T) (dir string, l net.Listener) {
+// open is a folder with a control socket that everybody on the machine can reach.
+func open(t *testing.T) (dir string, l net.Listener) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "foyer") // a unix socket's path is short
 	if err != nil {
@@ -238,7 +258,7 @@ func TestOnlyRootAndFoyersUserAreAnswered(t *testing.T) {
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			dir, l := door(t)
+			dir, l := open(t)
 			var logged bytes.Buffer
 			a := &recorder{}
 			ctx, cancel := context.WithCancel(t.Context())
@@ -254,7 +274,7 @@ func TestOnlyRootAndFoyersUserAreAnswered(t *testing.T) {
 			var got map[string]string
 			if c.asks == self {
 				var err error
-				if got, err = askAll(dir); err != nil {
+				if got, err = askAll(dir, verbs); err != nil {
 					t.Fatal(err)
 				}
 			} else {
@@ -280,7 +300,7 @@ func TestOnlyRootAndFoyersUserAreAnswered(t *testing.T) {
 
 // Serve knows by itself which user it runs as.
 func TestFoyersOwnUserIsAnswered(t *testing.T) {
-	got, err := askAll(serve(t, appliance{}))
+	got, err := askAll(serve(t, appliance{}), verbs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,5 +317,71 @@ func TestFoyersOwnUserIsAnswered(t *testing.T) {
 	}
 	if diff := cmp.Diff(allAnswered, anotherUser(t, dir, "61501:61501:serve")); diff != "" {
 		t.Errorf("who runs it: %s", diff)
+	}
+}
+
+// Where the user that Foyer runs as is nobody's but Foyer's, who asks as it is the server,
+// which faces the network: it may look, and ask for jobs in the name of an owner whose
+// cookie it has. Where it is a person's, that person may ask for everything.
+func TestWhatTheServerMayAsk(t *testing.T) {
+	t.Attr("shows", "ground")
+	if os.Geteuid() != 0 {
+		t.Skip("it takes root to be somebody else")
+	}
+	const foyer = 61501
+	for _, apart := range []bool{true, false} {
+		jobs, err := job.Open("", slog.New(slog.DiscardHandler), job.Kind{Name: "count", Title: hint.T("Count", "Compter"), Run: func(context.Context, *job.Task) error { return nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir, l := open(t)
+		var mu sync.Mutex
+		var by []Asker
+		a := &recorder{appliance: appliance{jobs: jobs, apart: apart, prove: func(cookie string) (string, time.Time, error) {
+			if cookie != "jeannine:right" {
+				return "", time.Time{}, hint.New("signin-again", hint.T("Sign in.", "Connectez-vous."), hint.Text{}, hint.Text{})
+			}
+			return "jeannine", at, nil
+		}, asked: func(who Asker) {
+			mu.Lock()
+			defer mu.Unlock()
+			by = append(by, who)
+		}}}
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- serveFor(ctx, l, a, slog.New(slog.DiscardHandler), foyer) }()
+		got := anotherUser(t, dir, fmt.Sprintf("%d:%d:jobs", foyer, foyer))
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		want := map[string]string{
+			"GET /status": "200", "GET /jobs": "200", "GET /jobs/kinds": "200", "GET /jobs/none": "409 job-unknown", "GET /jobs/none/events": "409 job-unknown",
+			`POST /jobs {"kind":"count"}`: "409 need-root", `POST /jobs {"kind":"count","cookie":"jeannine:right"}`: "200", `POST /jobs {"kind":"count","cookie":"jeannine:wrong"}`: "409 signin-again",
+			"DELETE /jobs/none": "409 need-root", `DELETE /jobs/none {"cookie":"jeannine:right"}`: "409 job-unknown", `DELETE /jobs/none {"cookie":"jeannine:wrong"}`: "409 signin-again",
+			"POST /claim": "403 need-root", "POST /claim/reset": "403 need-root", "POST /restart": "403 need-root", "GET /log?lines=2": "403 need-root", "GET /nothing": "403 need-root",
+			"PUT /jobs": "403 need-root", "POST /status": "403 need-root",
+		}
+		asked := []Asker{{"jeannine", true, at}, {"jeannine", true, at}}
+		if !apart {
+			person := Asker{Name: strconv.Itoa(foyer)}
+			if u, err := user.LookupId(person.Name); err == nil {
+				person.Name = u.Username
+			}
+			asked = []Asker{person, asked[0], person, asked[1]}
+			maps.Copy(want, map[string]string{
+				`POST /jobs {"kind":"count"}`: "200", "DELETE /jobs/none": "409 job-unknown", "POST /claim": "200 K7QX-9M2P", "POST /claim/reset": "200 0R5T-4B7C", "POST /restart": "200", "GET /log?lines=2": "200",
+				"GET /nothing": "404", "PUT /jobs": "405", "POST /status": "405",
+			})
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("apart: %v: %s", apart, diff)
+		}
+		if diff := cmp.Diff(asked, by); diff != "" {
+			t.Errorf("apart: %v: asked by %s", apart, diff)
+		}
+		if did := slices.Contains(a.asked, "restart"); did == apart {
+			t.Errorf("apart: %v: restarted: %v", apart, did)
+		}
 	}
 }

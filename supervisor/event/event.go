@@ -33,9 +33,9 @@ type Event = report.Event
 
 // What a Log keeps.
 const (
-	mostEvents = 2000
-	fewest     = 100 // however old
-	longest    = 90 * 24 * time.Hour
+	Most    = 2000 // events
+	fewest  = 100  // however old
+	longest = 90 * 24 * time.Hour
 	// together is how soon after the last time the same thing is counted with it, rather
 	// than told again.
 	together = time.Hour
@@ -95,7 +95,7 @@ func Open(dir string, log *slog.Logger) *Log {
 
 // spoilt has the file written anew the next time: half a line at its end would spoil the
 // next one.
-func (l *Log) spoilt() { l.lines = 2*mostEvents + 1 }
+func (l *Log) spoilt() { l.lines = 2*Most + 1 }
 
 // put adds an event, or replaces the one of its ID.
 func (l *Log) put(e Event) {
@@ -108,36 +108,38 @@ func (l *Log) put(e Event) {
 
 // trim forgets what is too much or too old, but for the newest few: the clock may be wrong.
 func (l *Log) trim(now time.Time) {
-	l.events = l.events[max(0, len(l.events)-mostEvents):]
+	l.events = l.events[max(0, len(l.events)-Most):]
 	for len(l.events) > fewest && now.Sub(l.events[0].When()) > longest {
 		l.events = l.events[1:]
 	}
 }
 
-// Add adds what happened now; ID, At, Times and Last are the Log's to set. What is the
+// Add adds what happened, now or At; ID, Times and Last are the Log's to set. What is the
 // same as the newest event, and comes within an hour of it, is counted with it.
 func (l *Log) Add(e Event) {
 	e = hint.Clean(e) // it may quote routers, authorities, programs
 	l.mu.Lock()
-	now := time.Now()
-	if n := len(l.events); n > 0 && l.events[n-1].Same(e) && now.Sub(l.events[n-1].When()) < together {
+	if e.At.IsZero() {
+		e.At = time.Now()
+	}
+	if n := len(l.events); n > 0 && l.events[n-1].Same(e) && e.At.Sub(l.events[n-1].When()) < together {
 		newest := &l.events[n-1]
-		newest.Times, newest.Last = max(1, newest.Times)+1, now
+		newest.Times, newest.Last, newest.Number = max(1, newest.Times)+1, e.At, e.Number
 		e = *newest
 	} else {
-		e.ID, e.At, e.Times, e.Last = 1, now, 0, time.Time{}
+		e.ID, e.Times, e.Last = 1, 0, time.Time{}
 		if n > 0 {
 			e.ID = l.events[n-1].ID + 1
 		}
 		l.events = append(l.events, e)
-		l.trim(now)
+		l.trim(time.Now())
 	}
 	if l.path != "" {
 		if n := len(l.pending); n > 0 && l.pending[n-1].ID == e.ID {
 			l.pending[n-1] = e
 		} else {
 			l.pending = append(l.pending, e)
-			l.pending = l.pending[max(0, len(l.pending)-mostEvents):]
+			l.pending = l.pending[max(0, len(l.pending)-Most):]
 		}
 	}
 	l.mu.Unlock()
@@ -194,7 +196,7 @@ func (l *Log) Run(ctx context.Context) {
 func (l *Log) write() error {
 	l.mu.Lock()
 	pending := slices.Clone(l.pending)
-	anew := l.lines+len(pending) > mostEvents+len(l.events)
+	anew := l.lines+len(pending) > Most+len(l.events)
 	all := pending
 	if anew {
 		l.trim(time.Now())

@@ -88,7 +88,7 @@ func TestEventsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		l, end := running(t, dir)
-		for n := range 3 * mostEvents {
+		for n := range 3 * Most {
 			l.Add(thing(n))
 			if n%100 == 0 {
 				time.Sleep(2 * gather)
@@ -96,10 +96,10 @@ func TestEventsAreBounded(t *testing.T) {
 		}
 		end()
 		again := Open(dir, quiet)
-		if got := again.Newest(1 << 20); len(got) != mostEvents || got[0].What.EN != fmt.Sprintf("Thing %d.", 3*mostEvents-1) {
+		if got := again.Newest(1 << 20); len(got) != Most || got[0].What.EN != fmt.Sprintf("Thing %d.", 3*Most-1) {
 			t.Errorf("%d are kept, the newest is %+v", len(got), got[0])
 		}
-		if data, err := os.ReadFile(filepath.Join(dir, File)); err != nil || strings.Count(string(data), "\n") > 2*mostEvents {
+		if data, err := os.ReadFile(filepath.Join(dir, File)); err != nil || strings.Count(string(data), "\n") > 2*Most {
 			t.Errorf("%d lines, %v", strings.Count(string(data), "\n"), err)
 		}
 		time.Sleep(longest + time.Hour)

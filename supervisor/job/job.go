@@ -43,6 +43,11 @@ type Kind struct {
 	Resume bool
 	// Args are the names of what may be given to it, each with the values it may have.
 	Args map[string][]string
+	// Words are what these values are to people; those without are shown as they are.
+	Words map[string]hint.Text
+	// Page: an owner may ask for it on a page of the server, too; Fresh: only within ten
+	// minutes of signing in. The rest of it is for whoever administers the machine.
+	Page, Fresh bool
 	// Run does it. It ends soon after ctx does, and is called by one goroutine at a time in
 	// its lane. What it returns besides nil is best a *hint.Error.
 	Run func(ctx context.Context, t *Task) error

@@ -232,6 +232,26 @@ func (m *Manager) find(id string) *job {
 	return nil
 }
 
+// Kinds are the kinds of jobs there are, by name.
+func (m *Manager) Kinds() []report.JobKind {
+	var out []report.JobKind
+	for _, name := range slices.Sorted(maps.Keys(m.kinds)) {
+		k := m.kinds[name]
+		out = append(out, report.JobKind{Kind: k.Name, Title: k.Title, Args: k.Args, Page: k.Page, Fresh: k.Fresh, Words: k.Words})
+	}
+	return out
+}
+
+// Kind is one of them; false: there is none of that name.
+func (m *Manager) Kind(name string) (report.JobKind, bool) {
+	all := m.Kinds()
+	i := slices.IndexFunc(all, func(k report.JobKind) bool { return k.Kind == name })
+	if i < 0 {
+		return report.JobKind{}, false
+	}
+	return all[i], true
+}
+
 // Get is the record of a job; the error is job-unknown.
 func (m *Manager) Get(id string) (Record, error) {
 	m.mu.Lock()
