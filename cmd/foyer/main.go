@@ -122,7 +122,7 @@ func (a *app) root() *cobra.Command {
 			if !a.atTerminal() && !a.plain {
 				return cmd.Help()
 			}
-			if installed() && !installing() {
+			if installed() && !installing() || a.runDir != config.SystemRun { // one that was named, as of `foyer try`
 				if a.onTerminal() {
 					return a.dashboard(cmd.Context())
 				}

@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 import { fileURLToPath } from "node:url";
 
-const binary = fileURLToPath(new URL("../../build/foyer", import.meta.url));
+export const binary = fileURLToPath(new URL("../../build/foyer", import.meta.url));
 
 // start returns a server nobody has claimed: { url, port, code, ca, reset, stop }.
 export async function start(settings = {}) {
@@ -29,6 +29,7 @@ export async function start(settings = {}) {
     api: said.url,
     code: said.claim,
     root: said.root_certificate,
+    run: said.run,
     // reset makes a code for the owner who forgot their password.
     reset: () => JSON.parse(execFileSync(binary, ["claim", "--reset", "--json", "--run", said.run])).reset,
     async stop() {
@@ -66,6 +67,7 @@ export async function browser(server, options = {}) {
       "--host-resolver-rules=" + ["foyer.local", ...(options.names ?? [])].map((name) => `MAP ${name} 127.0.0.1`).join(", "),
     ],
     httpCredentials: options.credentials,
+    javaScriptEnabled: options.scripts !== false,
   });
   const page = context.pages()[0] ?? (await context.newPage());
   page.setDefaultTimeout(120_000); // patience, which judges no speed: a tenth is enough on an idle machine
