@@ -69,6 +69,7 @@ type Config struct {
 	Addresses func() []string          // under which people reach this Foyer; asked often
 	Doors     []Door                   // the public ports; may be empty
 	Checks    []health.Check           // of other rooms, run besides the supervisor's own; may be empty
+	Jobs      []job.Kind               // of other rooms, besides the supervisor's own; may be empty
 	Beside    []func(context.Context)  // what runs for as long as the supervisor does; each returns when its ctx has ended. May be empty
 	Journal   *Journal                 // takes the server's log lines
 	Log       *slog.Logger             // the supervisor's own log
@@ -166,8 +167,10 @@ func New(cfg Config) *Supervisor {
 		health.Claimed(func() bool { return s.said().Claimed }),
 	}, cfg.Checks...)...)
 	if s.wrong == nil {
-		s.board.OnChange(s.foundOut)
 		s.jobs, s.wrong = s.openJobs()
+	}
+	if s.wrong == nil {
+		s.wireRepairs()
 	}
 	return s
 }
@@ -216,6 +219,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	g.Go(func() error { s.gatherPeople(ctx); return nil })
 	g.Go(func() error { s.events.Run(ctx); return nil })
 	g.Go(func() error { s.jobs.Run(ctx); return nil })
+	g.Go(func() error { s.board.Mend(ctx); return nil })
 	for _, run := range s.cfg.Beside {
 		g.Go(func() error { run(ctx); return nil })
 	}
@@ -308,7 +312,7 @@ func (s *Supervisor) isLost() *report.Problem {
 }
 
 func (s *Supervisor) serverCheck() health.Check {
-	return health.Check{Code: "server", Title: hint.T("Server", "Serveur"), Run: func(context.Context) health.Finding {
+	return health.Check{Code: "server", Title: hint.T("Server", "Serveur"), Repairs: serverRepairs(), Run: func(context.Context) health.Finding {
 		s.mu.Lock()
 		c, f, lost := s.child, s.facts, s.lost
 		s.mu.Unlock()
@@ -437,26 +441,17 @@ func (s *Supervisor) Jobs() *job.Manager { return s.jobs }
 // openJobs opens the records of jobs in the supervisor's own folder. Where that cannot be
 // read, jobs live as long as the supervisor: it has more to do than that.
 func (s *Supervisor) openJobs() (jobs *job.Manager, err error) {
+	kinds := slices.Concat(s.kinds(), s.cfg.Jobs)
 	if s.cfg.StateDir != "" {
-		if jobs, err = job.Open(filepath.Join(s.cfg.StateDir, "jobs"), s.cfg.Log, s.kinds()...); err != nil {
+		if jobs, err = job.Open(filepath.Join(s.cfg.StateDir, "jobs"), s.cfg.Log, kinds...); err != nil {
 			s.cfg.Log.Error("the records of jobs cannot be read", "err", err)
 		}
 	}
 	if jobs == nil {
-		if jobs, err = job.Open("", s.cfg.Log, s.kinds()...); err != nil {
+		if jobs, err = job.Open("", s.cfg.Log, kinds...); err != nil {
 			return nil, err
 		}
 	}
-	jobs.OnEnd(func(r job.Record) {
-		e := event.Event{Code: "job", Subject: r.Kind, What: hint.T("%s: %s.", "%s : %s.", r.Title, r.State.Word())}
-		if r.State == job.Failed || r.State == job.CutOff {
-			e.Severity = health.Warning
-		}
-		if r.Error != nil {
-			e.What, e.Did, e.Do = hint.T("%s: %s", "%s : %s", r.Title, r.Error.What), r.Error.Did, r.Error.Do
-		}
-		s.events.Add(e)
-	})
 	return jobs, nil
 }
 

@@ -60,6 +60,7 @@ type Result struct {
 	Since   time.Time `json:"since"`            // since when the severity is what it is
 	Checked time.Time `json:"checked"`          // when it last ran
 	Hidden  bool      `json:"hidden,omitempty"` // not run, because a check it depends on is not well
+	Repair  *Repair   `json:"repair,omitempty"` // what may mend it; nil: nothing that Foyer knows
 }
 
 // Worst returns the result with the highest severity, the first of several, and

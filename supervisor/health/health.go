@@ -52,19 +52,27 @@ type Check struct {
 	VisibleAfter time.Duration
 	// Run looks. It is called by one goroutine at a time.
 	Run func(ctx context.Context) Finding
-	// Repair is optional, and called once each time a Warning or Error appears.
-	Repair func(ctx context.Context) error
+	// Repairs are for what the check finds, from Warning on: the first of them that is for
+	// the cause of a finding. They run as jobs, beside the checks.
+	Repairs []Repair
 }
 
 // Board runs checks and holds their results. Use NewBoard. It is safe for
 // concurrent use, and none of its methods waits for a check but Round.
 type Board struct {
-	log     *slog.Logger
-	changed func(Result) // nil: nobody wants to know
-	telling sync.Mutex   // one change is told at a time
+	log      *slog.Logger
+	changed  func(Result)       // nil: nobody wants to know
+	repaired func(report.Event) // nil: as above
+	telling  sync.Mutex         // one change is told at a time
+	jobs     Jobs               // nil: nothing is repaired
+	path     string             // of what is remembered; empty: nothing is, beyond this process
+	saving   sync.Mutex         // one writes at a time
+	wake     chan struct{}      // there may be something to mend
 
-	mu    sync.Mutex // guards what follows
-	items []*item
+	mu      sync.Mutex // guards what follows
+	items   []*item
+	repairs map[string]*mending // by nameOf
+	dirty   time.Time           // since when what is remembered is otherwise than on the disk; zero: it is not
 }
 
 // item is a check and how it stands.
@@ -73,8 +81,11 @@ type item struct {
 	last    Result
 	running chan struct{} // closed when the run under way has ended, or is late; nil: none is
 	late    bool          // the run under way is
-	told    Severity      // what was last told of it
+	telling               // what was told of it
 	turned  time.Time     // since when it is wrong, or is not, whichever it is
+	wants   *Repair       // what it finds now is for; nil: for none
+	wanted  time.Time     // since when
+	mends   *mending      // what it last wanted, until that is judged
 }
 
 // lateAfter is how much longer than its time a check may take before it counts as late.
@@ -83,7 +94,7 @@ const lateAfter = 2 * time.Second
 // NewBoard returns a board on which nothing was run yet. It is an error for a check to
 // depend on one that does not come before it.
 func NewBoard(log *slog.Logger, checks ...Check) (*Board, error) {
-	b := &Board{log: log}
+	b := &Board{log: log, wake: make(chan struct{}, 1), repairs: map[string]*mending{}}
 	for _, c := range checks {
 		for _, code := range c.DependsOn {
 			if b.item(code) == nil {
@@ -175,12 +186,11 @@ func (b *Board) look(ctx context.Context, it *item, before []chan struct{}) {
 		}
 	}
 	b.mu.Lock()
-	last, due := it.last, it.due()
+	due := it.due()
 	hidden := slices.ContainsFunc(it.DependsOn, b.unwell)
 	b.mu.Unlock()
 	if hidden {
-		last.Hidden = true
-		b.end(it, &last)
+		b.end(it, &Result{Hidden: true})
 		return
 	}
 	if !due || ctx.Err() != nil {
@@ -190,18 +200,8 @@ func (b *Board) look(ctx context.Context, it *item, before []chan struct{}) {
 	began := time.Now()
 	late := time.AfterFunc(it.timeout()+lateAfter, func() { b.isLate(it, began) })
 	f := it.run(ctx)
-	if f.Severity >= Warning && f.Severity != last.Severity && it.Repair != nil && !b.overtaken(it) {
-		late.Reset(it.timeout() + lateAfter)
-		if err := it.Repair(ctx); err != nil {
-			b.log.Warn("repair failed", "check", it.Code, "err", err)
-		} else {
-			b.log.Info("repaired", "check", it.Code)
-			late.Reset(it.timeout() + lateAfter)
-			f = it.run(ctx)
-		}
-	}
 	late.Stop()
-	b.end(it, &Result{Code: it.Code, Title: it.Title, Finding: f})
+	b.end(it, &Result{Code: it.Code, Title: it.Title, Finding: f, Checked: began})
 }
 
 func (it *item) timeout() time.Duration {
@@ -217,13 +217,6 @@ func (it *item) run(ctx context.Context) Finding {
 	return hint.Clean(it.Run(ctx)) // it may quote routers, authorities, programs
 }
 
-// overtaken reports whether the run under way is late.
-func (b *Board) overtaken(it *item) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return it.late
-}
-
 // isLate lets go of a run that does not come back: its finding is that it does not.
 func (b *Board) isLate(it *item, began time.Time) {
 	b.mu.Lock()
@@ -234,7 +227,7 @@ func (b *Board) isLate(it *item, began time.Time) {
 	}
 	it.late = true
 	b.mu.Unlock()
-	b.keep(it, Result{Code: it.Code, Title: it.Title, Finding: Finding{
+	b.keep(it, Result{Code: it.Code, Title: it.Title, Checked: began, Finding: Finding{
 		Severity: Warning, Cause: CauseLate,
 		What: hint.T("%s: this has not answered since %s.", "%s : pas de réponse depuis %s.", it.Title, began.Format("15:04")),
 		Did:  hint.T("Foyer goes on with everything else, and waits for it.", "Foyer continue tout le reste, et attend."),
@@ -265,8 +258,8 @@ func (b *Board) end(it *item, r *Result) {
 	it.running, it.late = nil, false
 }
 
-// keep makes r the outcome of a check, if it is still to be, and tells of it if it is a
-// change.
+// keep makes r, of a look that began when it was Checked, the outcome of a check, if it is
+// still to be, and tells of what changes by that.
 func (b *Board) keep(it *item, r Result, still func() bool) {
 	b.telling.Lock()
 	defer b.telling.Unlock()
@@ -275,27 +268,28 @@ func (b *Board) keep(it *item, r Result, still func() bool) {
 		b.mu.Unlock()
 		return
 	}
-	now, last := time.Now(), it.last
+	began, now, last := r.Checked, time.Now(), it.last
 	r.Since, r.Checked = last.Since, now
 	if last.Checked.IsZero() || r.Severity != last.Severity {
 		r.Since = now
 	}
-	if wrong := r.Severity >= Warning; last.Checked.IsZero() || wrong != (last.Severity >= Warning) {
-		it.turned = now
-	}
+	it.turn(last, r, now)
 	it.last = r
-	wrong, was := r.Severity >= Warning, it.told >= Warning
-	tell := (wrong && r.Severity != it.told || !wrong && was) && now.Sub(it.turned) >= it.VisibleAfter
-	if tell {
-		it.told = r.Severity
-	}
+	facts := b.judge(it, began, now)
+	tell := b.toTell(it, now)
 	b.mu.Unlock()
-	if !tell {
+	for _, e := range facts {
+		b.log.Info("repair", "check", r.Code, "fact", e.Code, "what", e.What.EN)
+		if b.repaired != nil {
+			b.repaired(e)
+		}
+	}
+	if tell == nil {
 		return
 	}
 	b.log.Info("finding changed", "check", r.Code, "severity", r.Severity.String(), "what", r.What.EN)
 	if b.changed != nil {
-		b.changed(r)
+		b.changed(*tell)
 	}
 }
 
@@ -310,9 +304,10 @@ func (b *Board) Results() []Result {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var out []Result
+	now := time.Now()
 	for _, it := range b.items {
 		if !it.last.Hidden && !it.last.Checked.IsZero() {
-			out = append(out, it.last)
+			out = append(out, b.withRepair(it, now))
 		}
 	}
 	return out

@@ -79,136 +79,15 @@ func TestWhatIsMendedIsSeenSoon(t *testing.T) {
 	})
 }
 
-func TestRepairRunsOnceAndIsSeen(t *testing.T) {
-	broken, repairs := true, 0
-	b := board(t, Check{
-		Code: "x",
-		Run: func(context.Context) Finding {
-			if broken {
-				return Finding{Severity: Warning}
-			}
-			return Finding{}
-		},
-		Repair: func(context.Context) error { repairs++; broken = false; return nil },
-	})
-	b.Round(t.Context())
-	if _, bad := report.Worst(b.Results()); bad || repairs != 1 {
-		t.Errorf("not repaired: %v, %d", b.Results(), repairs)
-	}
-}
-
-// A repair is tried when a finding appears and not again while it lasts: what does
-// not help, or helps for a moment only, is not done over and over.
-func TestRepairRunsOnceForEachTimeAFindingAppears(t *testing.T) {
-	t.Attr("shows", "mend")
-	const (
-		look   = "look"
-		repair = "repair"
-	)
-	for _, c := range []struct {
-		name   string
-		finds  []Severity // by each round; a round beyond them finds what the last one did
-		mends  bool       // a repair makes what it is asked for well, until the next round
-		fails  bool       // a repair says that it did not work
-		rounds [][]string // what is done in each
-	}{
-		{"all is well", []Severity{OK, OK}, false, false, [][]string{{look}, {look}}},
-		{"something to know", []Severity{Info, Info}, false, false, [][]string{{look}, {look}}},
-		{"a warning that stays", []Severity{Warning}, false, false, [][]string{{look, repair, look}, {look}, {look}, {look}}},
-		{"an error that stays", []Severity{Error}, false, false, [][]string{{look, repair, look}, {look}, {look}, {look}}},
-		{"a repair that fails", []Severity{Error}, false, true, [][]string{{look, repair}, {look}, {look}, {look}}},
-		{"it appears later", []Severity{OK, OK, Warning}, false, false, [][]string{{look}, {look}, {look, repair, look}, {look}}},
-		{"out of something to know", []Severity{Info, Warning}, false, false, [][]string{{look}, {look, repair, look}, {look}}},
-		{"it goes and comes again", []Severity{Warning, Warning, OK, Warning}, false, true, [][]string{{look, repair}, {look}, {look}, {look, repair}, {look}}},
-		{"it is less for a while", []Severity{Warning, Info, Warning}, false, true, [][]string{{look, repair}, {look}, {look, repair}, {look}}},
-		{"a warning becomes an error", []Severity{Warning, Warning, Error}, false, true, [][]string{{look, repair}, {look}, {look, repair}, {look}}},
-		{"an error becomes a warning", []Severity{Error, Error, Warning}, false, true, [][]string{{look, repair}, {look}, {look, repair}, {look}}},
-		{"mended, and broken again later", []Severity{Warning, OK, OK, Warning}, true, false, [][]string{{look, repair, look}, {look}, {look}, {look, repair, look}}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var did []string
-			finds := OK
-			b := board(t, Check{
-				Code: "x",
-				Run:  func(context.Context) Finding { did = append(did, look); return Finding{Severity: finds} },
-				Repair: func(context.Context) error {
-					did = append(did, repair)
-					if c.mends {
-						finds = OK
-					}
-					if c.fails {
-						return errors.New("it does not help")
-					}
-					return nil
-				},
-			})
-			var got [][]string
-			for n := range c.rounds {
-				finds = c.finds[min(n, len(c.finds)-1)]
-				did = nil
-				b.Round(t.Context())
-				got = append(got, did)
-				if left := b.Results()[0].Severity; left != finds {
-					t.Errorf("round %d: the board says %s, it is %s", n+1, left, finds)
-				}
-			}
-			if diff := cmp.Diff(c.rounds, got); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
-
-// A check that is hidden meanwhile is not mended: its cause is. When it comes back as
-// it was, its repair has been tried already.
-func TestRepairDoesNotRunWhileACheckIsHidden(t *testing.T) {
-	server, repairs := Finding{}, 0
-	b := board(t,
-		Check{Code: "server", Run: func(context.Context) Finding { return server }},
-		Check{
-			Code: "certificate", DependsOn: []string{"server"},
-			Run:    func(context.Context) Finding { return Finding{Severity: Warning} },
-			Repair: func(context.Context) error { repairs++; return nil },
-		},
-	)
-	var got []int
-	for _, s := range []Severity{Info, Error, OK, OK, Error, Error, OK, OK} {
-		server.Severity = s
-		b.Round(t.Context())
-		got = append(got, repairs)
-	}
-	if diff := cmp.Diff([]int{0, 0, 1, 1, 1, 1, 1, 1}, got); diff != "" {
-		t.Errorf("repairs so far, after each round: %s", diff)
-	}
-}
-
-// Who wants to know is told when something begins or ends to hurt, and only then; a
-// repair that works is nothing to tell of.
+// Who wants to know is told when something begins or ends to hurt, and only then.
 func TestChangesAreToldOnce(t *testing.T) {
-	mends := true
 	finds := OK
-	b := board(t, Check{
-		Code: "x", Run: func(context.Context) Finding { return Finding{Severity: finds} },
-		Repair: func(context.Context) error {
-			if !mends {
-				return errors.New("it does not help")
-			}
-			finds = OK
-			return nil
-		},
-	})
+	b := board(t, Check{Code: "x", Run: func(context.Context) Finding { return Finding{Severity: finds} }})
 	var told []string
 	b.OnChange(func(r Result) { told = append(told, r.Code+" "+r.Severity.String()) })
-	round := func(s Severity) {
+	for _, s := range []Severity{OK, Info, OK, Info, Warning, Warning, Error, Error, Info, OK, Error, OK} {
 		finds = s
 		b.Round(t.Context())
-	}
-	for _, s := range []Severity{OK, Info, OK, Warning, OK} {
-		round(s)
-	}
-	mends = false
-	for _, s := range []Severity{Info, Warning, Warning, Error, Error, Info, OK, Error, OK} {
-		round(s)
 	}
 	if diff := cmp.Diff([]string{"x warning", "x error", "x info", "x error", "x ok"}, told); diff != "" {
 		t.Error(diff)

@@ -29,7 +29,8 @@ type Manager struct {
 	dir   string // empty: nothing is kept beyond this process
 	log   *slog.Logger
 	kinds map[string]*Kind
-	ended func(Record) // nil: nobody wants to know
+	begin func(Record) error // nil: nobody has a say
+	ended func(Record)       // nil: nobody wants to know
 
 	wake   [laneCount]chan struct{}
 	saving sync.Mutex // one file at a time, in the order of what happened
@@ -126,6 +127,10 @@ func (m *Manager) settle(j *job) bool {
 	return true
 }
 
+// OnBegin has f asked before each start of a job, those after it was cut off too; with an
+// error it fails and is not begun. It is to be called before Run, which waits for f.
+func (m *Manager) OnBegin(f func(Record) error) { m.begin = f }
+
 // OnEnd has f told of each job that ends, and of those that the end of the process before
 // cut off. It is to be called before Run, which waits for f.
 func (m *Manager) OnEnd(f func(Record)) { m.ended = f }
@@ -221,6 +226,27 @@ func (m *Manager) Cancel(id string) (Record, error) {
 		m.end(j, Cancelled, nil)
 	}
 	return m.Get(id)
+}
+
+// Title is what people call a kind of job; false: there is no such kind.
+func (m *Manager) Title(kind string) (title hint.Text, ok bool) {
+	k := m.kinds[kind]
+	if k == nil {
+		return hint.Text{}, false
+	}
+	return k.Title, true
+}
+
+// Active is the job of this kind, with these arguments, that waits or runs, if one does.
+func (m *Manager) Active(kind string, args map[string]string) (Record, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, j := range m.jobs {
+		if !j.State.Ended() && j.Kind == kind && maps.Equal(j.Args, args) {
+			return j.copy(), true
+		}
+	}
+	return Record{}, false
 }
 
 func (m *Manager) find(id string) *job {
@@ -428,6 +454,15 @@ func (m *Manager) work(ctx context.Context, j *job) {
 	if err := m.save(j); err != nil { // what is not known to have begun must not begin
 		m.end(j, Failed, err)
 		return
+	}
+	if m.begin != nil {
+		m.mu.Lock()
+		r := j.copy()
+		m.mu.Unlock()
+		if err := m.begin(r); err != nil {
+			m.end(j, Failed, err)
+			return
+		}
 	}
 	m.log.Info("job begun", "job", j.ID, "kind", j.Kind, "by", j.By, "start", j.Starts)
 	err := m.do(ctx, j)
