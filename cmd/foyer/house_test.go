@@ -224,13 +224,14 @@ func TestCodesAreDocumented(t *testing.T) {
 			})
 		}
 	}
-	for _, f := range house["supervisor"] { // const JobX = "…": kinds of jobs
+	for _, f := range slices.Concat(house["supervisor"], house["supervisor/helper"]) { // const JobX = "…", VerbX: kinds of jobs
 		ast.Inspect(f, func(n ast.Node) bool {
-			if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 && strings.HasPrefix(spec.Names[0].Name, "Job") {
-				kind, _ := text(spec.Values[0])
-				used[kind] = true
-				if !documented[kind] {
-					t.Errorf("the kind of job %q is not in docs/codes.md", kind)
+			if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 && (strings.HasPrefix(spec.Names[0].Name, "Job") || strings.HasPrefix(spec.Names[0].Name, "Verb")) {
+				if kind, ok := text(spec.Values[0]); ok {
+					used[kind] = true
+					if !documented[kind] {
+						t.Errorf("the kind of job %q is not in docs/codes.md", kind)
+					}
 				}
 			}
 			return true

@@ -427,6 +427,20 @@ func (d *Dir) ReadFile(name string, most int64) ([]byte, error) {
 	return data, nil
 }
 
+// Take reads the file name, as ReadFile does, and removes what has that name, whatever it
+// is: what is no fit file is removed, too, and told by the error.
+func (d *Dir) Take(name string, most int64) ([]byte, error) {
+	data, err := d.ReadFile(name, most)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return data, errors.Join(err, d.Clear(name))
+}
+
+// Clear removes what has that name, a folder with all that is in it, as Empty does; a
+// missing one is no error.
+func (d *Dir) Clear(name string) error { return (&purge{top: d}).clear(d, name, 1) }
+
 // file opens an ordinary file that is fit, without blocking and without a link; inside
 // asks for errMount where it is one of another file system. It is looked at before it is
 // opened, and again when it is open.

@@ -1,6 +1,7 @@
 package safepath
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -101,6 +102,15 @@ func (d *Dir) ReadFile(name string, most int64) ([]byte, error) {
 	}
 	return data, nil
 }
+
+// Take reads the file name and removes what has that name.
+func (d *Dir) Take(name string, most int64) ([]byte, error) {
+	data, err := d.ReadFile(name, most)
+	return data, errors.Join(err, d.Clear(name))
+}
+
+// Clear removes what has that name; a missing one is no error.
+func (d *Dir) Clear(name string) error { return os.RemoveAll(d.in(name)) }
 
 func (d *Dir) ownFile(string, func(Info) Info) error { return nil }
 

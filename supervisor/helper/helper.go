@@ -1,0 +1,175 @@
+// Package helper has root do the few things that the service, which is shut in, cannot do
+// itself: read what the kernel hides from it, give back owners, apply the settings, start
+// the machine again.
+//
+// It holds both ends of one story. The supervisor writes a request, a small file with one
+// line of JSON, into a folder (Client). That folder not being empty, systemd starts a
+// process of root's without network (Serve), which takes the request away, writes into a
+// journal of its own what it is about to do, does it, and writes a record as it goes: the
+// same as that of a job (job.Record). The supervisor follows it.
+//
+// What may be asked for is a table in this package (Verbs): names, and arguments of which
+// each has a list of allowed values. No path, name of a file or command is ever an argument.
+//
+// Threat model: whoever took over the server is user foyer, knows this code, and can write
+// and exchange whatever they like in the folder of requests, at any moment and without end.
+// They can have the things of the table done, as often as its limits allow, and nothing
+// else. The folder lies in /run, which is root's, so that it cannot be replaced; root opens
+// it once, follows no link, never waits for what it opens (internal/safepath), reads few
+// and small files, and slows down when there is no end to them. Journal, limits and records
+// are where user foyer cannot write.
+//
+// Used by the supervisor (Client) and by `foyer helper` (Serve).
+package helper
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/hint"
+)
+
+// Folders, below /run and /var/lib; the units of package service know them by this name.
+// What lies in /run is gone at a power cut: nothing is done later that nobody still wants.
+const Name = "foyer-helper"
+
+// Names of the verbs.
+const (
+	VerbReadMachine   = "read-machine"
+	VerbRepairOwners  = "repair-owners"
+	VerbApplySettings = "apply-settings"
+	VerbReboot        = "reboot"
+)
+
+// Touches says what a verb changes, from nothing on.
+type Touches int
+
+// What is touched.
+const (
+	Nothing Touches = iota // it only reads
+	Foyers                 // what is Foyer's: its files, its units
+	Machine                // everybody on this machine notices
+)
+
+// Word is what is touched, for a person.
+func (t Touches) Word() hint.Text {
+	switch t {
+	case Nothing:
+		return hint.T("reads only", "lecture seule")
+	case Foyers:
+		return hint.T("changes what is Foyer's", "modifie ce qui est à Foyer")
+	}
+	return hint.T("changes the machine", "modifie la machine")
+}
+
+// Verb is one thing that can be asked for.
+type Verb struct {
+	Name  string    // stable, documented in docs/codes.md
+	Title hint.Text // a few words: "Read the machine"
+	// Args are the names of its arguments, each of which is needed, with their allowed values.
+	Args    map[string][]string
+	PerHour int // how often it is done at most
+	PerDay  int
+	Within  time.Duration // it is ended when it takes longer
+	Touches Touches
+	Page    bool // a page of the server may ask for it, too, not only the administrator
+	Fresh   bool // an owner has to have signed in lately for that
+	// Again: done twice it comes to the same, so that it is begun anew when it was cut off.
+	Again bool
+	// unfit says why it cannot be done now, beside what Args and limits say; nil: it can.
+	unfit func(args map[string]string, now time.Time) error
+}
+
+// Verbs is all that can be asked for.
+var Verbs = []Verb{{
+	Name: VerbReadMachine, Title: hint.T("Read the state of the machine", "Relever l'état de la machine"),
+	PerHour: 30, PerDay: 200, Within: 2 * time.Minute, Touches: Nothing, Page: true, Again: true,
+}, {
+	Name: VerbRepairOwners, Title: hint.T("Repair the owners of Foyer's files", "Réparer les propriétaires des fichiers de Foyer"),
+	PerHour: 6, PerDay: 20, Within: 30 * time.Minute, Touches: Foyers, Page: true, Again: true,
+}, {
+	Name: VerbApplySettings, Title: hint.T("Apply the settings", "Appliquer les réglages"),
+	PerHour: 10, PerDay: 40, Within: 10 * time.Minute, Touches: Foyers, Page: true, Fresh: true, Again: true,
+}, {
+	Name: VerbReboot, Title: hint.T("Restart the machine", "Redémarrer la machine"),
+	Args:    map[string][]string{"reason": {"asked", "updates", "memory", "storage"}, "window": {"now", "night"}},
+	PerHour: 2, PerDay: 2, Within: time.Minute, Touches: Machine, Page: true, Fresh: true, unfit: notInWindow,
+}}
+
+// The night begins and ends at these hours of this machine's clock.
+const (
+	nightFrom = 2
+	nightTo   = 5
+)
+
+func notInWindow(args map[string]string, now time.Time) error {
+	if hour := now.Hour(); args["window"] != "night" || hour >= nightFrom && hour < nightTo {
+		return nil
+	}
+	return hint.New("helper-window",
+		hint.T("It is %s on this machine, and it was to be restarted at night, between %d and %d o'clock.", "Il est %s sur cette machine, et elle devait redémarrer la nuit, entre %d h et %d h.", now.Format("15:04"), nightFrom, nightTo),
+		hint.T("It was not restarted, and will not be later either.", "Elle n'a pas été redémarrée, et ne le sera pas non plus plus tard."),
+		hint.T("Ask again at night, or with window=now.", "Redemandez la nuit, ou avec window=now."))
+}
+
+// Find is the verb of a name.
+func Find(name string) (Verb, bool) {
+	i := slices.IndexFunc(Verbs, func(v Verb) bool { return v.Name == name })
+	if i < 0 {
+		return Verb{}, false
+	}
+	return Verbs[i], true
+}
+
+// Check says what is wrong with arguments; the error is a *hint.Error.
+func (v Verb) Check(args map[string]string) error {
+	malformed := func(what hint.Text) error {
+		return hint.New("job-malformed", what, hint.T("Nothing was begun.", "Rien n'a été commencé."), hint.T("`foyer jobs kinds` shows what it takes.", "`foyer jobs kinds` montre ce qu'elle accepte."))
+	}
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		if !slices.Contains(v.Args[name], args[name]) {
+			return malformed(hint.T("%s: %s=%s is not among what it takes.", "%s : %s=%s n'est pas accepté.", v.Title, name, hint.Short(args[name], 50)))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Args)) {
+		if _, ok := args[name]; !ok {
+			return malformed(hint.T("%s: %s is missing, which is one of %s.", "%s : il manque %s, parmi %s.", v.Title, name, strings.Join(v.Args[name], ", ")))
+		}
+	}
+	return nil
+}
+
+// request is what one file in the folder of requests says.
+type request struct {
+	ID   string            `json:"id"` // of the job; the same one again is the same request
+	Verb string            `json:"verb"`
+	Args map[string]string `json:"args,omitempty"`
+}
+
+// requestBytes is how long a request may be.
+const requestBytes = 2 << 10
+
+// idRE is how jobs are numbered (package job).
+var idRE = regexp.MustCompile(`^[0-9]{8}-[0-9]{9}-[a-z2-7]{4}$`)
+
+// parse reads a request. One that has no fit number cannot even be answered.
+func parse(text []byte) (r request, err error) {
+	if len(text) > requestBytes {
+		return request{}, fmt.Errorf("it has %d bytes", len(text))
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return request{}, err
+	}
+	if !idRE.MatchString(r.ID) {
+		return request{}, fmt.Errorf("its number is none")
+	}
+	return r, nil
+}
+
+// file is the name of a request, and of the record that answers it.
+func file(id string) string { return id + ".json" }

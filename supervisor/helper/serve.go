@@ -1,0 +1,280 @@
+package helper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
+	"github.com/foyer-server/foyer/internal/safepath"
+	"github.com/foyer-server/foyer/supervisor/job"
+)
+
+// Config is what root's end needs; all of it.
+type Config struct {
+	Run   string // holds the folder of requests, Name: root's alone, as /run is
+	State string // the helper's own folder, which root alone writes
+	GID   int    // group that may read the records
+	Boot  string // names the time since this machine was started last
+	// Do does the verbs, by their names. Each ends soon after ctx does.
+	Do  map[string]func(ctx context.Context, t *Task) error
+	Log *slog.Logger
+}
+
+// How many requests are looked at, and how often.
+const (
+	mostNames = 4096                   // in a round
+	mostTaken = 16                     // of them, the first by name; the others are thrown away
+	linger    = 2 * time.Second        // Serve lasts so long at least: systemd starts it again at once
+	quick     = 200 * time.Millisecond // between two rounds
+	slowest   = 15 * time.Second       // and when there is no end to requests that are no good
+	notedFor  = time.Minute            // such requests are noted together
+)
+
+// server is one Serve at work.
+type server struct {
+	Config
+	journal *journal
+	records *records
+
+	begun   map[string]bool // names of files that were being written when they were seen
+	bad     int             // requests that were no good, and are not noted yet
+	why     string          // the last of them
+	noted   time.Time
+	refused bool // there was one in this round
+}
+
+// Serve does what is asked for until nothing more is, or ctx ends. It returns an error when
+// its own folder cannot be used. Where another one is at work it does nothing.
+func Serve(ctx context.Context, cfg Config) error {
+	lock, err := atomicfile.TryLock(filepath.Join(cfg.State, "lock"))
+	if errors.Is(err, atomicfile.ErrLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock() //nolint:errcheck // it ends with the process anyway
+	s := &server{Config: cfg, begun: map[string]bool{}}
+	if s.journal, err = openJournal(filepath.Join(cfg.State, "journal"), cfg.Log); err != nil {
+		return err
+	}
+	if s.records, err = openRecords(filepath.Join(cfg.State, "jobs"), cfg.GID); err != nil {
+		return err
+	}
+	if err := s.settle(); err != nil {
+		return err
+	}
+	return errors.Join(s.rounds(ctx), s.note(true))
+}
+
+// settle ends the records of what was under way when the process before this one ended.
+func (s *server) settle() error {
+	all, err := s.records.all(s.Log)
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if r.State.Ended() {
+			continue
+		}
+		r.State, r.Ended = job.CutOff, time.Now()
+		if e, ok := s.journal.intent(r.ID); ok && r.Kind == VerbReboot && e.Boot != s.Boot {
+			r.State = job.Done
+			r.Said = append(r.Said, hint.T("The machine was restarted.", "La machine a redémarré."))
+		}
+		if err := s.records.save(r); err != nil {
+			return err
+		}
+		if err := s.journal.write(entry{Op: opEnded, ID: r.ID, Verb: r.Kind, Why: string(r.State)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rounds looks for requests again and again. When there is no end to those that are no good
+// it pauses longer and longer.
+func (s *server) rounds(ctx context.Context) error {
+	pause, began := quick, time.Now()
+	for {
+		found, err := s.round(ctx)
+		switch {
+		case err != nil:
+			return err
+		case ctx.Err() != nil || !found && time.Since(began) >= linger:
+			return nil
+		case s.refused:
+			pause = min(2*pause, slowest)
+		default:
+			pause = quick
+		}
+		if err := s.note(false); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// round takes the requests there are, and does them one after the other; found reports
+// whether there was anything.
+func (s *server) round(ctx context.Context) (found bool, err error) {
+	s.refused = false
+	run, err := safepath.Open(s.Run)
+	if err != nil {
+		return false, err
+	}
+	defer run.Close() //nolint:errcheck // a folder, opened to be looked into
+	d, err := run.Open(Name)
+	if errors.Is(err, fs.ErrNotExist) { // the service has stopped
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot open the folder of requests: %w", err)
+	}
+	defer d.Close() //nolint:errcheck // as above
+	names, err := d.Names(mostNames)
+	if err != nil {
+		return false, err
+	}
+	taken, begun := 0, map[string]bool{}
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return true, nil
+		}
+		if strings.HasPrefix(name, ".") && !s.begun[name] { // it gets its name once it is whole
+			begun[name] = true
+			continue
+		}
+		if taken++; taken > mostTaken {
+			if err := d.Clear(name); err != nil {
+				return true, err
+			}
+			s.refuse("too many at once")
+			continue
+		}
+		text, err := d.Take(name, requestBytes)
+		if errors.Is(err, fs.ErrNotExist) { // whoever asked has thought better of it
+			continue
+		}
+		if err != nil {
+			s.refuse(err.Error())
+			continue
+		}
+		r, err := parse(text)
+		if err != nil {
+			s.refuse(err.Error())
+			continue
+		}
+		if err := s.handle(ctx, r); err != nil {
+			return true, err
+		}
+	}
+	s.begun = begun
+	return len(names) > 0, nil
+}
+
+// refuse counts a request that is no good.
+func (s *server) refuse(why string) { s.bad, s.why, s.refused = s.bad+1, hint.Short(why, 200), true }
+
+// note notes those that were no good, the first at once and the others together.
+func (s *server) note(last bool) error {
+	if s.bad == 0 || !last && time.Since(s.noted) < notedFor {
+		return nil
+	}
+	s.Log.Warn("requests were refused", "requests", s.bad, "why", s.why)
+	err := s.journal.write(entry{Op: opRefused, N: s.bad, Why: s.why})
+	s.bad, s.noted = 0, time.Now()
+	return err
+}
+
+// handle answers a request: by its record. One that was answered already is not done again,
+// unless it was cut off and can be.
+func (s *server) handle(ctx context.Context, ask request) error {
+	v, known := Find(ask.Verb)
+	r, err := s.records.load(ask.ID)
+	again := err == nil && known && r.State == job.CutOff && v.Again && r.Starts < mostStarts && r.Kind == v.Name && maps.Equal(r.Args, ask.Args)
+	switch {
+	case err == nil && !again:
+		return nil
+	case !again:
+		r = job.Record{ID: ask.ID, Kind: hint.Short(ask.Verb, 50), By: "foyer", Asked: time.Now()}
+	}
+	if err := s.fits(v, known, ask); err != nil {
+		s.refuse(err.Error())
+		if !known || v.Check(ask.Args) != nil { // nothing of it is repeated
+			v = Verb{Title: hint.T("Something that is not among what can be asked for", "Quelque chose qui ne peut pas être demandé")}
+		} else {
+			r.Args = ask.Args
+		}
+		r.Title, r.State, r.Ended, r.Error = v.Title, job.Failed, time.Now(), report.ProblemOf(err)
+		return errors.Join(s.records.save(r), s.records.forget(s.Log))
+	}
+	r.Title, r.Args, r.State, r.Started, r.Ended, r.Error = v.Title, ask.Args, job.Running, time.Now(), time.Time{}, nil
+	r.Starts++
+	if err := s.journal.write(entry{Op: opIntent, ID: r.ID, Verb: v.Name, Args: r.Args, Boot: s.Boot}); err != nil {
+		return err // what is not noted is not begun
+	}
+	t := &Task{records: s.records, log: s.Log, r: r}
+	t.change(true, func(*job.Record) {})
+	s.Log.Info("begun", "verb", v.Name, "id", r.ID, "args", r.Args)
+	state := t.end(ctx, s.do(ctx, v, t))
+	s.Log.Info("ended", "verb", v.Name, "id", r.ID, "state", string(state))
+	return errors.Join(s.journal.write(entry{Op: opEnded, ID: r.ID, Verb: v.Name, Why: string(state)}), s.records.forget(s.Log))
+}
+
+// fits says why a request is not done; nil: it is.
+func (s *server) fits(v Verb, known bool, ask request) error {
+	if !known {
+		return hint.New("job-unknown", hint.T("There is no such job.", "Cette tâche n'existe pas."), hint.T("Nothing was begun.", "Rien n'a été commencé."), hint.T("`foyer jobs kinds` lists those there are.", "`foyer jobs kinds` donne la liste."))
+	}
+	if err := v.Check(ask.Args); err != nil {
+		return err
+	}
+	if v.unfit != nil {
+		if err := v.unfit(ask.Args, time.Now()); err != nil {
+			return err
+		}
+	}
+	return s.journal.spent(v)
+}
+
+// do does a verb.
+func (s *server) do(ctx context.Context, v Verb, t *Task) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.Log.Error("a verb broke off", "verb", v.Name, "panic", p, "stack", string(debug.Stack()))
+			err = errors.New("it broke off by a mistake in Foyer; the log says where")
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, v.Within)
+	defer cancel()
+	f := s.Do[v.Name]
+	if f == nil {
+		return fmt.Errorf("nothing does %s", v.Name)
+	}
+	return f(ctx, t)
+}
+
+// Kinds are the names of all verbs, for whoever gives Config.Do.
+func Kinds() []string {
+	var out []string
+	for _, v := range Verbs {
+		out = append(out, v.Name)
+	}
+	slices.Sort(out)
+	return out
+}
