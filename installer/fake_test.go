@@ -293,7 +293,7 @@ func (o *fakeOS) installer(change func(*Config)) *Installer {
 		}
 		_ = s
 		for _, u := range again.service.Units() {
-			if strings.HasSuffix(u.Path, ".service") {
+			if filepath.Base(u.Path) == "foyer.service" {
 				return u.Text
 			}
 		}

@@ -62,7 +62,7 @@ func TestPlanInstallAgainAndPurge(t *testing.T) {
 	want := []string{
 		"+ group foyer", "+ user foyer", "+ folder /opt/foyer", "+ folder /opt/foyer/install", "+ folder /opt/foyer/versions", "+ folder /etc/foyer", "+ data /var/lib/foyer",
 		"+ program /opt/foyer/versions/1.0.0/foyer", "+ link /opt/foyer/current", "+ link /usr/local/bin/foyer", "+ file /etc/foyer/foyer.toml",
-		"+ unit /etc/systemd/system/foyer.socket", "+ unit /etc/systemd/system/foyer.service", "+ firewall ufw 8080/tcp", "+ firewall ufw 8443/tcp",
+		"+ unit /etc/systemd/system/foyer.socket", "+ unit /etc/systemd/system/foyer-helper.service", "+ unit /etc/systemd/system/foyer-helper.path", "+ unit /etc/systemd/system/foyer.service", "+ firewall ufw 8080/tcp", "+ firewall ufw 8443/tcp",
 		"+ service foyer", "+ check https://foyer.local/", "+ claim /var/lib/foyer/claim.json",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

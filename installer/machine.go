@@ -78,16 +78,17 @@ func (f Facts) orReal(r host.Runner, root string) Facts {
 
 // machine is what the steps of one run share.
 type machine struct {
-	cfg      Config
-	settings *config.Settings // those in force: of the file when there is one
-	history  *step.History
-	service  *service.Service
-	result   *Result
-	exeSum   []byte // SHA-256 of the program to install
-	rootUser host.User
-	gaveBack bool          // something the service needs was given back to it, which it does not know yet
-	keepData bool          // data that was there before this run is not to be removed
-	left     []step.Change // what an undo did not remove, since it is not ours, or not any more
+	cfg         Config
+	settings    *config.Settings // those in force: of the file when there is one
+	history     *step.History
+	service     *service.Service
+	result      *Result
+	exeSum      []byte // SHA-256 of the program to install
+	rootUser    host.User
+	gaveBack    bool          // something the service needs was given back to it, which it does not know yet
+	newSettings bool          // the service has to use the settings as they are now
+	keepData    bool          // data that was there before this run is not to be removed
+	left        []step.Change // what an undo did not remove, since it is not ours, or not any more
 }
 
 // newMachine gathers what the steps need. A settings file that is malformed is an

@@ -8,9 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/step"
+	"github.com/foyer-server/foyer/supervisor/service"
 	"github.com/foyer-server/foyer/supervisor/update"
 )
 
@@ -44,8 +46,8 @@ func (s startStep) need(ctx context.Context) (need, error) {
 	}
 	for _, u := range s.m.service.Units() {
 		fi, err := os.Stat(u.Path)
-		if err != nil {
-			continue // not written yet: the plan of a repair
+		if err != nil || strings.HasPrefix(filepath.Base(u.Path), service.HelperName) {
+			continue // not written yet: the plan of a repair; or the service does not run by it
 		}
 		sockets := filepath.Ext(u.Path) == ".socket"
 		before, err := s.m.service.StartedBefore(ctx, fi.ModTime(), sockets)
@@ -57,6 +59,11 @@ func (s startStep) need(ctx context.Context) (need, error) {
 			return needSockets, nil
 		case before:
 			return needRestart, nil
+		}
+	}
+	if fi, err := os.Stat(s.m.path(config.SystemFile)); s.m.newSettings && err == nil {
+		if before, err := s.m.service.StartedBefore(ctx, fi.ModTime(), false); before || err != nil {
+			return needRestart, err
 		}
 	}
 	// A program from elsewhere is what a unit edited by hand starts, or what systemd
@@ -101,7 +108,7 @@ func (s startStep) Apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.m.gaveBack = false
+	s.m.gaveBack, s.m.newSettings = false, false
 	switch n {
 	case needNothing:
 		return nil

@@ -35,7 +35,7 @@ func unitText(t *testing.T, cfg Config, suffix string) string {
 }
 
 func TestUnitsSayWhatIsPromised(t *testing.T) {
-	socket, unit := unitText(t, config("/"), ".socket"), unitText(t, config("/"), ".service")
+	socket, unit := unitText(t, config("/"), ".socket"), unitText(t, config("/"), "/foyer.service")
 	for _, want := range []string{"ListenStream=80\n", "ListenStream=443\n", "BindIPv6Only=both\n", "Backlog=4096\n"} {
 		if !strings.Contains(socket, want) {
 			t.Errorf("the socket unit does not say %q", want)
@@ -43,7 +43,7 @@ func TestUnitsSayWhatIsPromised(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Type=notify\n", "NotifyAccess=main\n", "WatchdogSec=30\n", "Restart=always\n", "RestartSec=1\n", "StartLimitIntervalSec=0\n", "User=foyer\nGroup=foyer\n",
-		"Sockets=foyer.socket\n", "RuntimeDirectory=foyer\n", "RuntimeDirectoryMode=0755\n", "KillMode=mixed\n", "TimeoutStopSec=30\n", "CapabilityBoundingSet=\n",
+		"Sockets=foyer.socket\n", "RuntimeDirectory=foyer foyer-helper\n", "RuntimeDirectoryMode=0755\n", "KillMode=mixed\n", "TimeoutStopSec=30\n", "CapabilityBoundingSet=\n",
 		"LimitCORE=0\n", "Environment=GOTRACEBACK=single\n", "MemoryHigh=50%\n", "MemoryMax=70%\n", "TasksMax=2048\n",
 		"StateDirectory=foyer foyer-supervisor\n", "UMask=0077\n", "ExecStart=/opt/foyer/current/foyer supervise\n",
 	} {
@@ -53,12 +53,12 @@ func TestUnitsSayWhatIsPromised(t *testing.T) {
 	}
 	elsewhere := config("/")
 	elsewhere.DataDir = "/mnt/usb/my {{data}} 100%"
-	unit = unitText(t, elsewhere, ".service")
+	unit = unitText(t, elsewhere, "/foyer.service")
 	if strings.Contains(unit, "{{") || !strings.Contains(unit, "\nStateDirectory=foyer-supervisor\n") || !strings.Contains(unit, `ReadWritePaths="-/mnt/usb/my \x7b\x7bdata}} 100%%"`) {
 		t.Errorf("a strange data folder gives\n%s", unit)
 	}
 	elsewhere.DataDir = "/home/jeannine/foyer"
-	if unit = unitText(t, elsewhere, ".service"); !strings.Contains(unit, "ProtectHome=tmpfs\nBindPaths=-/home/jeannine/foyer\n") {
+	if unit = unitText(t, elsewhere, "/foyer.service"); !strings.Contains(unit, "ProtectHome=tmpfs\nBindPaths=-/home/jeannine/foyer\n") {
 		t.Errorf("a data folder at home gives\n%s", unit)
 	}
 	elsewhere.Manager = host.OpenRC
@@ -96,23 +96,26 @@ func TestSystemdReadsTheUnits(t *testing.T) {
 			}
 		}
 		service, socket := filepath.Join(dir, "foyer.service"), filepath.Join(dir, "foyer.socket")
-		out, err := exec.Command(analyze, "verify", "--man=no", "--recursive-errors=no", service, socket).CombinedOutput()
+		helper := filepath.Join(dir, "foyer-helper.service")
+		out, err := exec.Command(analyze, "verify", "--man=no", "--recursive-errors=no", service, socket, helper, filepath.Join(dir, "foyer-helper.path")).CombinedOutput()
 		if err != nil || len(out) > 0 {
 			t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 		}
 		// The user decides, too: the real one.
-		if err := os.WriteFile(service, []byte(strings.ReplaceAll(unitText(t, cfg, ".service"), "=root\n", "=foyer\n")), 0o644); err != nil {
+		if err := os.WriteFile(service, []byte(strings.ReplaceAll(unitText(t, cfg, "/foyer.service"), "=root\n", "=foyer\n")), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		out, err = exec.Command(analyze, "security", "--offline=true", "--no-pager", service).CombinedOutput()
-		found := regexp.MustCompile(`Overall exposure level for foyer.service: ([0-9.]+)`).FindSubmatch(out)
-		if err != nil || found == nil {
-			t.Fatalf("systemd-analyze security: %v\n%s", err, out)
+		for _, unit := range []string{service, helper} {
+			out, err = exec.Command(analyze, "security", "--offline=true", "--no-pager", unit).CombinedOutput()
+			found := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindSubmatch(out)
+			if err != nil || found == nil {
+				t.Fatalf("systemd-analyze security: %v\n%s", err, out)
+			}
+			if level, err := strconv.ParseFloat(string(found[1]), 64); err != nil || level > 1.5 {
+				t.Errorf("exposure %s\n%s", found[1], out)
+			}
+			t.Logf("data in %s: exposure of %s %s", data, filepath.Base(unit), found[1])
 		}
-		if level, err := strconv.ParseFloat(string(found[1]), 64); err != nil || level > 1.5 {
-			t.Errorf("exposure %s\n%s", found[1], out)
-		}
-		t.Logf("data in %s: exposure %s", data, found[1])
 	}
 }
 
@@ -162,7 +165,7 @@ func newScripted(t *testing.T) (*Service, *scripted, *library) {
 		t.Fatal(err)
 	}
 	cfg := config(root)
-	r, l := &scripted{show: "LoadState=not-found\nActiveState=inactive\n"}, &library{path: filepath.Join(root, systemdDir, "foyer.service"), text: unitText(t, cfg, ".service")}
+	r, l := &scripted{show: "LoadState=not-found\nActiveState=inactive\n"}, &library{path: filepath.Join(root, systemdDir, "foyer.service"), text: unitText(t, cfg, "/foyer.service")}
 	cfg.Runner, cfg.Register = r, l
 	return New(cfg), r, l
 }

@@ -17,15 +17,20 @@ import (
 	"github.com/foyer-server/foyer/internal/host"
 )
 
+// helpers are the units of the helper: foyer.service wants them, so that they are neither
+// enabled nor started by name.
+var helpers = []string{HelperName + ".path", HelperName + ".service"}
+
 // links are what `systemctl enable` makes of the units' WantedBy=.
 var links = []string{"multi-user.target.wants/" + Name + ".service", "sockets.target.wants/" + Name + ".socket"}
 
-// installSystemd writes the socket, then has kardianos/service write and enable
+// installSystemd writes the other units, then has kardianos/service write and enable
 // the service. That library opens the unit for writing before it knows the text,
 // without a sync, and refuses when there is one: whatever is there and not kept
 // is taken away before, and made durable afterwards.
 func (s *Service) installSystemd(ctx context.Context, kept []string) error {
 	var written []File
+	rewatch := false
 	for _, f := range s.Units() {
 		if slices.Contains(kept, f.Path) {
 			continue
@@ -34,7 +39,8 @@ func (s *Service) installSystemd(ctx context.Context, kept []string) error {
 			written = append(written, f)
 			continue
 		}
-		if filepath.Ext(f.Path) == ".socket" {
+		if filepath.Base(f.Path) != Name+".service" {
+			rewatch = rewatch || filepath.Ext(f.Path) == ".path"
 			if err := atomicfile.Write(f.Path, []byte(f.Text), fs.FileMode(f.Mode)); err != nil {
 				return err
 			}
@@ -63,6 +69,11 @@ func (s *Service) installSystemd(ctx context.Context, kept []string) error {
 			return err
 		}
 	}
+	if rewatch { // one that runs goes by what it was started with
+		if err := s.systemctl(ctx, "try-restart", HelperName+".path"); err != nil {
+			return err
+		}
+	}
 	return atomicfile.SyncDir(s.path(systemdDir))
 }
 
@@ -71,6 +82,17 @@ func (s *Service) installSystemd(ctx context.Context, kept []string) error {
 func (s *Service) uninstallSystemd(ctx context.Context) error {
 	if err := s.stopSystemd(ctx); err != nil {
 		return err
+	}
+	for _, unit := range helpers {
+		st, err := s.stateSystemd(ctx, unit)
+		if err != nil {
+			return err
+		}
+		if st.Active != "" && st.Active != "inactive" {
+			if err := s.systemctl(ctx, "stop", unit); err != nil {
+				return err
+			}
+		}
 	}
 	if err := s.removeState(); err != nil {
 		return err
@@ -114,7 +136,7 @@ func (s *Service) uninstallSystemd(ctx context.Context) error {
 	if err := s.systemctl(ctx, "daemon-reload"); err != nil {
 		return err
 	}
-	s.systemctl(ctx, "reset-failed", Name+".socket", Name+".service") //nolint:errcheck // there is nothing to forget, most often
+	s.systemctl(ctx, append([]string{"reset-failed", Name + ".socket", Name + ".service"}, helpers...)...) //nolint:errcheck // there is nothing to forget, most often
 	return nil
 }
 

@@ -18,24 +18,35 @@ const systemdDir = "/etc/systemd/system"
 // gone.
 const StateName = Name + "-supervisor"
 
-// removeState takes that folder away with the service. What it knows is learned again
-// from data that are there. /var/lib is root's, so that nothing else can stand in its
-// place.
+// HelperName is the unit of what root does at the service's request, the folder of
+// requests in /run, which is user foyer's, and the folder of root's own in /var/lib
+// (package helper knows them by this name).
+const HelperName = Name + "-helper"
+
+// removeState takes those folders away with the service. What the supervisor's knows is
+// learned again from data that are there. /var/lib is root's, so that nothing else can
+// stand in their place.
 func (s *Service) removeState() error {
-	if err := os.RemoveAll(s.path("/var/lib/" + StateName)); err != nil {
-		return fmt.Errorf("cannot take the supervisor's folder away: %w", err)
+	for _, name := range []string{StateName, HelperName} {
+		if err := os.RemoveAll(s.path("/var/lib/" + name)); err != nil {
+			return fmt.Errorf("cannot take the folder %s away: %w", name, err)
+		}
 	}
 	return atomicfile.SyncDir(s.path("/var/lib"))
 }
 
 // Units returns the files this package writes for the service manager of cfg,
-// the socket before the service that needs it.
+// the socket and the helper before the service that needs them.
 func Units(cfg Config) []File {
 	at := func(p string) string { return filepath.Join("/", cfg.Root, p) }
 	switch cfg.Manager {
 	case host.Systemd:
 		return []File{
 			{at(systemdDir + "/" + Name + ".socket"), socketUnit(cfg), 0o644, socketWhy(cfg)},
+			{at(systemdDir + "/" + HelperName + ".service"), helperUnit(cfg), 0o644, hint.T(
+				"does the few things that take the administrator's rights, without network", "fait les rares choses qui demandent les droits d'administrateur, sans réseau")},
+			{at(systemdDir + "/" + HelperName + ".path"), helperPathUnit(), 0o644, hint.T(
+				"starts that when Foyer asks for it", "le démarre quand Foyer le demande")},
 			{at(systemdDir + "/" + Name + ".service"), serviceUnit(cfg), 0o644, hint.T(
 				"starts Foyer at boot and whenever it stops, shut in as far as it goes", "démarre Foyer avec la machine et dès qu'il s'arrête, aussi enfermé que possible")},
 		}
@@ -110,7 +121,7 @@ func serviceUnit(cfg Config) string {
 [Unit]
 Description=Foyer, a personal storage server
 Documentation=https://github.com/foyer-server/foyer
-Wants=network-online.target time-sync.target
+Wants=network-online.target time-sync.target foyer-helper.path
 After=network-online.target time-sync.target foyer.socket
 Requires=foyer.socket
 StartLimitIntervalSec=0
@@ -136,7 +147,7 @@ MemoryHigh=50%%
 MemoryMax=70%%
 TasksMax=2048
 UMask=0077
-RuntimeDirectory=foyer
+RuntimeDirectory=foyer foyer-helper
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=no
 %[3]s
@@ -175,6 +186,95 @@ SystemCallErrorNumber=EPERM
 WantedBy=multi-user.target
 Also=foyer.socket
 `, quoteUnit(filepath.ToSlash(cfg.Executable)), cfg.User, strings.Join(folders, "\n"), home)
+}
+
+// helperUnit is the unit of `foyer helper`, which runs as root. foyer.service wants its path
+// unit, so that the two are there together, and nothing has to be enabled.
+//
+// Of root's rights it has those over files: to give what was taken from user foyer back to
+// it. What it is to change stands in ReadWritePaths=; the firewall's programs and smartctl
+// take the machine's network or its disks, and are run by units of their own, which it asks
+// systemd for. The data folder is not mounted for it (BindPaths=): systemd follows links, the
+// helper does not. ProcSubset=pid would hide what it is to read.
+//
+// It never fails for good (StartLimitIntervalSec=0), and what cannot be started is held, so
+// that a request that stays does not have it started without a pause. Whoever sends requests
+// without end gets half a processor.
+func helperUnit(cfg Config) string {
+	data := filepath.ToSlash(cfg.DataDir)
+	home := "yes"
+	for _, private := range []string{"/home/", "/root/", "/run/user/"} {
+		if strings.HasPrefix(data+"/", private) {
+			home = "no"
+		}
+	}
+	return fmt.Sprintf(`# Written by Foyer. Change it with "systemctl edit foyer-helper" rather than here.
+[Unit]
+Description=Foyer: what takes root, at the service's request
+Documentation=https://github.com/foyer-server/foyer
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStart=%[1]s helper
+ExecStopPost=/bin/sh -c '[ "$SERVICE_RESULT" = success ] || sleep 5'
+TimeoutStopSec=30
+CPUQuota=50%%
+MemoryMax=256M
+TasksMax=128
+LimitCORE=0
+Environment=GOTRACEBACK=single
+UMask=0077
+StateDirectory=foyer-helper
+StateDirectoryMode=0755
+ReadWritePaths=-/run -/opt/foyer -/etc/foyer -/etc/systemd/system %[2]s
+
+# What it may do on this machine: look at it, and set Foyer's own files right.
+CapabilityBoundingSet=CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE
+AmbientCapabilities=
+NoNewPrivileges=yes
+PrivateNetwork=yes
+IPAddressDeny=any
+RestrictAddressFamilies=AF_UNIX
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateIPC=yes
+ProtectSystem=strict
+ProtectHome=%[3]s
+ProtectProc=invisible
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RemoveIPC=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallFilter=@chown
+SystemCallErrorNumber=EPERM
+`, quoteUnit(filepath.ToSlash(cfg.Executable)), quoteUnit("-"+data), home)
+}
+
+// helperPathUnit starts it while there are requests. It has no limit of its own, beyond which
+// it would fail for good: the helper sees to the pauses.
+func helperPathUnit() string {
+	return `# Written by Foyer. Change it with "systemctl edit foyer-helper.path" rather than here.
+[Unit]
+Description=Foyer: requests for what takes root
+Documentation=https://github.com/foyer-server/foyer
+StartLimitIntervalSec=0
+
+[Path]
+DirectoryNotEmpty=/run/foyer-helper
+TriggerLimitIntervalSec=0
+`
 }
 
 // quoteUnit writes a path for a unit file: % begins a specifier, and a name with

@@ -1,0 +1,99 @@
+package installer
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/step"
+)
+
+// Parts of an install that are done again on a machine that has one, by the same steps and
+// in the same journal: what an undo takes back is what they made, too. They ask nobody, go
+// by the settings file as it is, and need no network.
+
+// RepairOwners gives the folders, the data and the settings the owners and modes an install
+// gives them. The error is as Apply's, or has the code install-unfinished.
+func (in *Installer) RepairOwners(ctx context.Context, events func(step.Event)) (Result, error) {
+	return in.some(ctx, events, func(m *machine) []step.Step {
+		return []step.Step{directoriesStep{m}, settingsStep{m}}
+	})
+}
+
+// ApplySettings makes the machine as the settings file says: folders, units, the firewall,
+// where the install opened something in it, and the service, which is started anew where it
+// began before the file was written. Whether it answers visitors is not waited for. The
+// error is as that of RepairOwners.
+func (in *Installer) ApplySettings(ctx context.Context, events func(step.Event)) (Result, error) {
+	return in.some(ctx, events, func(m *machine) []step.Step {
+		m.newSettings = true
+		return []step.Step{directoriesStep{m}, settingsStep{m}, unitsStep{m}, openedFirewall{firewallStep{m}}, startStep{m}}
+	})
+}
+
+// some does some steps on a machine where all of them were done once.
+func (in *Installer) some(ctx context.Context, events func(step.Event), steps func(*machine) []step.Step) (Result, error) {
+	if in.cfg.Root == "/" && os.Geteuid() > 0 {
+		return Result{}, needRoot()
+	}
+	unlock, err := in.lock()
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
+	h, err := step.Peek(in.journalDir(), in.cfg.Log)
+	if err != nil {
+		return Result{}, unread(err)
+	}
+	m := &machine{cfg: in.cfg}
+	if _, err := os.Stat(m.path(config.SystemFile)); errors.Is(err, fs.ErrNotExist) || err == nil && !h.Finished() {
+		return Result{}, hint.New("install-unfinished",
+			hint.T("Foyer is not, or not wholly, installed on this machine.", "Foyer n'est pas installé sur cette machine, ou pas entièrement."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("`sudo foyer install` does what is missing.", "`sudo foyer install` fait ce qui manque."))
+	}
+	if m, err = newMachine(ctx, in.cfg, h, false); err != nil {
+		return Result{}, err
+	}
+	if err := m.preflight(ctx); err != nil {
+		return Result{}, err
+	}
+	j, err := step.OpenJournal(in.journalDir(), in.cfg.Log, in.disk)
+	if err != nil {
+		return Result{}, unread(err)
+	}
+	m.history = j.History
+	run := step.New(step.Config{Steps: steps(m), Journal: j, Report: events, Hook: in.hook})
+	edited, err := run.Apply(ctx)
+	if err = errors.Join(err, j.Close()); err != nil {
+		return Result{}, undone(err)
+	}
+	made := run.Made()
+	return Result{Changed: len(made) > 0, Addresses: Addresses(m.settings), Changes: slices.Concat(edited, made)}, nil
+}
+
+// undone makes the error of a step one a person can act on.
+func undone(err error) error {
+	did := hint.T("What was done before that stays, and nothing is lost.", "Ce qui a été fait avant reste, et rien n'est perdu.")
+	if e := hint.Find(err); e != nil {
+		c := *e
+		c.Did = did
+		return c.Because(err)
+	}
+	return hint.New("install-failed", hint.T("Not all of it could be done: %s.", "Tout n'a pas pu être fait : %s.", err.Error()), did,
+		hint.T("Mend that, then try again.", "Corrigez cela, puis réessayez.")).Because(err)
+}
+
+// openedFirewall is the firewall where the install opened something in it: else it was to be
+// left alone, or there was none, and it is the administrator's.
+type openedFirewall struct{ firewallStep }
+
+func (s openedFirewall) Check(ctx context.Context) ([]step.Change, error) {
+	if !slices.ContainsFunc(s.m.history.MadeBy(s.ID()), func(c step.Change) bool { return c.Kind == step.KindFirewall }) {
+		return nil, nil
+	}
+	return s.firewallStep.Check(ctx)
+}
