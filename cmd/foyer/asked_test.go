@@ -26,6 +26,7 @@ var asked = map[string]map[string]struct {
 		"follow":              {[]string{"bufio.NewReader"}, nil},
 		"trySettings":         {[]string{"host.Interruptible"}, map[string][]string{"interrupt_linux_test.go": {"try, settings from a pipe"}}},
 		"uninstall":           {[]string{"installer.LoadAnswers"}, nil},
+		"doSteps":             {[]string{"installer.LoadAnswers"}, nil},
 		"examineInstallation": {[]string{"installer.LoadAnswers"}, nil},
 		"confirmUninstall":    {[]string{".in", "bufio.NewReader", "tui.ReadLine"}, map[string][]string{"../../packaging/e2e/cancelled_test.go": {"uninstall", "uninstall --purge"}}},
 		"readOnce":            {[]string{".in", "installer.ReadAnswers", "host.Interruptible"}, map[string][]string{"interrupt_linux_test.go": {"install, answers typed", "install, answers from a pipe"}, "../../packaging/e2e/cancelled_test.go": {"answers typed", "answers from a pipe"}}},

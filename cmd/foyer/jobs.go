@@ -91,6 +91,16 @@ func (a *app) jobsCmd() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(&cobra.Command{
+		Use: "start KIND [NAME=VALUE…]", Args: usage(a, cobra.MinimumNArgs(1)),
+		Short: hint.T("Have a job done, and show how it goes; `foyer jobs kinds` lists them", "Faire faire une tâche et montrer comment elle avance ; `foyer jobs kinds` les liste").In(a.lang),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.startJob(cmd.Context(), args[0], args[1:])
+		},
+	}, &cobra.Command{
+		Use: "kinds", Args: usage(a, cobra.NoArgs),
+		Short: hint.T("What can be asked for, by whom, and how often", "Ce qui peut être demandé, par qui, et combien de fois").In(a.lang),
+		RunE:  func(*cobra.Command, []string) error { a.showKinds(); return nil },
+	}, &cobra.Command{
 		Use: "follow JOB", Args: usage(a, cobra.ExactArgs(1)),
 		Short: hint.T("Show how a job goes, until it has ended", "Montrer comment avance une tâche, jusqu'à sa fin").In(a.lang),
 		RunE: func(cmd *cobra.Command, args []string) error {

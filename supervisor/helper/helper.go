@@ -73,7 +73,8 @@ type Verb struct {
 	Title hint.Text // a few words: "Read the machine"
 	// Args are the names of its arguments, each of which is needed, with their allowed values.
 	Args    map[string][]string
-	PerHour int // how often it is done at most
+	Words   map[string]hint.Text // what these values are to people
+	PerHour int                  // how often it is done at most
 	PerDay  int
 	Within  time.Duration // it is ended when it takes longer
 	Touches Touches
@@ -97,7 +98,12 @@ var Verbs = []Verb{{
 	PerHour: 10, PerDay: 40, Within: 10 * time.Minute, Touches: Foyers, Page: true, Fresh: true, Again: true,
 }, {
 	Name: VerbReboot, Title: hint.T("Restart the machine", "Redémarrer la machine"),
-	Args:    map[string][]string{"reason": {"asked", "updates", "memory", "storage"}, "window": {"now", "night"}},
+	Args: map[string][]string{"reason": {"asked", "updates", "memory", "storage"}, "window": {"now", "night"}},
+	Words: map[string]hint.Text{
+		"asked": hint.T("since I want it", "parce que je le veux"), "updates": hint.T("for updates of the system", "pour des mises à jour du système"),
+		"memory": hint.T("since memory runs short", "parce que la mémoire manque"), "storage": hint.T("since a disk makes trouble", "parce qu'un disque pose problème"),
+		"now": hint.T("now", "maintenant"), "night": hint.T("only at night", "seulement la nuit"),
+	},
 	PerHour: 2, PerDay: 2, Within: time.Minute, Touches: Machine, Page: true, Fresh: true, unfit: notInWindow,
 }}
 

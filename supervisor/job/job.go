@@ -97,6 +97,9 @@ type Task struct {
 	j *job
 }
 
+// ID is its number.
+func (t *Task) ID() string { return t.record().ID }
+
 // Args are what was given to it.
 func (t *Task) Args() map[string]string { return t.record().Args }
 

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foyer-server/foyer/installer"
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/step"
+	"github.com/foyer-server/foyer/supervisor/helper"
+)
+
+// helperCmd is root's end of what the service asks for, as systemd starts it.
+func (a *app) helperCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "helper", Hidden: true, Args: usage(a, cobra.NoArgs),
+		Short: hint.T("Do what takes root, at the service's request; started by systemd", "Faire ce qui demande root, quand le service le demande ; lancé par systemd").In(a.lang),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return a.helper(cmd.Context()) },
+	}
+}
+
+func (a *app) helper(ctx context.Context) error {
+	if os.Geteuid() != 0 {
+		return needRoot()
+	}
+	state := a.getenv("STATE_DIRECTORY")
+	if filepath.Base(state) != helper.Name {
+		return wrongUse(hint.T("systemd starts it, by foyer-helper.service", "systemd le lance, par foyer-helper.service"))
+	}
+	if err := host.NoCoreFiles(); err != nil {
+		return err
+	}
+	gid, ok, err := host.LookupGroup(ctx, host.Exec{}, "/", config.SystemUser)
+	if err != nil || !ok {
+		return errors.Join(err, fmt.Errorf("cannot find the group %s", config.SystemUser))
+	}
+	return helper.Serve(ctx, helper.Config{
+		Run: filepath.Dir(config.SystemRun), State: state, GID: gid, Boot: bootOf(ctx), Log: a.logger(a.err),
+		Do: map[string]func(context.Context, *helper.Task) error{
+			helper.VerbReadMachine: func(ctx context.Context, t *helper.Task) error {
+				return t.Result(host.ReadMachine(ctx, outside{}))
+			},
+			helper.VerbRepairOwners:  doSteps((*installer.Installer).RepairOwners),
+			helper.VerbApplySettings: doSteps((*installer.Installer).ApplySettings),
+			helper.VerbReboot:        restartMachine,
+		},
+	})
+}
+
+// bootOf names the time since this machine was started: by the kernel, and, in a container,
+// whose kernel goes on, by when its systemd began.
+func bootOf(ctx context.Context) string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without, the other one will do
+	began, err := host.Exec{}.Run(ctx, "systemctl", "show", "--property=UserspaceTimestampMonotonic", "--value")
+	if err != nil {
+		began = ""
+	}
+	return strings.TrimSpace(string(id)) + " " + strings.TrimSpace(began)
+}
+
+// mostTold is how many changes a result tells of.
+const mostTold = 50
+
+// doSteps does a part of an install, and tells how far it is and what it changed.
+func doSteps(part func(*installer.Installer, context.Context, func(step.Event)) (installer.Result, error)) func(context.Context, *helper.Task) error {
+	return func(ctx context.Context, t *helper.Task) error {
+		answers, err := installer.LoadAnswers("", nil, nil, nil)
+		if err != nil {
+			return err
+		}
+		exe, err := host.Program()
+		if err != nil {
+			return fmt.Errorf("cannot find this program's file: %w", err)
+		}
+		in := installer.New(installer.Config{
+			Answers: answers, Root: "/", Executable: exe, Version: version, Runner: outside{}, Lost: lostNow, Log: slog.New(slog.DiscardHandler),
+		})
+		res, err := part(in, ctx, func(e step.Event) {
+			done := e.N - 1
+			if e.Kind == step.Done {
+				done = e.N
+			}
+			t.Progress(int64(done), int64(e.Of), hint.T("steps", "étapes"))
+			if e.Kind == step.Done && len(e.Changes) > 0 {
+				t.Say(hint.T("%s: %d changes", "%s : %d changements", e.Title, len(e.Changes)))
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if !res.Changed {
+			t.Say(hint.T("There was nothing to change.", "Il n'y avait rien à changer."))
+		}
+		return t.Result(map[string]any{"changed": res.Changed, "changes": append([]step.Change{}, res.Changes[:min(len(res.Changes), mostTold)]...), "addresses": append([]string{}, res.Addresses...)})
+	}
+}
+
+// restartMachine asks systemd for it, which goes on by itself.
+func restartMachine(ctx context.Context, t *helper.Task) error {
+	if _, err := (host.Exec{}).Run(ctx, "systemctl", "reboot"); err != nil {
+		return fmt.Errorf("cannot restart the machine: %w", err)
+	}
+	t.Say(hint.T("The machine restarts now.", "La machine redémarre maintenant."))
+	return nil
+}
+
+// outside is the Runner of the helper. What takes the machine's network or its disks, which
+// the helper does not have, systemd runs as a unit of its own; anything else runs as usual.
+type outside struct{ host.Exec }
+
+// outsiders are those programs, with what their units are given beside the usual.
+var outsiders = map[string][]string{
+	"ufw":                  nil,
+	"firewall-cmd":         nil,
+	"firewall-offline-cmd": nil,
+	"nft":                  {"ProtectSystem=strict", "ProtectHome=yes"},
+	"smartctl":             {"ProtectSystem=strict", "ProtectHome=yes", "PrivateNetwork=yes", "NoNewPrivileges=yes", "CapabilityBoundingSet=CAP_SYS_RAWIO CAP_SYS_ADMIN CAP_DAC_OVERRIDE"},
+}
+
+// Run implements host.Runner.
+func (o outside) Run(ctx context.Context, name string, args ...string) (string, error) {
+	properties, ok := outsiders[name]
+	if !ok {
+		return o.Exec.Run(ctx, name, args...)
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("cannot run %s: %w", name, err)
+	}
+	run := []string{"--quiet", "--wait", "--pipe", "--collect", "--setenv=LC_ALL=C", "--property=RuntimeMaxSec=60"}
+	for _, p := range properties {
+		run = append(run, "--property="+p)
+	}
+	out, err := o.Exec.Run(ctx, "systemd-run", slices.Concat(run, []string{"--", path}, args)...)
+	if failed, is := errors.AsType[*host.RunError](err); is {
+		failed.Command = strings.Join(append([]string{name}, args...), " ")
+	}
+	return out, err
+}
