@@ -90,9 +90,9 @@ func (k *keeper) check() *report.Problem {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.known.Store(nil)
 	text, err := os.ReadFile(k.path())
 	if errors.Is(err, fs.ErrNotExist) {
+		k.known.Store(nil)
 		if err := atomicfile.Remove(filepath.Join(k.data, idFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			k.complain("the id of the data cannot be taken back", err)
 		}
