@@ -8,6 +8,7 @@ import (
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/event"
+	"github.com/foyer-server/foyer/supervisor/helper"
 	"github.com/foyer-server/foyer/supervisor/job"
 )
 
@@ -23,6 +24,9 @@ func (s *Supervisor) Start(kind string, args map[string]string, by control.Asker
 			s.cfg.Log.Warn("a page asked for a job that it may not have", "kind", hint.Short(hint.Printable(kind), 50), "err", err)
 			return job.Record{}, err
 		}
+	}
+	if _, ok := helper.Find(kind); ok && !s.cfg.Root.There() {
+		return job.Record{}, helper.ErrMissing
 	}
 	r, err := s.jobs.Start(kind, args, by.Name)
 	if err == nil && by.Page {

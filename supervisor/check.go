@@ -24,14 +24,14 @@ const (
 
 // kinds are the jobs of the supervisor's own.
 func (s *Supervisor) kinds() []job.Kind {
-	return append(s.rootKinds(), []job.Kind{{
+	return []job.Kind{{
 		Name: JobCheck, Title: hint.T("Check the database", "Vérifier la base de données"), Lane: job.Reads, Resume: true, Page: true,
 		Args:  map[string][]string{"how": {"quick", "full"}},
 		Words: map[string]hint.Text{"quick": hint.T("a quick look", "un examen rapide"), "full": hint.T("every object", "chaque objet")}, Run: s.checkDatabase,
 	}, {
 		Name: JobUsage, Title: hint.T("See what takes room", "Voir ce qui prend de la place"), Lane: job.Reads, Resume: true, Page: true,
 		Run: s.whatTakesRoom,
-	}}...)
+	}}
 }
 
 // checked is the result of a check.

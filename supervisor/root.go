@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -16,7 +15,8 @@ import (
 // Kinds are the jobs of the supervisor's own that can be asked for, to be told of: they
 // cannot be run.
 func Kinds() []job.Kind {
-	kinds := (&Supervisor{}).kinds()
+	s := &Supervisor{}
+	kinds := append(s.kinds(), s.rootKinds()...)
 	for i := range kinds {
 		kinds[i].Run = nil
 	}
@@ -30,7 +30,7 @@ func (s *Supervisor) rootKinds() []job.Kind {
 		out = append(out, job.Kind{
 			Name: v.Name, Title: v.Title, Lane: job.Machine, Resume: true, Args: v.Args, Words: v.Words, Page: v.Page, Fresh: v.Fresh,
 			Run: func(ctx context.Context, t *job.Task) error {
-				return s.askRoot(ctx, helper.FromEnvironment(os.Getenv), v, t)
+				return s.askRoot(ctx, s.cfg.Root, v, t)
 			},
 		})
 	}

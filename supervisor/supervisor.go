@@ -39,6 +39,7 @@ import (
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/helper"
 	"github.com/foyer-server/foyer/supervisor/job"
 )
 
@@ -57,6 +58,9 @@ type Config struct {
 	// STATE_DIRECTORY (StateName); where it names none, as under `foyer try`, no mark is
 	// kept, and whatever data are there are taken for this server's.
 	StateDir string
+	// Root does what takes root (package helper); the zero value: nobody does, and there are no
+	// jobs for it.
+	Root helper.Client
 	// Apart: the user this runs as is nobody's but Foyer's, so that who asks as that user over
 	// the control socket is the server.
 	Apart bool
@@ -442,6 +446,9 @@ func (s *Supervisor) Jobs() *job.Manager { return s.jobs }
 // read, jobs live as long as the supervisor: it has more to do than that.
 func (s *Supervisor) openJobs() (jobs *job.Manager, err error) {
 	kinds := slices.Concat(s.kinds(), s.cfg.Jobs)
+	if s.cfg.Root.There() {
+		kinds = append(kinds, s.rootKinds()...)
+	}
 	if s.cfg.StateDir != "" {
 		if jobs, err = job.Open(filepath.Join(s.cfg.StateDir, "jobs"), s.cfg.Log, kinds...); err != nil {
 			s.cfg.Log.Error("the records of jobs cannot be read", "err", err)

@@ -22,6 +22,7 @@ import (
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/server"
 	"github.com/foyer-server/foyer/supervisor"
+	"github.com/foyer-server/foyer/supervisor/helper"
 	"github.com/foyer-server/foyer/supervisor/service"
 )
 
@@ -119,6 +120,7 @@ func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *sup
 		Addresses: func() []string { return installer.Addresses(s) },
 		Doors:     doors(s, ls), Checks: checks, Beside: beside,
 		Journal: journal, Log: log, Notify: service.Notify,
+		Root: helper.FromEnvironment(os.Getenv),
 		// A folder for state is made by a service manager, for a user of Foyer's own.
 		Apart: os.Getenv("STATE_DIRECTORY") != "" && os.Geteuid() != 0,
 		Prove: func(ctx context.Context, cookie string) (string, time.Time, error) {

@@ -52,8 +52,8 @@ func (c Client) Do(ctx context.Context, v Verb, id string, args map[string]strin
 	if err := v.Check(args); err != nil {
 		return job.Record{}, err
 	}
-	if !c.there() {
-		return job.Record{}, errMissing
+	if !c.There() {
+		return job.Record{}, ErrMissing
 	}
 	f := follower{Client: c, verb: v, request: request{id, v.Name, args}, each: each}
 	defer f.withdraw()
@@ -78,7 +78,8 @@ func (c Client) Do(ctx context.Context, v Verb, id string, args map[string]strin
 	}
 }
 
-func (c Client) there() bool {
+// There reports whether there is a folder for requests. It asks the file system, in /run.
+func (c Client) There() bool {
 	if c.Requests == "" {
 		return false
 	}
@@ -87,7 +88,8 @@ func (c Client) there() bool {
 }
 
 var (
-	errMissing = hint.New("helper-missing",
+	// ErrMissing: nobody does what takes root here.
+	ErrMissing = hint.New("helper-missing",
 		hint.T("Nothing on this machine does for Foyer what takes the administrator's rights.", "Rien sur cette machine ne fait pour Foyer ce qui demande les droits d'administrateur."),
 		hint.T("Nothing was begun.", "Rien n'a été commencé."),
 		hint.T("With systemd, `sudo foyer install` sets that up; elsewhere it has to be done by hand.", "Avec systemd, `sudo foyer install` le met en place ; ailleurs, il faut le faire à la main."))
@@ -124,8 +126,8 @@ func (f *follower) ask() (err error) {
 			return nil
 		}
 	}
-	if errors.Is(err, fs.ErrNotExist) && !f.there() {
-		return errMissing
+	if errors.Is(err, fs.ErrNotExist) && !f.There() {
+		return ErrMissing
 	}
 	return fmt.Errorf("cannot ask for it: %w", err)
 }
