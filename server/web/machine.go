@@ -47,6 +47,15 @@ type machinePage struct {
 	Silent   bool
 }
 
+// mends is the job that an owner may start about a finding; nil: none.
+func mends(p machinePage, found report.Result) *report.Repair {
+	r := found.Repair
+	if r == nil || r.State == report.RepairUnderWay || r.State == report.RepairJudged || !slices.ContainsFunc(p.Kinds, func(k report.JobKind) bool { return k.Kind == r.Kind }) {
+		return nil
+	}
+	return r
+}
+
 // latelyPage is how much of what happened the page of the machine tells.
 const latelyPage = 30
 

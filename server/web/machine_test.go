@@ -69,7 +69,10 @@ func household(t *testing.T) (m *machine, owner, member *browser) {
 	m.status = report.Status{
 		Light: report.Red, Sentence: hint.T("The disk is full.", "Le disque est plein."), Jobs: []report.Job{m.job},
 		Checks: []report.Result{
-			{Code: "disk", Title: hint.T("Disk space", "Place"), Finding: report.Finding{Severity: report.Error, What: hint.T("The disk is full.", "Le disque est plein."), Do: hint.T("Free some room.", "Libérez de la place.")}},
+			{
+				Code: "disk", Title: hint.T("Disk space", "Place"), Finding: report.Finding{Severity: report.Error, What: hint.T("The disk is full.", "Le disque est plein."), Do: hint.T("Free some room.", "Libérez de la place.")},
+				Repair: &report.Repair{Kind: "check", Args: map[string]string{"how": "full"}, Title: hint.T("Look at all of it now", "Tout examiner maintenant"), State: report.RepairOffered},
+			},
 			{Code: "clock", Title: hint.T("Clock", "Horloge")},
 		},
 		Lately: []report.Event{
@@ -137,6 +140,15 @@ func TestJobsByPage(t *testing.T) {
 	page := owner.page("/machine")
 	for what, want := range map[string]bool{"Check it": true, "all of it": true, ">quick<": true, "Restart the machine": true, "within ten minutes": true, "Not for pages": false} {
 		has(t, page, what, want)
+	}
+	offer := `<input type="hidden" name="kind" value="check"><input type="hidden" name="arg.how" value="full"><button class="small" type="submit">Look at all of it now</button>`
+	has(t, page, offer, true)
+	for _, change := range []func(*report.Repair){
+		func(r *report.Repair) { r.State = report.RepairUnderWay },
+		func(r *report.Repair) { r.State, r.Kind = report.RepairOffered, "hidden" }, // which no page may start
+	} {
+		change(m.status.Checks[0].Repair)
+		has(t, owner.page("/machine"), "Look at all of it now", false)
 	}
 	check := fields("kind", "check", "arg.how", "full")
 	owner.leads(owner.send("/machine/start", check), "/job?id="+m.job.ID)

@@ -132,6 +132,7 @@ func New(cfg Config) (*Site, error) {
 			"t":     func(x hint.Text) string { return say(x, l) },
 			"day":   func(x time.Time) string { return day(x, l) },
 			"when":  func(x time.Time) string { return day(x, l) + x.Local().Format(", 15:04") },
+			"mends": mends,
 			"stamp": func(x time.Time) string { return x.Format(time.RFC3339) },
 			"size": func(n any) hint.Text {
 				switch n := n.(type) {
