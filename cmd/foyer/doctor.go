@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +52,7 @@ func (a *app) doctor(ctx context.Context) error {
 			Severity: health.Info, What: hint.T("Not looked at while the disk does not answer.", "Pas examinée tant que le disque ne répond pas."),
 		}})
 	default:
-		found = append(found, a.examineInstallation(ctx)...)
+		found = append(found, orLate("installation", hint.T("Installation", "Installation"), func() []health.Result { return a.examineInstallation(ctx) })...)
 	}
 	found, reached := a.examine(ctx, found)
 	worst, bad := report.Worst(found)
@@ -80,6 +81,27 @@ func (a *app) doctor(ctx context.Context) error {
 		return hint.New("problems-found", worst.What, worst.Did, worst.Do).Because(errSaid).Exits(hint.ExitProblems)
 	}
 	return nil
+}
+
+// lookTime is how long doctor waits for what it looks at itself. A disk, or a service manager,
+// that does not answer cannot be interrupted: it is named, and left.
+const lookTime = 10 * time.Second
+
+// orLate is what look finds, or that it has not come back within lookTime.
+func orLate(code string, title hint.Text, look func() []health.Result) []health.Result {
+	found := make(chan []health.Result, 1)
+	go func() { found <- look() }() // it ends with the process at the latest
+	select {
+	case f := <-found:
+		return f
+	case <-time.After(lookTime):
+		return []health.Result{{Code: code, Title: title, Finding: health.Finding{
+			Severity: health.Warning, Cause: health.CauseLate,
+			What: hint.T("%s: this has not answered for %s.", "%s : pas de réponse depuis %s.", title, report.Age(lookTime)),
+			Did:  hint.T("Foyer looked at everything else.", "Foyer a examiné tout le reste."),
+			Do:   hint.T("If it stays so, restart this machine.", "Si cela dure, redémarrez cette machine."),
+		}}}
+	}
 }
 
 // examineInstallation compares the machine with the plan: installed, the plan
