@@ -85,11 +85,21 @@ func (s *server) examine(ctx context.Context, full bool, tell func(report.CheckL
 				}
 			})
 			if err != nil {
+				s.cannotRead(err)
 				return done, of, err
 			}
 		}
 	}
+	s.unreadable.Store(nil)
 	return done, max(of, done), nil
+}
+
+// cannotRead keeps that a check met an object that is not what was written, until one reads
+// every object.
+func (s *server) cannotRead(err error) {
+	if e := hint.Find(err); e != nil && e.Code == "database-damaged" {
+		s.unreadable.Store(e)
+	}
 }
 
 // checkPage is how many objects are read at a time: others have their turn in between.

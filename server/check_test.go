@@ -4,8 +4,11 @@ package server_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"mime/multipart"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,6 +101,18 @@ func TestACheckFindsDamage(t *testing.T) {
 	if e := all[len(all)-1].Error; e == nil || e.Code != "database-damaged" || !strings.Contains(e.What.EN, "/buckets/b/collections/c/records/r7 ") {
 		t.Errorf("full: %+v", e)
 	}
+	if h, status, err := again.Health(); err != nil || status != http.StatusOK || h.Trouble == nil || h.Trouble.Code != "database-damaged" {
+		t.Errorf("health does not know what the check found: %d %+v, %v", status, h.Trouble, err)
+	}
+	if resp, _ := again.Do(http.MethodPut, "/v1/buckets/b/collections/c/records/r7", `{"data":{}}`); resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated {
+		t.Errorf("one object that cannot be read keeps it from being written: %s", resp.Status)
+	}
+	if all, err := again.Check(t.Context(), "full"); err != nil || all[len(all)-1].Error != nil {
+		t.Errorf("written anew: %+v, %v", all, err)
+	}
+	if h, _, err := again.Health(); err != nil || h.Trouble != nil {
+		t.Errorf("health still says %+v, %v", h.Trouble, err)
+	}
 	if err := again.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +134,72 @@ func TestACheckFindsDamage(t *testing.T) {
 	}
 	if h, _, err := broken.Health(); err != nil || h.Trouble == nil || h.Trouble.Code != "database-damaged" {
 		t.Errorf("health does not know: %+v, %v", h.Trouble, err)
+	}
+}
+
+// An attachment that a request finds missing or damaged is known to health at once, and keeps
+// nothing else from being served; put back and read, it is well again.
+func TestADamagedAttachmentIsKnownAtOnce(t *testing.T) {
+	t.Attr("shows", "ground")
+	s := servertest.Start(t, servertest.Config{})
+	s.Do(http.MethodPut, "/v1/buckets/b", "")
+	s.Do(http.MethodPut, "/v1/buckets/b/collections/c", "")
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	if part, err := w.CreateFormFile("attachment", "a.txt"); err != nil {
+		t.Fatal(err)
+	} else if _, err := part.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/v1/buckets/b/collections/c/records/r/attachment", &form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth(servertest.Owner, servertest.Password)
+	req.Header.Set("Content-Type", w.FormDataContentType())
+	resp, err := s.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var put struct{ Hash, Location string }
+	if err := json.NewDecoder(resp.Body).Decode(&put); err != nil || put.Hash == "" {
+		t.Fatalf("%s %+v %v", resp.Status, put, err)
+	}
+	at, err := url.Parse(put.Location)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(s.Data, "attachments", put.Hash[:2], put.Hash)
+	for name, spoil := range map[string]func() error{
+		"missing": func() error { return os.Remove(file) },
+		"shorter": func() error { return os.Truncate(file, 3) },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		if h, _, err := s.Health(); err != nil || h.Trouble != nil {
+			t.Errorf("%s, and nobody has met it: %+v, %v", name, h.Trouble, err)
+		}
+		if resp, _ := s.Do(http.MethodGet, at.Path, ""); resp.StatusCode != http.StatusInternalServerError {
+			t.Errorf("%s: %s", name, resp.Status)
+		}
+		if h, status, err := s.Health(); err != nil || status != http.StatusOK || h.Trouble == nil || h.Trouble.Code != "attachment-damaged" {
+			t.Errorf("%s: health says %d, %+v, %v", name, status, h.Trouble, err)
+		}
+		if resp, _ := s.Do(http.MethodPut, "/v1/buckets/b/collections/c/records/other", `{"data":{}}`); resp.StatusCode >= 300 {
+			t.Errorf("%s, and something else is answered %s", name, resp.Status)
+		}
+		if err := os.WriteFile(file, []byte("hello"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if resp, body := s.Do(http.MethodGet, at.Path, ""); resp.StatusCode != http.StatusOK || body != "hello" {
+			t.Errorf("put back: %s %s", resp.Status, body)
+		}
+		if h, _, err := s.Health(); err != nil || h.Trouble != nil {
+			t.Errorf("put back: health says %+v, %v", h.Trouble, err)
+		}
 	}
 }
 

@@ -153,6 +153,8 @@ func told(t *hint.Error) hint.Text {
 	switch t.Code {
 	case "database-damaged":
 		return hint.T("The database of this server is damaged.", "La base de données de ce serveur est endommagée.")
+	case "attachment-damaged":
+		return hint.T("Files that were attached are damaged or missing on the disk of this server.", "Des fichiers joints sont abîmés ou absents sur le disque de ce serveur.")
 	case "disk-failing":
 		return hint.T("The disk of this server fails: what was asked for could not be read or stored.", "Le disque de ce serveur est défaillant : ce qui était demandé n'a pu être lu ou enregistré.")
 	}

@@ -39,6 +39,9 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 		h.OK = err == nil || h.Busy || s.apart || damaged(trouble)
 	}
 	h.Data, h.Shared = s.data.get(), s.apart
+	if trouble == nil { // what keeps no request from being answered, but for its own
+		trouble = s.met()
+	}
 	if trouble != nil {
 		h.Trouble = report.ProblemOf(trouble)
 	}
@@ -73,6 +76,18 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusServiceUnavailable
 	}
 	send(w, status, h)
+}
+
+// met is what is wrong with some of the data, as a check or a request met it; nil: nothing is
+// known. It does not block.
+func (s *server) met() *hint.Error {
+	if e := s.unreadable.Load(); e != nil {
+		return e
+	}
+	if s.files != nil {
+		return s.files.Trouble()
+	}
+	return nil
 }
 
 // countMost is where counting people ends, and countEvery how often they are counted.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -118,7 +119,7 @@ func (s *server) addresses(r *http.Request) []string {
 func (s *server) light(ctx context.Context) web.Light {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	if t := s.trouble(); t != nil {
+	if t := cmp.Or(s.trouble(), s.met()); t != nil {
 		return web.Light{What: told(t), Do: hint.T("On the server, type: sudo foyer doctor. It says what to do.", "Sur le serveur, tapez : sudo foyer doctor. Il dit quoi faire.")}
 	}
 	if _, err := s.probe.look(ctx); err != nil && !errors.Is(err, errBusy) {

@@ -105,7 +105,8 @@ type server struct {
 	port   int             // of HTTPS, as clients know it
 	beside context.Context // of what runs beside requests: it ends when the server begins to
 
-	requests atomic.Uint64 // begun since the start
+	requests   atomic.Uint64              // begun since the start
+	unreadable atomic.Pointer[hint.Error] // what the last full check could not read; nil: nothing
 }
 
 // open opens the rooms. What it returns is to be closed, with an error too.

@@ -294,6 +294,8 @@ func (g *signs) read(c child, f facts, err error, t Timing, now time.Time) (dead
 func (s *Supervisor) watch(ctx context.Context) error {
 	ready, reported := false, time.Time{}
 	var life signs
+	var due time.Time      // when the next look is
+	var peek chan struct{} // this look is for somebody who asked; nil: it was due
 	for {
 		f, err := s.probe.ask(ctx)
 		if ctx.Err() != nil {
@@ -332,8 +334,11 @@ func (s *Supervisor) watch(ctx context.Context) error {
 			}
 		}
 		s.mu.Unlock()
+		if peek != nil {
+			close(peek)
+		}
 		dead := ""
-		if c.pid != 0 {
+		if c.pid != 0 && (peek == nil || f.answered) { // who is asked often is not late more often
 			dead = life.read(c, f, err, s.cfg.Timing, time.Now())
 		}
 
@@ -364,10 +369,29 @@ func (s *Supervisor) watch(ctx context.Context) error {
 		if err != nil && !f.Failed && c.state != stateHealthy && c.state != stateUnwell && c.state != stateWaiting {
 			wait = s.cfg.Timing.Starting
 		}
-		if !pause(ctx, wait) {
+		if now := time.Now(); peek == nil || now.Add(wait).Before(due) {
+			due = now.Add(wait)
+		}
+		var lasts bool
+		if peek, lasts = s.nextLook(ctx, due); !lasts {
 			s.notify("STOPPING=1")
 			return nil
 		}
+	}
+}
+
+// nextLook waits until the next look at the server is due, or somebody asks for one, which
+// is then to be closed. lasts: ctx still does.
+func (s *Supervisor) nextLook(ctx context.Context, due time.Time) (peek chan struct{}, lasts bool) {
+	t := time.NewTimer(time.Until(due))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return nil, false
+	case <-t.C:
+		return nil, true
+	case peek = <-s.peeks:
+		return peek, true
 	}
 }
 

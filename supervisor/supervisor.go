@@ -142,6 +142,7 @@ type Supervisor struct {
 	taken     taken
 
 	asked chan chan struct{} // somebody asks how things are; closed when the checks have begun
+	peeks chan chan struct{} // somebody asks how the server is; closed when it has been looked at
 
 	mu     sync.Mutex // guards what follows
 	child  child
@@ -157,7 +158,7 @@ func New(cfg Config) *Supervisor {
 	if cfg.StateDir == "" {
 		cfg.StateDir = stateDir(os.Getenv)
 	}
-	s := &Supervisor{cfg: cfg, started: time.Now(), proving: make(chan struct{}, 1), asked: make(chan chan struct{}), child: child{state: stateStarting, since: time.Now()}}
+	s := &Supervisor{cfg: cfg, started: time.Now(), proving: make(chan struct{}, 1), asked: make(chan chan struct{}), peeks: make(chan chan struct{}), child: child{state: stateStarting, since: time.Now()}}
 	s.events = event.Open(cfg.StateDir, cfg.Log)
 	s.taken = takenBefore(s.events.Newest(event.Most))
 	s.keeper = &keeper{dir: cfg.StateDir, data: cfg.DataDir, log: cfg.Log, mounts: func() []string { return host.MountsOver(cfg.DataDir) }}
@@ -256,21 +257,37 @@ func (s *Supervisor) look(ctx context.Context) {
 	}
 }
 
-// fresh has the checks that are due begun, and waits a moment for those that run, and for
-// the server to tell what happened: whoever asks how things are is told how they are now, and
-// is told all the same when one of them does not answer.
+// fresh has the server looked at and the checks that are due begun, and waits a moment for
+// those, and for the server to tell what happened: whoever asks how things are is told how
+// they are now, what a request met a moment ago too, and is told all the same when somebody
+// does not answer.
 func (s *Supervisor) fresh(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, freshWithin)
 	defer cancel()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { s.gather(ctx) })
-	looked := make(chan struct{})
-	select {
-	case s.asked <- looked:
-		<-looked
+	peek, stop := context.WithTimeout(ctx, freshWithin/2) // the rest is for the checks
+	ask(peek, s.peeks)
+	stop()
+	if ask(ctx, s.asked) {
 		s.board.Wait(ctx)
+	}
+}
+
+// ask asks whoever listens at to, and reports whether that is done before ctx ends.
+func ask(ctx context.Context, to chan chan struct{}) bool {
+	done := make(chan struct{})
+	select {
+	case to <- done:
 	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -202,6 +202,17 @@ func TestADamagedDatabaseIsTold(t *testing.T) {
 	}
 }
 
+// Whoever asks how things are is told what the server met since it was last looked at, however
+// long that is ago.
+func TestWhoAsksIsToldWhatTheServerMet(t *testing.T) {
+	t.Attr("shows", "ground")
+	h := unlucky(t, "damaged", t.TempDir(), time.Minute, func(s *Supervisor) { s.cfg.Timing.Probe = time.Hour })
+	s := h.until(t, "told", func(s report.Status) bool { return s.Light == report.Red && s.Server.State == "healthy" })
+	if f := serverFinding(s); f.Cause != "database-damaged" || s.Server.Restarts > 0 {
+		t.Errorf("%+v, %+v", f, s.Server)
+	}
+}
+
 // On a machine that was claimed, data that are gone are no new server: it is not started,
 // says why, goes on by itself when they are back, and begins anew only when somebody says
 // so by removing the one file it names.

@@ -23,6 +23,7 @@ type tried struct {
 	trying
 	*control.Client
 	log func() string
+	end func() // in good order
 }
 
 // tryIn starts one, in a shell that has run a line before.
@@ -59,9 +60,13 @@ func tryIn(t *testing.T, line string, args ...string) *tried {
 		defer mu.Unlock()
 		return said.String()
 	}}
-	t.Cleanup(func() {
+	end := sync.OnceFunc(func() {
 		cmd.Process.Signal(os.Interrupt)
 		cmd.Wait()
+	})
+	f.end = end
+	t.Cleanup(func() {
+		end()
 		if t.Failed() {
 			t.Logf("its log:\n%s", f.log())
 		}

@@ -279,6 +279,7 @@ func sendFile(c *call, location string) {
 		c.fail(damaged(c, f, err))
 		return
 	}
+	c.Files.There(f.Hash)
 	kind, how := served(f.Type)
 	h["Content-Type"] = []string{kind}
 	// Whatever it is, it is nobody's page: it runs nothing and reads nothing here.
@@ -303,7 +304,7 @@ func sendFile(c *call, location string) {
 			r.Header.Set("Range", text)
 		}
 	}
-	http.ServeContent(c.w, r, "", info.ModTime(), contents)
+	http.ServeContent(c.w, r, "", info.ModTime(), c.Files.Reads(contents))
 }
 
 // Types of files that a browser may show: pictures made of dots, sound, film, plain text.
@@ -408,6 +409,7 @@ func less(a, b string) bool {
 func damaged(c *call, f *kinto.File, err error) error {
 	switch {
 	case errors.Is(err, attachment.ErrDamaged), errors.Is(err, fs.ErrNotExist):
+		c.Files.Lost(f.Hash)
 		c.Log.Error("an attachment is damaged or missing on this disk; a backup has it", "hash", f.Hash, "err", err)
 		return &refusal{500, 999, "", fileDamaged.In(c.lang())}
 	}

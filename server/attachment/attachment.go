@@ -47,14 +47,17 @@ var (
 
 // Folder is where contents are kept. It is safe for concurrent use, and several
 // processes may use the same one.
-type Folder struct{ dir string }
+type Folder struct {
+	dir string
+	met trouble
+}
 
 // young is the age up to which unfinished uploads are left alone.
 const young = 24 * time.Hour
 
 // Open uses the folder dir and makes it when it is missing. Its parent must exist.
 func Open(dir string) (*Folder, error) {
-	f := &Folder{dir}
+	f := &Folder{dir: dir}
 	err := os.MkdirAll(f.unfinished(), 0o700)
 	if err == nil {
 		err = errors.Join(atomicfile.SyncDir(dir), atomicfile.SyncDir(filepath.Dir(dir)))
@@ -127,7 +130,7 @@ func (f *Folder) Put(r io.Reader, limit int64) (Upload, error) {
 	}
 	tmp, err := os.CreateTemp(f.unfinished(), "upload-")
 	if err != nil {
-		return Upload{}, full(err)
+		return Upload{}, f.fails(full(err))
 	}
 	defer func() {
 		tmp.Close()           //nolint:errcheck // closed already where it went well
@@ -147,7 +150,7 @@ func (f *Folder) Put(r io.Reader, limit int64) (Upload, error) {
 			err = f.Fits(0)
 		}
 		if err != nil {
-			return Upload{}, full(err)
+			return Upload{}, f.fails(full(err))
 		}
 	}
 	if limit >= 0 && u.Size > limit {
@@ -155,8 +158,9 @@ func (f *Folder) Put(r io.Reader, limit int64) (Upload, error) {
 	}
 	u.Hash = hex.EncodeToString(sum.Sum(nil))
 	if u.made, err = f.keep(tmp, u.Hash); err != nil {
-		return Upload{}, full(fmt.Errorf("cannot keep an attachment: %w", err))
+		return Upload{}, f.fails(full(fmt.Errorf("cannot keep an attachment: %w", err)))
 	}
+	f.There(u.Hash)
 	return u, nil
 }
 
@@ -264,7 +268,7 @@ func (f *Folder) Open(hash string) (*os.File, error) {
 	for try := 0; ; try++ {
 		file, err := os.Open(f.path(hash))
 		if !errors.Is(err, fs.ErrNotExist) || try == 100 {
-			return file, err
+			return file, f.fails(err)
 		}
 		// It may be aside for a moment, to be looked at.
 		aside, err := filepath.Glob(filepath.Join(f.unfinished(), asidePrefix+hash+"-*"))
@@ -291,12 +295,14 @@ func (f *Folder) Verify(ctx context.Context, hash string) error {
 		if _, err := io.CopyN(sum, file, 1<<20); err == io.EOF {
 			break
 		} else if err != nil {
-			return fmt.Errorf("cannot read an attachment: %w", err)
+			return f.fails(fmt.Errorf("cannot read an attachment: %w", err))
 		}
 	}
 	if hex.EncodeToString(sum.Sum(nil)) != hash {
+		f.note(hash, true)
 		return fmt.Errorf("attachment %s: %w", hash, ErrDamaged)
 	}
+	f.whole(hash)
 	return nil
 }
 

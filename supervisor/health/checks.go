@@ -11,7 +11,7 @@ import (
 // Disk checks that the disk holding the data has room. free reports bytes.
 func Disk(free func() (free, total uint64, err error)) Check {
 	return Check{
-		Code: "disk", Title: hint.T("Disk space", "Place sur le disque"), Every: 10 * time.Second,
+		Code: "disk", Title: hint.T("Disk space", "Place sur le disque"), // each time: requests are refused at once when it is full
 		Run: func(context.Context) Finding {
 			left, total, err := free()
 			switch {
