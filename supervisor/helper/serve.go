@@ -33,11 +33,12 @@ type Config struct {
 
 // How many requests are looked at, and how often.
 const (
-	mostNames = 4096                   // in a round
+	mostNames = 4096                   // are listed together
 	mostTaken = 16                     // of them, the first by name; the others are thrown away
 	linger    = 2 * time.Second        // Serve lasts so long at least: systemd starts it again at once
 	quick     = 200 * time.Millisecond // between two rounds
 	slowest   = 15 * time.Second       // and when there is no end to requests that are no good
+	clearFor  = 5 * time.Second        // in a round, what is too much is thrown away for so long
 	notedFor  = time.Minute            // such requests are noted together
 )
 
@@ -52,6 +53,7 @@ type server struct {
 	why     string          // the last of them
 	noted   time.Time
 	refused bool // there was one in this round
+	more    bool // and there are more
 }
 
 // Serve does what is asked for until nothing more is, or ctx ends. It returns an error when
@@ -114,6 +116,8 @@ func (s *server) rounds(ctx context.Context) error {
 			return err
 		case ctx.Err() != nil || !found && time.Since(began) >= linger:
 			return nil
+		case s.more:
+			pause = time.Second
 		case s.refused:
 			pause = min(2*pause, slowest)
 		default:
@@ -132,7 +136,7 @@ func (s *server) rounds(ctx context.Context) error {
 // round takes the requests there are, and does them one after the other; found reports
 // whether there was anything.
 func (s *server) round(ctx context.Context) (found bool, err error) {
-	s.refused = false
+	s.refused, s.more = false, false
 	run, err := safepath.Open(s.Run)
 	if err != nil {
 		return false, err
@@ -184,7 +188,34 @@ func (s *server) round(ctx context.Context) (found bool, err error) {
 		}
 	}
 	s.begun = begun
+	if len(names) == mostNames {
+		return true, s.clear(ctx, d)
+	}
 	return len(names) > 0, nil
+}
+
+// clear throws away what is too much, and rests as long as it works.
+func (s *server) clear(ctx context.Context, d *safepath.Dir) error {
+	for end := time.Now().Add(clearFor); ; {
+		began := time.Now()
+		names, err := d.Names(mostNames)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if s.more = time.Now().After(end) || ctx.Err() != nil; s.more {
+				return nil
+			}
+			if err := d.Clear(name); err != nil {
+				return err
+			}
+			s.refuse("too many at once")
+		}
+		if len(names) < mostNames {
+			return nil
+		}
+		time.Sleep(time.Since(began))
+	}
 }
 
 // refuse counts a request that is no good.
