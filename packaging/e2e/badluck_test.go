@@ -172,6 +172,11 @@ func TestFirewallIsOpenedAndClosedAgain(t *testing.T) {
 			if during == before || !strings.Contains(during, "443") && !strings.Contains(during, "https") {
 				t.Errorf("the door is not open:\n%s", during)
 			}
+			// Root's helper, which sees neither the network nor the firewall, opens it for another port.
+			m.must("sh", "-c", `printf 'https_port = 8443\n' >/run/new && sed '/^https_port/d' /etc/foyer/foyer.toml >>/run/new && cat /run/new >/etc/foyer/foyer.toml`)
+			if job := m.asks("apply-settings"); job.State != "done" || !strings.Contains(m.must(fw.rules...), "8443") {
+				t.Errorf("another port: %+v %+v %s:\n%s", job, job.Error, job.Result, m.must(fw.rules...))
+			}
 			m.must("foyer", "uninstall", "--purge", "--yes")
 			if after := m.must(fw.rules...); after != before {
 				t.Errorf("before:\n%s\nafter:\n%s", before, after)
