@@ -321,6 +321,7 @@ func TestInstallClaimStoreKill(t *testing.T) {
 // Item 2: the power goes after each single step of the install.
 func TestPowerCutAfterEachStep(t *testing.T) {
 	t.Attr("shows", "foundation")
+	t.Attr("shows", "ground")
 	calm := newMachine(t).withFoyer()
 	calm.boot()
 	var plan struct {
@@ -393,6 +394,7 @@ func (m *machine) units() listing {
 // Item 3: uninstall --purge leaves the machine as it was.
 func TestPurgeLeavesNothing(t *testing.T) {
 	t.Attr("shows", "foundation")
+	t.Attr("shows", "ground")
 	m := newMachine(t).withFoyer()
 	m.boot()
 	users, units := m.must("getent", "passwd"), m.units()
@@ -430,6 +432,7 @@ func TestPurgeLeavesNothing(t *testing.T) {
 
 // Without --purge the person's things stay, and a new install finds them again.
 func TestUninstallKeepsTheData(t *testing.T) {
+	t.Attr("shows", "ground")
 	m := newMachine(t).withFoyer()
 	m.boot()
 	got := m.install()
