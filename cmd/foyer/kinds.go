@@ -64,12 +64,12 @@ func kinds() (out []kindJSON) {
 	all := supervisor.Kinds()
 	slices.SortFunc(all, func(a, b job.Kind) int { return strings.Compare(a.Name, b.Name) })
 	for _, k := range all {
-		one := kindJSON{Kind: k.Name, Title: k.Title, Args: k.Args, Touches: helper.Nothing.Word()}
+		one := kindJSON{Kind: k.Name, Title: k.Title, Args: k.Args, Page: k.Page, Fresh: k.Fresh, Touches: helper.Nothing.Word()}
 		if one.Args == nil {
 			one.Args = map[string][]string{}
 		}
 		if v, ok := helper.Find(k.Name); ok {
-			one.Root, one.PerHour, one.PerDay, one.Page, one.Fresh, one.Touches = true, v.PerHour, v.PerDay, v.Page, v.Fresh, v.Touches.Word()
+			one.Root, one.PerHour, one.PerDay, one.Touches = true, v.PerHour, v.PerDay, v.Touches.Word()
 		}
 		out = append(out, one)
 	}

@@ -27,23 +27,24 @@ type Light struct {
 	OK   bool
 	Soon bool // it will not be, if nothing is done
 	What hint.Text
-	Do   hint.Text // the one thing to do; may be zero
+	Do   hint.Text      // the one thing to do; may be zero
+	Mend *report.Repair // what may be started about it; nil: nothing
 }
 
 // askOwner is what those can do who do not own the server.
 var askOwner = hint.T("Tell an owner of this server.", "Prévenez un propriétaire de ce serveur.")
 
-// lightOf is the supervisor's light, for who looks at it.
-func lightOf(st report.Status, who *people.Person) Light {
+// lightOf is the supervisor's light, for who looks at it; kinds are the jobs there are.
+func lightOf(st report.Status, who *people.Person, kinds []report.JobKind) Light {
 	l := Light{OK: st.Light == report.Green, Soon: st.Light == report.Yellow, What: st.Sentence}
 	if worst, ok := report.Worst(st.Checks); ok && worst.Severity > report.Info {
-		l.Do = worst.Do
+		l.Do, l.Mend = worst.Do, mends(kinds, worst)
 	}
 	if l.OK {
 		l.What = hint.T("All is well: what your apps store is safe on the disk.", "Tout va bien : ce que vos applications enregistrent est bien sur le disque.")
 	}
 	if !who.Owner && !l.OK {
-		l.Do = askOwner
+		l.Do, l.Mend = askOwner, nil
 	}
 	return l
 }

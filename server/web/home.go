@@ -78,7 +78,14 @@ func (s *Site) home() {
 func (s *Site) tell(ctx context.Context, p *homePage, who *people.Person) error {
 	p.Refresh, p.Scripts = 30, []string{"live.js"}
 	if st, ok := s.status(ctx); ok {
-		p.Light = lightOf(st, who)
+		var kinds []report.JobKind
+		if worst, _ := report.Worst(st.Checks); who.Owner && worst.Repair != nil {
+			var err error
+			if kinds, err = s.Appliance.JobKinds(ctx); err != nil {
+				s.Log.Warn("the supervisor does not say what can be mended", "err", err) // the light is shown all the same
+			}
+		}
+		p.Light = lightOf(st, who, kinds)
 		happened := mayRead(st.Lately, who)
 		for _, e := range happened[:min(len(happened), latelyMost)] {
 			p.Lately = append(p.Lately, told{e.When(), e.Said()})

@@ -48,9 +48,9 @@ type machinePage struct {
 }
 
 // mends is the job that an owner may start about a finding; nil: none.
-func mends(p machinePage, found report.Result) *report.Repair {
+func mends(kinds []report.JobKind, found report.Result) *report.Repair {
 	r := found.Repair
-	if r == nil || r.State == report.RepairUnderWay || r.State == report.RepairJudged || !slices.ContainsFunc(p.Kinds, func(k report.JobKind) bool { return k.Kind == r.Kind }) {
+	if r == nil || r.State == report.RepairUnderWay || r.State == report.RepairJudged || !slices.ContainsFunc(kinds, func(k report.JobKind) bool { return k.Kind == r.Kind && k.Page }) {
 		return nil
 	}
 	return r
@@ -76,7 +76,7 @@ func (s *Site) machine() {
 			return
 		}
 		p.Kinds = slices.DeleteFunc(p.Kinds, func(k report.JobKind) bool { return !k.Page })
-		p.Light, p.Jobs = lightOf(st, who), st.Jobs
+		p.Light, p.Jobs = lightOf(st, who, nil), st.Jobs // what mends it stands with the finding
 		for _, c := range st.Checks {
 			if c.Severity > report.OK {
 				p.Findings = append(p.Findings, c)

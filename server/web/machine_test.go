@@ -143,12 +143,15 @@ func TestJobsByPage(t *testing.T) {
 	}
 	offer := `<input type="hidden" name="kind" value="check"><input type="hidden" name="arg.how" value="full"><button class="small" type="submit">Look at all of it now</button>`
 	has(t, page, offer, true)
+	has(t, owner.page("/"), offer, true)
+	has(t, member.page("/"), "Look at all of it now", false)
 	for _, change := range []func(*report.Repair){
 		func(r *report.Repair) { r.State = report.RepairUnderWay },
 		func(r *report.Repair) { r.State, r.Kind = report.RepairOffered, "hidden" }, // which no page may start
 	} {
 		change(m.status.Checks[0].Repair)
 		has(t, owner.page("/machine"), "Look at all of it now", false)
+		has(t, owner.page("/"), "Look at all of it now", false)
 	}
 	check := fields("kind", "check", "arg.how", "full")
 	owner.leads(owner.send("/machine/start", check), "/job?id="+m.job.ID)
