@@ -49,7 +49,11 @@ func (a *app) helper(ctx context.Context) error {
 		Run: filepath.Dir(config.SystemRun), State: state, GID: gid, Boot: bootOf(ctx), Log: a.logger(a.err),
 		Do: map[string]func(context.Context, *helper.Task) error{
 			helper.VerbReadMachine: func(ctx context.Context, t *helper.Task) error {
-				return t.Result(host.ReadMachine(ctx, outside{}))
+				r := host.ReadMachine(ctx, outside{})
+				for _, what := range saidOf(&r) {
+					t.Say(what)
+				}
+				return t.Result(r)
 			},
 			helper.VerbRepairOwners:  doSteps((*installer.Installer).RepairOwners),
 			helper.VerbApplySettings: doSteps((*installer.Installer).ApplySettings),
