@@ -76,7 +76,7 @@ func (s *Site) home() {
 // tell puts on the page how the machine is and what happened: by the supervisor, who
 // knows all of it, or by the server, where there is no supervisor to ask.
 func (s *Site) tell(ctx context.Context, p *homePage, who *people.Person) error {
-	p.Refresh, p.Scripts = 30, []string{"live.js"}
+	p.Scripts = []string{"live.js"}
 	if st, ok := s.status(ctx); ok {
 		var kinds []report.JobKind
 		if worst, _ := report.Worst(st.Checks); who.Owner && worst.Repair != nil {
@@ -92,7 +92,7 @@ func (s *Site) tell(ctx context.Context, p *homePage, who *people.Person) error 
 		}
 		for _, j := range st.Jobs {
 			if who.Owner && underWay(j) {
-				p.Jobs, p.Refresh = append(p.Jobs, j), 2
+				p.Jobs, p.Refresh = append(p.Jobs, j), busyRefresh
 			}
 		}
 		return nil

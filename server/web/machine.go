@@ -64,7 +64,6 @@ func (s *Site) machine() {
 	page := func(w http.ResponseWriter, r *http.Request, who *people.Person, status int, problem *hint.Error) {
 		p := machinePage{frame: s.frame(r, who, "/machine", machineSays.Title, "live.js"), Say: machineSays}
 		p.wrong(problem)
-		p.Refresh = 10
 		st, ok := s.status(r.Context())
 		var err error
 		if ok {
@@ -87,7 +86,7 @@ func (s *Site) machine() {
 			p.Lately = append(p.Lately, told{e.When(), e.Said()})
 		}
 		if slices.ContainsFunc(p.Jobs, underWay) {
-			p.Refresh = 2
+			p.Refresh = busyRefresh
 		}
 		s.render(w, r, status, "machine.html", p)
 	}
@@ -117,6 +116,10 @@ func (s *Site) machine() {
 		see(w, r, "/job?id="+url.QueryEscape(j.ID))
 	})
 }
+
+// busyRefresh is how often, in seconds, a browser without scripts gets a page again that shows
+// a job under way. Others it does not: somebody may be choosing something there.
+const busyRefresh = 3
 
 func underWay(j report.Job) bool { return !j.State.Ended() }
 
@@ -149,7 +152,7 @@ func (s *Site) job() {
 		p := jobPage{frame: s.frame(r, who, "/job?id="+url.QueryEscape(j.ID), j.Title, "live.js"), Say: jobSays, Job: j}
 		p.wrong(problem)
 		if underWay(j) {
-			p.Refresh = 2
+			p.Refresh = busyRefresh
 		}
 		if j.Kind == "what-takes-room" && j.State == report.JobDone {
 			var used report.Used

@@ -158,7 +158,7 @@ func TestJobsByPage(t *testing.T) {
 	page = owner.page("/job?id=" + m.job.ID)
 	has(t, page, "42%", true)
 	has(t, page, "&lt;b&gt;Reading.", true)
-	has(t, page, `<noscript><meta http-equiv="refresh" content="2"></noscript>`, true)
+	has(t, page, `<noscript><meta http-equiv="refresh" content="3"></noscript>`, true)
 	owner.leads(owner.send("/job/cancel", fields("id", m.job.ID)), "/job?id="+m.job.ID)
 	if diff := cmp.Diff([]string{"start check full " + owner.cookie, "cancel " + m.job.ID + " " + owner.cookie}, m.asked); diff != "" {
 		t.Error(diff)
