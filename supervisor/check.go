@@ -31,7 +31,7 @@ func (s *Supervisor) kinds() []job.Kind {
 	}, {
 		Name: JobUsage, Title: hint.T("See what takes room", "Voir ce qui prend de la place"), Lane: job.Reads, Resume: true, Page: true,
 		Run: s.whatTakesRoom,
-	}}
+	}, s.bundleKind()}
 }
 
 // checked is the result of a check.

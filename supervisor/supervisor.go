@@ -69,16 +69,20 @@ type Config struct {
 	// owners-only, signin-again.
 	Prove     func(ctx context.Context, cookie string) (owner string, signedIn time.Time, err error)
 	Version   string
-	Built     time.Time                // of this version; the clock is not believed to be earlier
-	Addresses func() []string          // under which people reach this Foyer; asked often
-	Doors     []Door                   // the public ports; may be empty
-	Checks    []health.Check           // of other rooms, run besides the supervisor's own; may be empty
-	Jobs      []job.Kind               // of other rooms, besides the supervisor's own; may be empty
-	Beside    []func(context.Context)  // what runs for as long as the supervisor does; each returns when its ctx has ended. May be empty
-	Journal   *Journal                 // takes the server's log lines
-	Log       *slog.Logger             // the supervisor's own log
-	Notify    func(state string) error // tells the service manager (sd_notify(3)); never nil
-	Timing    Timing                   // zero fields have defaults
+	Built     time.Time       // of this version; the clock is not believed to be earlier
+	Addresses func() []string // under which people reach this Foyer; asked often
+	Doors     []Door          // the public ports; may be empty
+	Checks    []health.Check  // of other rooms, run besides the supervisor's own; may be empty
+	Jobs      []job.Kind      // of other rooms, besides the supervisor's own; may be empty
+	Parts     []Part          // of support bundles, besides the supervisor's own; may be empty
+	// PeoplesDomains are those below which hosts have the names of people: support bundles do
+	// not have them. May be empty.
+	PeoplesDomains []string
+	Beside         []func(context.Context)  // what runs for as long as the supervisor does; each returns when its ctx has ended. May be empty
+	Journal        *Journal                 // takes the server's log lines
+	Log            *slog.Logger             // the supervisor's own log
+	Notify         func(state string) error // tells the service manager (sd_notify(3)); never nil
+	Timing         Timing                   // zero fields have defaults
 }
 
 // Timing sets how patient the supervisor is. The defaults are for real machines;

@@ -31,10 +31,13 @@ import (
 )
 
 // TestMain lets the test binary be the server: a real process with real sockets
-// whose behaviour the environment chooses.
+// whose behaviour the environment chooses; or a supervisor that makes a bundle.
 func TestMain(m *testing.M) {
 	if how := os.Getenv("FOYER_TEST_SERVER"); how != "" {
 		os.Exit(fakeServer(how))
+	}
+	if dir := os.Getenv("FOYER_TEST_BUNDLE"); dir != "" {
+		os.Exit(bundleIn(dir, os.Getenv("FOYER_TEST_DIES")))
 	}
 	os.Exit(m.Run())
 }

@@ -119,6 +119,7 @@ func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *sup
 		Listeners: ls, RunDir: a.runDir, DataDir: s.Data, Version: version, Built: builtAt(),
 		Addresses: func() []string { return installer.Addresses(s) },
 		Doors:     doors(s, ls), Checks: checks, Beside: beside,
+		Parts: supportParts(s), PeoplesDomains: []string{s.Certificates.Members},
 		Journal: journal, Log: log, Notify: service.Notify,
 		Root: helper.FromEnvironment(os.Getenv),
 		// A folder for state is made by a service manager, for a user of Foyer's own.

@@ -111,3 +111,19 @@ func (j Job) HowFar() hint.Text {
 	}
 	return far
 }
+
+// Bundle is the result of the job that makes a support bundle.
+type Bundle struct {
+	Path  string       `json:"path"`
+	Bytes int64        `json:"bytes"`
+	Parts []BundlePart `json:"parts"`
+}
+
+// BundlePart is one file of it.
+type BundlePart struct {
+	Name    string    `json:"name"`
+	Title   hint.Text `json:"title"`
+	Bytes   int64     `json:"bytes,omitempty"`
+	Cut     bool      `json:"cut,omitempty"`     // there was more
+	LeftOut hint.Text `json:"left_out,omitzero"` // why it is not there
+}

@@ -106,6 +106,9 @@ func NewBoard(log *slog.Logger, checks ...Check) (*Board, error) {
 	return b, nil
 }
 
+// Has reports whether the board has a check with this code.
+func (b *Board) Has(code string) bool { return b.item(code) != nil }
+
 func (b *Board) item(code string) *item {
 	for _, it := range b.items {
 		if it.Code == code {
