@@ -21,7 +21,7 @@ const repairOwners = "repair-owners"
 // when, after they have copied it, perhaps.
 func serverRepairs() []health.Repair {
 	return []health.Repair{
-		{Cause: "data-readonly", Kind: repairOwners, After: 30 * time.Second, PerHour: 2, PerDay: 4, Within: 30 * time.Minute},
+		{Cause: "data-readonly", Kind: repairOwners, After: time.Minute, PerHour: 2, PerDay: 4, Within: 30 * time.Minute},
 		{Cause: "database-damaged", Kind: JobCheck, Args: map[string]string{"how": "full"}, Consent: true},
 	}
 }
