@@ -23,7 +23,6 @@ var asked = map[string]map[string]struct {
 		"ttyInstead":          {[]string{".in"}, nil},      // as above
 		"term":                {[]string{".in"}, nil},      // for the screens and the lines
 		"serveCmd":            {[]string{".in"}, nil},      // the supervisor's hand; read beside the server
-		"follow":              {[]string{"bufio.NewReader"}, nil},
 		"trySettings":         {[]string{"host.Interruptible"}, map[string][]string{"interrupt_linux_test.go": {"try, settings from a pipe"}}},
 		"uninstall":           {[]string{"installer.LoadAnswers"}, nil},
 		"doSteps":             {[]string{"installer.LoadAnswers"}, nil},

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/foyer-server/foyer/installer"
+	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
@@ -29,6 +30,7 @@ type installFlags struct {
 	yes, dryRun, print, replaceEdited bool
 	given                             map[string]string // answers given as flags
 
+	record   bool   // how it goes is kept as a record, for the wizard that began it
 	once     []byte // answers of standard input or a pipe, which can be read once only; then answers is "-"
 	password string // of the owner, from wherever it was
 }
@@ -73,6 +75,8 @@ func (a *app) installCmd() *cobra.Command {
 	flags.BoolVar(&f.dryRun, "dry-run", false, hint.T("show the plan and change nothing", "montrer le plan et ne rien changer").In(a.lang))
 	flags.BoolVar(&f.print, "print-answers", false, hint.T("print the answers as a file for --answers, and change nothing", "écrire les réponses en fichier pour --answers, sans rien changer").In(a.lang))
 	flags.BoolVar(&f.replaceEdited, "replace-edited", false, hint.T("write files that were edited by hand anew; the edited ones are kept as NAME.edited", "réécrire les fichiers modifiés à la main ; ceux-ci restent en NOM.edited").In(a.lang))
+	flags.BoolVar(&f.record, "record", false, "")
+	flags.MarkHidden("record") //nolint:errcheck // it is there
 	for _, k := range installer.AnswerKeys {
 		if k.Flag() != "" {
 			flags.String(k.Flag(), "", k.Means.In(a.lang))
@@ -81,7 +85,21 @@ func (a *app) installCmd() *cobra.Command {
 	return cmd
 }
 
-func (a *app) install(ctx context.Context, f installFlags) error {
+func (a *app) install(ctx context.Context, f installFlags) (err error) {
+	progress, came := a.progress(ctx), installResult{}
+	if f.record {
+		atomicfile.Borrow()
+		rec, rerr := readInstallRecord(workerDir)
+		if rerr != nil {
+			return fmt.Errorf("cannot find the record of the install: %w", rerr)
+		}
+		if rerr := rec.begin(); rerr != nil {
+			return rerr
+		}
+		lines := progress
+		progress = func(e step.Event) { rec.step(e); lines(e) }
+		defer func() { err = errors.Join(err, rec.end(came, err)) }()
+	}
 	if err := f.readOnce(ctx, a); err != nil {
 		return err
 	}
@@ -129,9 +147,12 @@ func (a *app) install(ctx context.Context, f installFlags) error {
 	if os.Geteuid() > 0 {
 		return needRoot()
 	}
-	res, err := in.Apply(ctx, a.progress(ctx))
+	res, err := in.Apply(ctx, progress)
 	if err != nil {
 		return err
+	}
+	if came = (installResult{Result: res, Plan: plan.Changes}); !f.record {
+		os.RemoveAll(workerDir) //nolint:errcheck // of one that was cut off before; it is gone at the next start of the machine
 	}
 	return a.showResult(res, plan)
 }
@@ -321,6 +342,7 @@ func (a *app) uninstall(ctx context.Context, purge, yes bool) error {
 		}
 		changed = changed || len(untrusted) > 0
 	}
+	os.RemoveAll(workerDir) //nolint:errcheck // the record of an install, gone at the next start of the machine
 	if a.json {
 		a.printJSON(map[string]any{"changed": changed, "purged": purge, "left": append([]step.Change{}, left...)})
 		return nil

@@ -122,7 +122,9 @@ func (a *app) root() *cobra.Command {
 			if !a.atTerminal() && !a.plain {
 				return cmd.Help()
 			}
-			if installed() && !installing() || a.runDir != config.SystemRun { // one that was named, as of `foyer try`
+			atWork := installing()
+			named := a.runDir != config.SystemRun // as that of `foyer try`
+			if installed() && !atWork && cutOffInstall(workerDir, atWork) == nil || named {
 				if a.onTerminal() {
 					return a.dashboard(cmd.Context())
 				}

@@ -1,20 +1,14 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/charmbracelet/x/term"
 
@@ -23,7 +17,6 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
-	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/reach"
 	"github.com/foyer-server/foyer/supervisor/router"
@@ -53,7 +46,13 @@ func (a *app) wizard(ctx context.Context, f installFlags, answers *installer.Ans
 	ask := &tui.Wizard{
 		Term: a.term(), LangSure: sure || values["language"] != "" || a.langGiven,
 		Questions: installer.Questions(), Values: values, Resumed: len(kept) > 0, Running: installing(),
-		Look:     look,
+		Look: func(ctx context.Context) tui.Sight {
+			s := look(ctx)
+			if rec := cutOffInstall(w.dir, installing()); rec != nil {
+				s.Notes = append([]hint.Text{hint.T("The last installation was cut off %s; it can be begun again.", "La dernière installation a été interrompue %s ; elle peut être recommencée.", rec.where())}, s.Notes...)
+			}
+			return s
+		},
 		Remember: a.keepAnswers,
 		Plan:     func(ctx context.Context, v installer.Values) (tui.Plan, error) { return a.planFor(ctx, f, v) },
 		Apply:    w.apply,
@@ -272,234 +271,6 @@ func (a *app) forgetAnswers() {
 	if path != "" && os.Remove(path) == nil {
 		os.Remove(filepath.Dir(path)) //nolint:errcheck // if it is empty
 	}
-}
-
-// workerDir is where an install at work keeps what it tells: root's alone, gone at
-// the next start of the machine.
-const workerDir = "/run/foyer-install"
-
-// workerLock is held by the process that installs, from before it is started.
-const workerLock = "/run/foyer-install.worker"
-
-// installing reports whether an install is at work on this machine.
-func installing() bool {
-	if _, err := os.Stat(workerLock); err == nil {
-		lock, err := atomicfile.TryLock(workerLock)
-		if errors.Is(err, atomicfile.ErrLocked) {
-			return true
-		}
-		if err == nil {
-			lock.Unlock() //nolint:errcheck // nobody held it
-		}
-	}
-	return installer.New(installer.Config{}).Running()
-}
-
-// worker has an install done by a process of its own and follows it.
-type worker struct {
-	*app
-	flags  installFlags
-	dir    string
-	result workerResult
-}
-
-// workerResult is what `foyer install --json` prints.
-type workerResult struct {
-	installer.Result
-	Claim string        `json:"claim"`
-	Plan  []step.Change `json:"plan"`
-
-	Error   string `json:"error"`
-	Message string `json:"message"`
-	Did     string `json:"did"`
-	Do      string `json:"do"`
-	Exit    int    `json:"exit"`
-}
-
-func (w *worker) apply(ctx context.Context, v installer.Values, progress func(tui.Progress)) (tui.Outcome, error) {
-	if l, ok := hint.ParseLang(v["language"]); ok { // from here on in the language that was chosen
-		w.lang = l
-	}
-	ended := make(chan struct{})
-	if installing() {
-		go func() { // somebody else's: its lock tells
-			defer close(ended)
-			for installing() && ctx.Err() == nil {
-				time.Sleep(200 * time.Millisecond)
-			}
-		}()
-	} else {
-		cmd, err := w.start(ctx, v)
-		if err != nil {
-			return tui.Outcome{}, err
-		}
-		go func() {
-			defer close(ended)
-			cmd.Wait() //nolint:errcheck // what it has to say is in its result
-		}()
-	}
-	if err := w.follow(ctx, ended, progress); err != nil {
-		return tui.Outcome{}, err
-	}
-	if err := w.read(); err != nil {
-		return tui.Outcome{}, err
-	}
-	r := w.result
-	return tui.Outcome{Addresses: r.Addresses, Code: r.ClaimCode, Owner: r.Owner}, nil
-}
-
-// start starts the process that installs. The answers go to it through its
-// environment, which only root can read.
-func (w *worker) start(ctx context.Context, v installer.Values) (*exec.Cmd, error) {
-	if _, err := w.settle(ctx, w.flags, v); err != nil { // it fills in what follows from the machine
-		return nil, err
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("cannot find this program's file: %w", err)
-	}
-	lock, err := atomicfile.TryLock(workerLock)
-	if err != nil {
-		return nil, fmt.Errorf("cannot begin the install: %w", err)
-	}
-	defer lock.Unlock() //nolint:errcheck // the process that is started holds it on
-	if err := os.RemoveAll(w.dir); err != nil {
-		return nil, fmt.Errorf("cannot begin the install: %w", err)
-	}
-	if err := os.Mkdir(w.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("cannot begin the install: %w", err)
-	}
-	args := []string{"install", "--yes", "--json", "--lang", string(w.lang)}
-	if w.flags.answers != "" {
-		args = append(args, "--answers", w.flags.answers)
-	}
-	if w.flags.replaceEdited {
-		args = append(args, "--replace-edited")
-	}
-	cmd := exec.Command(exe, args...)
-	cmd.Env = slices.Clone(w.environ)
-	for k, text := range v {
-		cmd.Env = append(cmd.Env, config.EnvName(k)+"="+text)
-	}
-	if w.flags.password != "" {
-		cmd.Env = append(cmd.Env, "FOYER_OWNER_PASSWORD="+w.flags.password)
-	}
-	out, err1 := os.OpenFile(w.path("result"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-	events, err2 := os.OpenFile(w.path("events"), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-	defer out.Close()    //nolint:errcheck // the process that is started writes to it
-	defer events.Close() //nolint:errcheck // as above
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, fmt.Errorf("cannot begin the install: %w", err)
-	}
-	if w.flags.once != nil {
-		if cmd.Stdin, err = w.answers(); err != nil {
-			return nil, fmt.Errorf("cannot begin the install: %w", err)
-		}
-	}
-	cmd.Stdout, cmd.Stderr = out, events
-	host.Detach(cmd)
-	lock.Lend(cmd)
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("cannot begin the install: %w", err)
-	}
-	return cmd, nil
-}
-
-// answers is a file without a name that holds what was read of standard input.
-func (w *worker) answers() (*os.File, error) {
-	f, err := os.OpenFile(w.path("answers"), os.O_CREATE|os.O_RDWR|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	_, err = f.Write(w.flags.once)
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	if err == nil {
-		err = os.Remove(w.path("answers"))
-	}
-	if err != nil {
-		f.Close() //nolint:errcheck // err says what is wrong
-		return nil, err
-	}
-	return f, nil
-}
-
-func (w *worker) path(name string) string { return filepath.Join(w.dir, name) }
-
-// follow passes on what the install tells until it has ended.
-func (w *worker) follow(ctx context.Context, ended <-chan struct{}, progress func(tui.Progress)) error {
-	f, err := os.Open(w.path("events"))
-	if errors.Is(err, os.ErrNotExist) { // an install by other means tells nothing
-		if <-ended; ctx.Err() != nil {
-			return tui.ErrLeft
-		}
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("cannot follow the install: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	r := bufio.NewReader(f)
-	var part []byte
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for over := false; ; {
-		line, err := r.ReadBytes('\n')
-		part = append(part, line...)
-		if err == nil {
-			tell(part, progress)
-			part = nil
-			continue
-		}
-		if !errors.Is(err, io.EOF) {
-			return fmt.Errorf("cannot follow the install: %w", err)
-		}
-		if over {
-			return nil
-		}
-		select {
-		case <-ctx.Done(): // it goes on by itself
-			return tui.ErrLeft
-		case <-ended:
-			over = true
-		case <-tick.C:
-		}
-	}
-}
-
-// tell passes one event on; other lines are none of a person's.
-func tell(line []byte, progress func(tui.Progress)) {
-	var e step.Event
-	if json.Unmarshal(bytes.TrimSpace(line), &e) != nil || e.Of == 0 {
-		return
-	}
-	if e.Kind == step.Started || e.Kind == step.Done {
-		progress(tui.Progress{N: e.N, Of: e.Of, Title: e.Title, Done: e.Kind == step.Done})
-	}
-}
-
-// read reads how the install came out.
-func (w *worker) read() error {
-	data, err := os.ReadFile(w.path("result"))
-	if err == nil && len(bytes.TrimSpace(data)) == 0 || errors.Is(err, os.ErrNotExist) {
-		return hint.New("install-failed", hint.T("The installation ended without saying why.", "L'installation s'est terminée sans dire pourquoi."),
-			hint.T("What was done stays, and nothing is lost.", "Ce qui est fait reste, et rien n'est perdu."), hint.T("Run it again to go on.", "Relancez pour continuer."))
-	}
-	if err != nil {
-		return fmt.Errorf("cannot read how the install came out: %w", err)
-	}
-	if err := json.Unmarshal(data, &w.result); err != nil {
-		return fmt.Errorf("cannot read how the install came out: %w", err)
-	}
-	os.RemoveAll(w.dir) //nolint:errcheck // it is gone at the next start of the machine
-	r := &w.result
-	if r.Error != "" {
-		same := func(s string) hint.Text { return hint.T("%s", "%s", hint.Block(strings.Split(s, "\n"))) } // in the person's language already
-		return hint.New(r.Error, same(r.Message), same(r.Did), same(r.Do)).Exits(r.Exit)
-	}
-	r.ClaimCode = r.Claim
-	return nil
 }
 
 // ttyInstead gives a command whose standard input is a pipe, as in `curl … | sh`,

@@ -4,6 +4,7 @@ package atomicfile
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -35,4 +36,43 @@ func TestLentLockHoldsUntilTheOtherEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Unlock()
+}
+
+// A process that a lock was lent to dies, and a command that it ran goes on: the lock is free.
+func TestABorrowedLockIsNotPassedOn(t *testing.T) {
+	if os.Getenv("FOYER_TEST_BORROWS") != "" { // the process that it is lent to
+		Borrow()
+		cmd := exec.Command("cat")
+		cmd.Stdin = os.Stdin
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		os.Exit(0) // without waiting for it
+	}
+	path := filepath.Join(t.TempDir(), "lock")
+	l, err := TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestABorrowedLockIsNotPassedOn$")
+	cmd.Env, cmd.Stdin = append(os.Environ(), "FOYER_TEST_BORROWS=1"), r
+	l.Lend(cmd)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	l.Unlock()
+	r.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = TryLock(path); err != nil { // while the command still reads
+		t.Errorf("whoever it was lent to has died: %v", err)
+	} else {
+		l.Unlock()
+	}
+	w.Close()
 }

@@ -55,5 +55,9 @@ func TryLock(path string) (*Lock, error) {
 // this process and that one have let go of it.
 func (l *Lock) Lend(cmd *exec.Cmd) { cmd.ExtraFiles = append(cmd.ExtraFiles, l.f) }
 
+// Borrow is for a process that one lock was lent to, as its only further file: commands that
+// it runs itself do not hold it, so that it is free once this process has died.
+func Borrow() { unix.CloseOnExec(3) }
+
 // Unlock gives the lock back. The file stays.
 func (l *Lock) Unlock() error { return l.f.Close() }
