@@ -73,7 +73,7 @@ func bundleIn(dir, dies string) int {
 // record does not say so: there is the whole bundle in the end, once, and no half of it.
 func TestABundleSurvivesItsProcess(t *testing.T) {
 	t.Attr("shows", "ground")
-	times := 2
+	times := 1
 	if os.Getenv("SHOW_WHOLE") != "" {
 		times = 20
 	}

@@ -127,7 +127,7 @@ func (y *year) live(t *testing.T, d time.Duration, cut bool, step func() time.Du
 // each fact is told once.
 func TestAYearOfFlapping(t *testing.T) {
 	t.Attr("shows", "ground")
-	days := 40
+	days := 21
 	if os.Getenv("SHOW_WHOLE") != "" {
 		days = 365
 	}

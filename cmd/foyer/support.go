@@ -74,12 +74,12 @@ func writeSettings(s *config.Settings, w io.Writer) error {
 		if source == "" {
 			continue // whoever helps has the defaults
 		}
-		if _, err := fmt.Fprintf(w, "%s\n    # %s\n", s.Line(name), source); err != nil {
+		if _, err := io.WriteString(w, s.Line(name)+"\n    # "+source+"\n"); err != nil {
 			return err
 		}
 	}
 	for _, n := range s.Notices() {
-		if _, err := fmt.Fprintf(w, "# %s\n", n.Text().In(hint.EN)); err != nil {
+		if _, err := io.WriteString(w, "# "+n.Text().In(hint.EN)+"\n"); err != nil {
 			return err
 		}
 	}
