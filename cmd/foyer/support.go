@@ -69,21 +69,19 @@ func writeSettings(s *config.Settings, w io.Writer) error {
 			names = append(names, "kinto."+n)
 		}
 	}
+	var text []byte
 	for _, name := range names {
 		_, source := s.Get(name)
 		if source == "" {
 			continue // whoever helps has the defaults
 		}
-		if _, err := io.WriteString(w, s.Line(name)+"\n    # "+source+"\n"); err != nil {
-			return err
-		}
+		text = append(text, s.Line(name)+"\n    # "+source+"\n"...)
 	}
 	for _, n := range s.Notices() {
-		if _, err := io.WriteString(w, "# "+n.Text().In(hint.EN)+"\n"); err != nil {
-			return err
-		}
+		text = append(text, "# "+n.Text().In(hint.EN)+"\n"...)
 	}
-	return nil
+	_, err := w.Write(text)
+	return err
 }
 
 // seenOfMachine is what this process may see of the machine. What needs root is a job of
