@@ -148,9 +148,12 @@ func (db *SQLite) apart(ctx context.Context, fn func(*conn) error) (err error) {
 	return errors.Join(err, c.close())
 }
 
+// ErrEmpty: no Foyer has put anything into the file.
+var ErrEmpty = errors.New("there is nothing in the database")
+
 // Peek has fn read the database file at path, in one snapshot, without opening it to be
 // written: nothing is changed in it, its schema included, and whoever serves it is not held
-// up. A file without facts, which no Foyer has begun to use, is kinto.ErrUnavailable.
+// up. A file without facts, which no Foyer has begun to use, is ErrEmpty.
 func Peek(ctx context.Context, path string, fn func(kinto.Reader) error) (err error) {
 	if err := errors.Join(setUp(), ctx.Err()); err != nil {
 		return err
@@ -163,7 +166,7 @@ func Peek(ctx context.Context, path string, fn func(kinto.Reader) error) (err er
 	there := c.do("has_meta")
 	found, err := there.one()
 	if err == nil && !found {
-		err = fmt.Errorf("%w: there is nothing in it", kinto.ErrUnavailable)
+		err = ErrEmpty
 	}
 	if err != nil {
 		return err
@@ -182,7 +185,7 @@ func Meta(ctx context.Context, path, name string) (value string, err error) {
 		value = string(text)
 		return err
 	})
-	if errors.Is(err, kinto.ErrUnavailable) {
+	if errors.Is(err, ErrEmpty) {
 		err = nil
 	}
 	return value, err
