@@ -17,7 +17,7 @@ import (
 // by the settings file as it is, and need no network.
 
 // RepairOwners gives the folders, the data and the settings the owners and modes an install
-// gives them. The error is as Apply's, or has the code install-unfinished.
+// gives them. The error is as Apply's, or has the code install-unfinished or data-moved.
 func (in *Installer) RepairOwners(ctx context.Context, events func(step.Event)) (Result, error) {
 	return in.some(ctx, events, func(m *machine) []step.Step {
 		return []step.Step{directoriesStep{m}, settingsStep{m}}
@@ -57,6 +57,11 @@ func (in *Installer) some(ctx context.Context, events func(step.Event), steps fu
 	}
 	if m, err = newMachine(ctx, in.cfg, h, false); err != nil {
 		return Result{}, err
+	}
+	if !slices.ContainsFunc(h.Made(), func(c step.Change) bool { return c.Kind == step.KindData && c.What == m.dataDir() }) {
+		return Result{}, hint.New("data-moved",
+			hint.T("The settings name another folder for the data (%s) than Foyer was installed with.", "Les réglages indiquent un autre dossier de données (%s) que celui de l'installation.", m.settings.Data), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Move the data there and run `sudo foyer install`, or put the old folder back into the settings.", "Déplacez-y les données et lancez `sudo foyer install`, ou remettez l'ancien dossier dans les réglages."))
 	}
 	if err := m.preflight(ctx); err != nil {
 		return Result{}, err

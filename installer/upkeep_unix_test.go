@@ -85,6 +85,15 @@ func TestSettingsAreAppliedAsTheyAre(t *testing.T) {
 	if now := o.tree(); len(now) != len(before) {
 		t.Errorf("it changed the machine: %d, %d", len(now), len(before))
 	}
+	// Another data folder is the business of an install.
+	o.rewrite("https_port = 9443", "https_port = 9443\ndata = \"/srv/elsewhere\"")
+	if _, err := in.ApplySettings(t.Context(), nil); hint.Find(err) == nil || hint.Find(err).Code != "data-moved" {
+		t.Errorf("another data folder: %v", err)
+	}
+	if _, err := os.Stat(o.path("srv/elsewhere")); err == nil {
+		t.Error("it was made")
+	}
+	o.rewrite("\ndata = \"/srv/elsewhere\"", "")
 	// The way back, and then all of it goes.
 	o.rewrite("https_port = 9443", "https_port = 8443")
 	if _, err := in.ApplySettings(t.Context(), nil); err != nil {

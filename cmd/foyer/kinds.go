@@ -6,12 +6,16 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/supervisor"
 	"github.com/foyer-server/foyer/supervisor/helper"
 	"github.com/foyer-server/foyer/supervisor/job"
 )
+
+// startedAgain is how long a Foyer that stops while a job is followed is waited for.
+const startedAgain = time.Minute
 
 // startJob asks for a job of any kind, with arguments NAME=VALUE, and shows how it goes and
 // what came of it.
@@ -30,6 +34,13 @@ func (a *app) startJob(ctx context.Context, kind string, args []string) error {
 		}
 	}
 	last, err := a.doJob(ctx, kind, given)
+	for end := time.Now().Add(startedAgain); err != nil && last.ID != "" && !last.State.Ended() && ctx.Err() == nil && time.Now().Before(end); {
+		time.Sleep(time.Second) // applying settings starts the service anew, and the job goes on there
+		var now job.Record
+		if now, err = a.follow(ctx, last.ID); now.ID != "" {
+			last = now
+		}
+	}
 	if err != nil || a.json || last.Result == nil {
 		return err
 	}

@@ -82,6 +82,8 @@ type Verb struct {
 	Fresh   bool // an owner has to have signed in lately for that
 	// Again: done twice it comes to the same, so that it is begun anew when it was cut off.
 	Again bool
+	// Restarts: it ends because the machine does. Whether it was done is known at the next start.
+	Restarts bool
 	// unfit says why it cannot be done now, beside what Args and limits say; nil: it can.
 	unfit func(args map[string]string, now time.Time) error
 }
@@ -104,7 +106,7 @@ var Verbs = []Verb{{
 		"memory": hint.T("since memory runs short", "parce que la mémoire manque"), "storage": hint.T("since a disk makes trouble", "parce qu'un disque pose problème"),
 		"now": hint.T("now", "maintenant"), "night": hint.T("only at night", "seulement la nuit"),
 	},
-	PerHour: 2, PerDay: 2, Within: time.Minute, Touches: Machine, Page: true, Fresh: true, unfit: notInWindow,
+	PerHour: 2, PerDay: 2, Within: time.Minute, Touches: Machine, Page: true, Fresh: true, Restarts: true, unfit: notInWindow,
 }}
 
 // The night begins and ends at these hours of this machine's clock.

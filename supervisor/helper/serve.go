@@ -91,7 +91,8 @@ func (s *server) settle() error {
 			continue
 		}
 		r.State, r.Ended = job.CutOff, time.Now()
-		if e, ok := s.journal.intent(r.ID); ok && r.Kind == VerbReboot && e.Boot != s.Boot {
+		v, _ := Find(r.Kind)
+		if e, ok := s.journal.intent(r.ID); ok && v.Restarts && e.Boot != s.Boot {
 			r.State = job.Done
 			r.Said = append(r.Said, hint.T("The machine was restarted.", "La machine a redémarré."))
 		}
@@ -262,7 +263,11 @@ func (s *server) handle(ctx context.Context, ask request) error {
 	t := &Task{records: s.records, log: s.Log, r: r}
 	t.change(true, func(*job.Record) {})
 	s.Log.Info("begun", "verb", v.Name, "id", r.ID, "args", r.Args)
-	state := t.end(ctx, s.do(ctx, v, t))
+	err = s.do(ctx, v, t)
+	if err != nil && ctx.Err() != nil && v.Restarts {
+		return nil // it is told to end, perhaps by just that
+	}
+	state := t.end(ctx, err)
 	s.Log.Info("ended", "verb", v.Name, "id", r.ID, "state", string(state))
 	return errors.Join(s.journal.write(entry{Op: opEnded, ID: r.ID, Verb: v.Name, Why: string(state)}), s.records.forget(s.Log))
 }
