@@ -283,3 +283,24 @@ func TestFewBundlesAreKept(t *testing.T) {
 		t.Errorf("kept %v", got)
 	}
 }
+
+// FuzzScrub: whatever stands before it, what is planted behind the word for it goes; and JSON
+// stays JSON.
+func FuzzScrub(f *testing.F) {
+	f.Add("time=2026-11-27T12:21:44.980Z level=WARN msg=\"it failed\" err=\"x\"")
+	f.Add(`{"a":["-----BEGIN X-----",{"token":"x"}],"b":1e400}`)
+	f.Add("::ffff:1.2.3.4 fe80::%eth0 1:2:3 \xff\"\\")
+	f.Fuzz(func(t *testing.T, text string) {
+		before := strings.ReplaceAll(text, "planted", "")
+		for _, secret := range []string{"password=planted", "Authorization: Basic planted", "Cookie: session=planted", "account:planted", "/buckets/planted", "user=\"planted\"", "postgres://foyer:planted@db/x"} {
+			if got := newScrubber(nil).text(before + " " + secret + " after"); strings.Contains(got, "planted") {
+				t.Errorf("%q leaves %q", before+" "+secret, got)
+			}
+		}
+		if json.Valid([]byte(text)) {
+			if got := newScrubber([]string{"members.example"}).file("x.json", []byte(text)); !json.Valid(got) {
+				t.Errorf("%q becomes %q", text, got)
+			}
+		}
+	})
+}
