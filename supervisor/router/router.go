@@ -31,11 +31,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/netname"
 )
 
 // Way is a language of routers.
@@ -334,7 +334,7 @@ func (r *Router) Outside() netip.Addr {
 func Public(a netip.Addr) bool { return reach(a) == public }
 
 // Shared reports whether an address is one that a provider shares among many.
-func Shared(a netip.Addr) bool { return a.IsValid() && reach(a) == carrier }
+func Shared(a netip.Addr) bool { return reach(a) == carrier }
 
 // NoWay reports whether a router answered that it has no address outside.
 func (s State) NoWay() bool { return errors.Is(s.Err, errNoWay) }
@@ -371,28 +371,21 @@ type kind int
 
 const (
 	public  kind = iota
-	carrier      // shared by the provider among many (RFC 6598)
+	carrier      // shared by the provider among many
 	private      // there is another router outside
 	none
 )
 
-// reach says what kind of address it is.
+// reach says what kind of address it is: one that is not for everyone leads to another
+// router at best.
 func reach(a netip.Addr) kind {
 	switch a = a.Unmap(); {
-	case !a.IsValid() || a.IsUnspecified():
+	case !a.IsValid() || a.IsUnspecified(): // how a router says that it has none
 		return none
-	case carrierNet().Contains(a):
+	case netname.Everywhere(a):
+		return public
+	case netname.Of(a) == netname.Carrier:
 		return carrier
-	case !a.IsGlobalUnicast() || a.IsPrivate() || slices.ContainsFunc(specialNets(), func(p netip.Prefix) bool { return p.Contains(a) }):
-		return private
 	}
-	return public
-}
-
-func carrierNet() netip.Prefix { return netip.MustParsePrefix("100.64.0.0/10") }
-
-// specialNets lead nowhere outside, though nothing in their numbers says private:
-// DS-Lite's inner side (RFC 6333) and this network (RFC 1122).
-func specialNets() []netip.Prefix {
-	return []netip.Prefix{netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("0.0.0.0/8")}
+	return private
 }

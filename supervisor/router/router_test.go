@@ -17,7 +17,8 @@ func TestReach(t *testing.T) {
 	for addr, want := range map[string]kind{
 		"8.8.4.4": public, "2001:4860:4860::8844": public, "100.64.1.2": carrier, "100.127.255.255": carrier, "::ffff:100.64.1.2": carrier,
 		"100.128.0.1": public, "192.168.0.1": private, "10.1.2.3": private, "172.16.0.1": private, "fd00::1": private, "fe80::1": private,
-		"192.0.0.2": private, "0.0.0.0": none, "::": none,
+		"192.0.0.2": carrier, "203.0.113.9": private, "2001:db8::9": private, "198.18.0.1": private, "240.0.0.1": private, "127.0.0.1": private, "192.0.0.170": private,
+		"0.0.0.0": none, "::": none, "::ffff:0.0.0.0": none,
 	} {
 		if got := reach(netip.MustParseAddr(addr)); got != want {
 			t.Errorf("%s: got %v, want %v", addr, got, want)

@@ -10,6 +10,8 @@ import (
 	"github.com/huin/goupnp"
 	igd "github.com/huin/goupnp/dcps/internetgateway2"
 	"github.com/huin/goupnp/soap"
+
+	"github.com/foyer-server/foyer/internal/netname"
 )
 
 // connection is the service of an Internet Gateway Device that has the mappings,
@@ -57,7 +59,7 @@ const (
 // discover looks for the gateway's services for about 2 s. A gateway that is not a
 // home's is not asked.
 func discover(ctx context.Context, gateway, own netip.Addr) ([]door, error) {
-	if !gateway.IsPrivate() && !gateway.IsLinkLocalUnicast() {
+	if netname.Of(gateway) != netname.Home {
 		return nil, errNobody
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
