@@ -31,6 +31,7 @@ import (
 	"github.com/libdns/libdns"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/netname"
 	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/router"
 )
@@ -244,17 +245,12 @@ func (k *Keeper) zoneOf(name string) string {
 }
 
 // Names are those of the addresses in the settings that the DNS of the Internet
-// can have.
+// can have, in small letters.
 func Names(addresses []string) []string {
 	var out []string
 	for _, a := range addresses {
-		if _, err := netip.ParseAddr(a); err == nil || !strings.Contains(a, ".") {
-			continue
-		}
-		name := strings.ToLower(a)
-		home := slices.ContainsFunc([]string{".local", ".lan", ".internal", ".home.arpa", ".localhost", ".home"}, func(s string) bool { return strings.HasSuffix(name, s) })
-		if !home {
-			out = append(out, name)
+		if netname.PublicName(a) {
+			out = append(out, strings.ToLower(strings.TrimSuffix(a, ".")))
 		}
 	}
 	return out
