@@ -27,13 +27,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/knock"
+	"github.com/foyer-server/foyer/internal/netname"
 )
 
 // Config says whom to dial.
@@ -86,9 +86,6 @@ func (d *Room) Proves(w http.ResponseWriter, r *http.Request, scheme string) boo
 // Here reports whether path is where others ask to be dialled, and they may.
 func (d *Room) Here(path string) bool { return d.cfg.Answer && path == knock.Dial }
 
-// hostRE is a name by which somebody may want to be called: a DNS name.
-var hostRE = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$`)
-
 // ServeHTTP implements http.Handler for the path of Here. The visitor is who
 // r.RemoteAddr says; trusted proxies have been heard before.
 func (d *Room) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -120,11 +117,11 @@ func (d *Room) asked(w http.ResponseWriter, r *http.Request, seen netip.Addr) {
 	var q knock.Request
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, largest))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&q); err != nil || !knock.Nonce(q.Nonce) || q.Name != "" && (len(q.Name) > 253 || !hostRE.MatchString(q.Name)) {
+	if err := dec.Decode(&q); err != nil || !knock.Nonce(q.Nonce) || q.Name != "" && (!netname.Valid(q.Name) || !strings.Contains(q.Name, ".")) {
 		refuse(w, http.StatusBadRequest, "a nonce is 32 hexadecimal digits; a name is one of DNS")
 		return
 	}
-	if !everywhere(seen) && !(d.cfg.Private && seen.IsPrivate()) {
+	if !d.dialled(seen) {
 		refuse(w, http.StatusForbidden, "this address cannot be reached from here: "+seen.String())
 		return
 	}
@@ -158,6 +155,13 @@ func (d *Room) asked(w http.ResponseWriter, r *http.Request, seen netip.Addr) {
 		panic("dial: a reply cannot be encoded: " + err.Error())
 	}
 	say(w, http.StatusOK, "application/json", string(text))
+}
+
+// dialled reports whether an address is: one that everybody reaches, or, where the owner
+// wants it, one of a private network. Link-local ones never are: there are services there
+// that give whoever asks the machine's own keys.
+func (d *Room) dialled(a netip.Addr) bool {
+	return netname.Everywhere(a) || d.cfg.Private && netname.Of(a) == netname.Home && !a.IsLinkLocalUnicast()
 }
 
 func refuse(w http.ResponseWriter, status int, why string) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/knock"
+	"github.com/foyer-server/foyer/internal/netname"
 	"github.com/foyer-server/foyer/supervisor/router"
 )
 
@@ -120,7 +121,7 @@ func (f *Facts) behindRouter() bool {
 	if f.Router.IsValid() {
 		return !router.Public(f.Router) && !router.Shared(f.Router)
 	}
-	return len(f.Hops) > 1 && f.Hops[0].IsPrivate() && f.Hops[1].IsPrivate()
+	return len(f.Hops) > 1 && netname.Within(f.Hops[0]) && netname.Within(f.Hops[1])
 }
 
 // ours reports whether an address is this machine's, as it knows or as others see it.
