@@ -54,6 +54,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/netname"
 )
 
 // Config is what New needs. Dir, Name and Log are required.
@@ -136,7 +137,7 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 	home := slices.Clone(c.names) // what the home CA must be able to sign
 	for _, a := range cfg.Addresses {
 		ip, err := netip.ParseAddr(a)
-		if cfg.Public.CA != "off" && isPublic(a, cfg.Public.CA != "") {
+		if cfg.Public.Orders(a) {
 			c.ordered = append(c.ordered, strings.ToLower(a))
 			if err == nil || strings.HasPrefix(a, "*.") {
 				continue
@@ -149,7 +150,7 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 			if a = strings.ToLower(a); !slices.Contains(c.names, a) {
 				c.names = append(c.names, a)
 			}
-		case private(ip):
+		case netname.Within(ip):
 			c.ips = append(c.ips, ip.Unmap())
 		default:
 			cfg.Log.Warn("the home CA signs private addresses only; clients that come by this one are shown another name", "address", a)
@@ -181,7 +182,11 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 			c.ordered = slices.DeleteFunc(c.ordered, func(name string) bool { return cert.Leaf.VerifyHostname(name) == nil })
 		}
 	}
-	if len(c.ordered) > 0 || cfg.Members.Domain != "" && cfg.Public.CA != "off" {
+	if cfg.Members.Domain != "" && !cfg.Public.Orders(cfg.Members.Domain) {
+		cfg.Log.Warn("members have no names: no authority issues certificates below this domain", "domain", cfg.Members.Domain, "ca", cfg.Public.CA)
+		cfg.Members = Members{}
+	}
+	if len(c.ordered) > 0 || cfg.Members.Domain != "" {
 		if c.public, err = newPublic(ctx, cfg.Public, c.ordered, c.storage, cfg.Log, t.pace); err != nil {
 			return nil, err
 		}
@@ -428,7 +433,7 @@ func current(cert *tls.Certificate) bool {
 
 // admit returns the name under which addr gets a certificate; empty for none.
 func (c *Certs) admit(addr netip.Addr) string {
-	if !private(addr) || addr.IsLoopback() && addr != loopback4 && addr != loopback6 {
+	if !netname.Within(addr) || addr.IsLoopback() && addr != loopback4 && addr != loopback6 {
 		return ""
 	}
 	c.mu.Lock()

@@ -27,6 +27,7 @@ import (
 	"github.com/caddyserver/certmagic"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/netname"
 )
 
 // homeCA is a certificate authority for this server alone: a certmagic.Issuer.
@@ -59,19 +60,6 @@ func now() time.Time {
 		return t
 	}
 	return epoch
-}
-
-// privateNets are the only addresses the home CA signs: RFC 1918, loopback and
-// link-local (RFC 3927) for IPv4; ULA (RFC 4193), link-local and loopback for IPv6.
-var privateNets = []netip.Prefix{
-	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
-	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"),
-	netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("::1/128"),
-}
-
-func private(ip netip.Addr) bool {
-	ip = ip.Unmap().WithZone("")
-	return slices.ContainsFunc(privateNets, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // openHomeCA loads the CA in dir, or where servers share it, or makes one for the DNS names. A CA that
@@ -219,7 +207,7 @@ func caTemplate(called string, names []string) (*x509.Certificate, error) {
 		PermittedEmailAddresses:     []string{"invalid"},
 		PermittedURIDomains:         []string{"invalid"},
 	}
-	for _, p := range privateNets {
+	for _, p := range netname.WithinNets() { // the only addresses the home CA signs
 		t.PermittedIPRanges = append(t.PermittedIPRanges, &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())})
 	}
 	return t, nil
@@ -302,7 +290,7 @@ func (ca *homeCA) Issue(_ context.Context, csr *x509.CertificateRequest) (*certm
 		return nil, fmt.Errorf("cannot issue: %w", err)
 	}
 	for _, ip := range csr.IPAddresses {
-		if a, ok := netip.AddrFromSlice(ip); !ok || !private(a) {
+		if a, ok := netip.AddrFromSlice(ip); !ok || !netname.Within(a) {
 			return nil, fmt.Errorf("cannot issue: %s is not a private address", ip)
 		}
 	}

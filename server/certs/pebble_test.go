@@ -381,14 +381,43 @@ func TestEveryProblemHasWords(t *testing.T) {
 	}
 }
 
-func TestPublicNames(t *testing.T) {
-	for name, want := range map[string]bool{
-		"cloud.jeannine.fr": true, "*.jeannine.fr": true, "203.0.113.9": true, "2001:db8::9": true,
-		"foyer.local": false, "nas.lan": false, "nas.home.arpa": false, "db.internal": false, "nas": false, "192.168.1.9": false, "fd00::1": false, "cloud.example": false,
+// What is ordered from the authority everybody trusts, from one of the owner's own, and
+// from none.
+func TestWhatIsOrdered(t *testing.T) {
+	own := Public{CA: "https://ca.jeannine.fr/directory"}
+	for name, want := range map[string]struct{ public, own bool }{
+		"cloud.jeannine.fr": {true, true}, "*.jeannine.fr": {true, true}, "81.2.69.142": {true, true}, "2a01:e0a::9": {true, true},
+		"foyer.local": {}, "nas.lan": {}, "nas.home.arpa": {}, "db.internal": {}, "nas.home": {}, "nas.fritz.box": {}, "nas": {},
+		"192.168.1.9": {}, "fd00::1": {}, "100.64.1.2": {}, "169.254.1.2": {}, "224.0.0.1": {}, "localhost": {},
+		"cloud.example": {own: true}, "cloud.test": {own: true}, "a.onion": {own: true}, "a.localhost": {own: true}, "203.0.113.9": {own: true}, "2001:db8::9": {own: true}, "127.0.0.1": {own: true}, "::1": {own: true},
 	} {
-		if got := isPublic(name, false); got != want {
+		if got := (Public{}).Orders(name); got != want.public {
 			t.Errorf("%s: %v", name, got)
 		}
+		if got := own.Orders(name); got != want.own {
+			t.Errorf("%s, from an authority of one's own: %v", name, got)
+		}
+		if (Public{CA: "off"}).Orders(name) {
+			t.Errorf("%s is ordered from nobody", name)
+		}
+	}
+}
+
+// Names of members are names of the Internet: below a domain of home, or one set aside,
+// nobody's certificate is ordered, however often somebody asks.
+func TestMembersBelowNoPublicDomainHaveNoNames(t *testing.T) {
+	for domain, want := range map[string]bool{"members.home.arpa": false, "members.fritz.box": false, "members.example": false, "members.jeannine.fr": true} {
+		c, err := New(t.Context(), Config{
+			Dir: t.TempDir(), Name: "foyer", Log: slog.New(slog.DiscardHandler),
+			Members: Members{Domain: domain, Is: func(context.Context, string) bool { return true }},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.members != nil; got != want {
+			t.Errorf("%s: %v", domain, got)
+		}
+		c.Close()
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/dnsprovider"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/netname"
 )
 
 // Public is how certificates come from a certificate authority that speaks ACME.
@@ -91,28 +92,20 @@ const attemptTime = 5 * time.Minute
 // sinceKey is the key under which is kept since when what is served is trusted.
 const sinceKey = "trusted-since.json"
 
-// reserved are names of which no public authority knows (RFC 2606, RFC 6761).
-var reserved = []string{".example", ".test", ".invalid", ".localhost", ".onion", ".example.com", ".example.net", ".example.org"}
-
-// isPublic reports whether a certificate for name is ordered from a public
-// authority: a name with a dot that is not one of home, or a public IP address.
-func isPublic(name string, private bool) bool {
-	if ip, err := netip.ParseAddr(name); err == nil {
-		ip = ip.Unmap()
-		return ip.IsGlobalUnicast() && !ip.IsPrivate() || private && ip.IsLoopback()
+// Orders reports whether a certificate for a name or address is ordered: for what
+// everyone can use. An authority of the owner's own may know what no public one does, so
+// it is asked for names and addresses set aside for examples and tests, too, and for those
+// of this machine alone; names of home are the home CA's.
+func (p Public) Orders(name string) bool {
+	switch own := p.CA != ""; netname.OfHost(name) {
+	case netname.Everyone:
+		return p.CA != "off"
+	case netname.Example, netname.Machine:
+		return own && p.CA != "off" && strings.ContainsAny(name, ".:")
+	case netname.Nobody:
+		return own && p.CA != "off" && netname.ReservedName(name) && strings.Contains(name, ".")
 	}
-	name = "." + strings.ToLower(strings.TrimPrefix(name, "*."))
-	for _, home := range []string{".local", ".home.arpa", ".internal", ".lan"} {
-		if strings.HasSuffix(name, home) {
-			return false
-		}
-	}
-	for _, nobodys := range reserved {
-		if !private && strings.HasSuffix(name, nobodys) {
-			return false
-		}
-	}
-	return strings.Count(name, ".") > 1
+	return false
 }
 
 // attemptKey is where in a context the end of an attempt is found.
@@ -411,7 +404,7 @@ func (o *public) forAddress(h *tls.ClientHelloInfo) *tls.Certificate {
 		return cert
 	}
 	from, err := netip.ParseAddrPort(h.Conn.RemoteAddr().String())
-	if err != nil || private(from.Addr()) {
+	if err != nil || netname.Within(from.Addr()) {
 		return nil
 	}
 	o.mu.Lock()

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+
+	"github.com/foyer-server/foyer/internal/netname"
 )
 
 // mute makes a certificate that tells nothing: no name, no address, and nobody who
@@ -44,5 +46,5 @@ func fromOutside(conn net.Conn) bool {
 		return false
 	}
 	from, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	return err == nil && !private(from.Addr())
+	return err == nil && !netname.Within(from.Addr())
 }
