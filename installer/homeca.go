@@ -16,6 +16,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/netname"
 	"github.com/foyer-server/foyer/internal/safepath"
 )
 
@@ -131,27 +132,11 @@ func parseHomeRoot(text []byte, s *config.Settings, now time.Time) (HomeRoot, er
 	return HomeRoot{c}, nil
 }
 
-// ownName reports whether nobody else in the world has this name, or it is one that the
-// settings give this server.
+// ownName reports whether nobody else in the world can have this name, or it is one that
+// the settings give this server. That a router calls machines by a name is not enough:
+// outside it may be somebody's.
 func ownName(name string, s *config.Settings) bool {
-	name = strings.ToLower(name)
-	if name == "localhost" {
-		return true
-	}
-	for _, private := range []string{".local", ".home.arpa", ".internal", ".lan"} { // docs/certificates.md
-		if rest, ok := strings.CutSuffix(name, private); ok && strings.Trim(rest, ".") != "" {
-			return true
-		}
-	}
-	return name != "" && slices.ContainsFunc(s.Addresses, func(a string) bool { return strings.ToLower(a) == name })
-}
-
-// privateNets are the addresses that mean another machine in each network (RFC 1918,
-// RFC 3927, RFC 4193, and those of the machine itself).
-var privateNets = []netip.Prefix{
-	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
-	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"),
-	netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("::1/128"),
+	return netname.NobodyElses(name) || name != "" && slices.ContainsFunc(s.Addresses, func(a string) bool { return strings.EqualFold(a, name) })
 }
 
 func privateRange(n *net.IPNet) bool {
@@ -160,5 +145,5 @@ func privateRange(n *net.IPNet) bool {
 	if !ok || all != ip.BitLen() {
 		return false
 	}
-	return slices.ContainsFunc(privateNets, func(p netip.Prefix) bool { return p.Contains(ip) && bits >= p.Bits() })
+	return slices.ContainsFunc(netname.WithinNets(), func(p netip.Prefix) bool { return p.Contains(ip) && bits >= p.Bits() })
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/netname"
 )
 
 // madeRoot makes a root certificate as server/certs/homeca.go does, but for what change
@@ -36,7 +37,7 @@ func madeRoot(t *testing.T, change func(*x509.Certificate)) []byte {
 		PermittedDNSDomainsCritical: true, PermittedDNSDomains: []string{"foyer.local", "foyer.home.arpa", "localhost"},
 		PermittedEmailAddresses: []string{"invalid"}, PermittedURIDomains: []string{"invalid"},
 	}
-	for _, p := range privateNets {
+	for _, p := range netname.WithinNets() {
 		c.PermittedIPRanges = append(c.PermittedIPRanges, &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())})
 	}
 	if change != nil {
@@ -94,6 +95,9 @@ func TestOnlyAHomeCAIsTrusted(t *testing.T) {
 		"a bank": {madeRoot(t, func(c *x509.Certificate) {
 			c.PermittedDNSDomains = append(c.PermittedDNSDomains, "bank.example")
 		}), `"bank.example", which is no name`},
+		"a router's name, which is somebody's outside": {madeRoot(t, func(c *x509.Certificate) {
+			c.PermittedDNSDomains = append(c.PermittedDNSDomains, "nas.fritz.box")
+		}), `"nas.fritz.box", which is no name`},
 		"all of local": {madeRoot(t, func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"local"} }), `"local", which is no name`},
 		"all addresses": {madeRoot(t, func(c *x509.Certificate) {
 			c.PermittedIPRanges = append(c.PermittedIPRanges, &net.IPNet{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)})
