@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/foyer-server/foyer/internal/netname"
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/web"
 )
@@ -111,7 +112,7 @@ func (s *server) secure(r *http.Request) string {
 		host = names[0]
 		if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 			if ap, err := netip.ParseAddrPort(local.String()); err == nil {
-				if ip := ap.Addr().Unmap().WithZone(""); ip.IsPrivate() || ip.IsLoopback() {
+				if ip := ap.Addr().Unmap().WithZone(""); netname.Within(ip) && !(ip.Is6() && ip.IsLinkLocalUnicast()) { // that one takes a zone, which no link has
 					host = ip.String()
 				}
 			}
