@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/charmbracelet/x/term"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/netname"
 	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/reach"
 	"github.com/foyer-server/foyer/supervisor/router"
@@ -111,15 +111,12 @@ func look(ctx context.Context) tui.Sight {
 // proxies are the programs, as the system names them, that Foyer can stand behind.
 var proxies = []string{"nginx", "apache2", "httpd", "caddy", "haproxy", "traefik"}
 
-// carrier is the range providers use between themselves and homes (RFC 6598).
-var carrier = netip.MustParsePrefix("100.64.0.0/10")
-
 // publicAddress is an IPv4 address of this machine that everybody can reach; the
 // zero value when it has none, as at home.
 func publicAddress() netip.Addr {
 	ips, _ := host.Addresses() // without any: none
 	for _, ip := range ips {
-		if ip.Is4() && !ip.IsPrivate() && !carrier.Contains(ip) {
+		if ip.Is4() && netname.Everywhere(ip) {
 			return ip
 		}
 	}
@@ -184,7 +181,7 @@ func summary(s *config.Settings, addresses []string) []hint.Text {
 	switch {
 	case s.Proxy.Listen != "":
 		out = append(out, hint.T("Your web server sends it visitors at %s; `foyer proxy` prints what to add there.", "Votre serveur web lui envoie les visiteurs à %s ; `foyer proxy` écrit ce qu'il faut y ajouter.", s.Proxy.Listen))
-	case slices.ContainsFunc(s.Addresses, isPublic):
+	case (s.Certificates.CA == "" || s.Certificates.CA == letsEncrypt) && slices.ContainsFunc(s.Addresses, netname.Public): // not everybody may trust another authority
 		out = append(out, hint.T("It gets a certificate that every phone and computer trusts, and renews it.", "Il obtient un certificat reconnu de tous les téléphones et ordinateurs, et le renouvelle."))
 	default:
 		out = append(out, hint.T("Its connections are encrypted; each phone learns once to trust it.", "Ses connexions sont chiffrées ; chaque téléphone apprend une fois à lui faire confiance."))
@@ -217,15 +214,6 @@ func (a *app) outlook(ctx context.Context, s *config.Settings) []hint.Text {
 		}
 	}
 	return out
-}
-
-// isPublic tells names and addresses that strangers can use.
-func isPublic(h string) bool {
-	ip, err := netip.ParseAddr(h)
-	if err != nil {
-		return !strings.HasSuffix(h, ".local") && strings.Contains(h, ".")
-	}
-	return !ip.IsPrivate() && !carrier.Contains(ip)
 }
 
 // keptPath is where the answers of a wizard that was cut short are.
