@@ -31,6 +31,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/knock"
+	"github.com/foyer-server/foyer/internal/netname"
 )
 
 // Where an installed Foyer keeps things (docs/layout.md).
@@ -252,7 +253,7 @@ var Keys = []Key{
 	{"https_port", "443", hint.T("Port for HTTPS.", "Port HTTPS."), port(func(s *Settings) int { return s.HTTPSPort })},
 	{"addresses", "", hint.T("Further names and addresses this server may be called by; public ones get a certificate that everybody trusts.", "Autres noms et adresses sous lesquels on peut appeler ce serveur ; les publics reçoivent un certificat reconnu de tous."), func(s *Settings) error {
 		for _, a := range s.Addresses {
-			if !isAddress(a) && !hostName(strings.TrimPrefix(a, "*.")) {
+			if !isAddress(a) && !netname.Valid(strings.TrimPrefix(a, "*.")) {
 				return Allowed(hint.T("names and addresses like cloud.example or 192.168.1.20, not %q", "des noms et adresses comme cloud.example ou 192.168.1.20, pas %q", a))
 			}
 		}
@@ -292,7 +293,7 @@ var Keys = []Key{
 		return nil
 	}},
 	{"dns.zone", "", hint.T("Zone at that service where the public names, or the proofs that they are yours, are written. Empty: found out.", "Zone, chez ce service, où sont écrits les noms publics, ou les preuves qu'ils sont à vous. Vide : trouvée d'elle-même."), func(s *Settings) error {
-		if s.DNS.Zone != "" && !hostName(strings.TrimSuffix(s.DNS.Zone, ".")) {
+		if s.DNS.Zone != "" && !netname.Valid(strings.TrimSuffix(s.DNS.Zone, ".")) {
 			return Allowed(hint.T("a name like example.org, or empty", "un nom comme exemple.org, ou vide"))
 		}
 		return nil
@@ -300,7 +301,7 @@ var Keys = []Key{
 	{"dns.resolvers", "", hint.T("DNS servers asked whether a record is there yet, as HOST:PORT. Empty: the system's.", "Serveurs DNS interrogés pour savoir si un enregistrement est là, sous la forme HÔTE:PORT. Vide : ceux du système."), func(s *Settings) error {
 		for _, r := range s.DNS.Resolvers {
 			host, port, err := net.SplitHostPort(r)
-			if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 1 || n > 65535 || !isAddress(host) && !hostName(host) {
+			if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 1 || n > 65535 || !isAddress(host) && !netname.Valid(host) {
 				return Allowed(hint.T("addresses like 9.9.9.9:53, not %q", "des adresses comme 9.9.9.9:53, pas %q", r))
 			}
 		}
@@ -327,7 +328,7 @@ var Keys = []Key{
 	}},
 	{"certificates.members", "", hint.T("Domain below which each member has a name, e.g. members.example: jeannine.members.example; neither this server's own name nor below it. A certificate is ordered when first asked for. Empty: none.", "Domaine sous lequel chaque membre a un nom, p. ex. membres.example : jeannine.membres.example ; ni le nom du serveur, ni en dessous. Un certificat est demandé au premier besoin. Vide : aucun."), func(s *Settings) error {
 		d := strings.ToLower(s.Certificates.Members)
-		if d != "" && (!hostName(d) || !strings.Contains(d, ".")) {
+		if d != "" && (!netname.Valid(d) || !strings.Contains(d, ".")) {
 			return Allowed(hint.T("a domain like members.example, or empty", "un domaine comme membres.example, ou vide"))
 		}
 		for _, own := range s.Addresses {
@@ -396,24 +397,7 @@ var Keys = []Key{
 	{"limits.connections", "4096", hint.T("Connections held at once, as far as the system lets this server have files open; one address has a quarter of them. When there are more, those that have been idle for longest are closed.", "Connexions tenues à la fois, pour autant que le système laisse ce serveur ouvrir des fichiers ; une adresse en a le quart. Au-delà, celles qui sont inactives depuis le plus longtemps sont fermées."), between("limits.connections", 8, 1<<20, func(s *Settings) int { return s.Limits.Connections })},
 }
 
-var (
-	nameRE = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
-	hostRE = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$`)
-	// numberRE is a last label by which programs take a whole name for an IPv4 address
-	// (URL Standard, "ends in a number").
-	numberRE = regexp.MustCompile(`^([0-9]+|0[xX][0-9a-fA-F]*)$`)
-)
-
-// hostName reports whether text is a name as DNS has them (RFC 1123): labels of 63
-// characters at most, 253 together. What would be read as an address that is not written
-// right, like 1.2.3, is none.
-func hostName(text string) bool {
-	return len(text) <= 253 && hostRE.MatchString(text) && !endsInNumber(text)
-}
-
-func endsInNumber(name string) bool {
-	return numberRE.MatchString(name[strings.LastIndexByte(name, '.')+1:])
-}
+var nameRE = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
 
 // isAddress reports whether text is an IP address that something can be called by.
 func isAddress(text string) bool {
@@ -424,7 +408,7 @@ func isAddress(text string) bool {
 // isHTTPS reports whether text is the address of something that is asked over HTTPS.
 func isHTTPS(text string) bool {
 	u, err := url.Parse(text)
-	return err == nil && u.Scheme == "https" && u.Hostname() != "" && (isAddress(u.Hostname()) || !endsInNumber(u.Hostname()))
+	return err == nil && u.Scheme == "https" && u.Hostname() != "" && (isAddress(u.Hostname()) || !netname.EndsInNumber(u.Hostname()))
 }
 
 func anything(*Settings) error { return nil }

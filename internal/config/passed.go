@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/netname"
 )
 
 // Notice tells of something in the settings that has no effect, and why; nothing is wrong
@@ -28,7 +29,27 @@ func (n Notice) Text() hint.Text {
 // they stand, in the order in which they were read, and those that have none beside others.
 func (s *Settings) Notices() []Notice {
 	_, beside := s.checkKinto()
-	return slices.Concat(s.passed, beside)
+	return slices.Concat(s.passed, beside, s.nameless())
+}
+
+// nameless tells of settings for public names, where there are none.
+func (s *Settings) nameless() (out []Notice) {
+	tell := func(key string, why hint.Text) {
+		if source := s.sources[key]; source != "" { // what nobody wrote is nobody's mistake
+			out = append(out, Notice{source, key, why})
+		}
+	}
+	if s.DynDNS != "off" && !slices.ContainsFunc(s.Addresses, netname.PublicName) {
+		tell("dyndns", hint.T("`addresses` has no name that can be in the DNS of the Internet", "`addresses` n'a aucun nom qui puisse être dans le DNS d'Internet"))
+	}
+	switch below, ca := s.Certificates.Members, s.Certificates.CA; {
+	case below == "" || netname.PublicName(below) && ca != "off":
+	case ca == "off":
+		tell("certificates.members", hint.T("certificates.ca is off, and members' names take certificates", "certificates.ca est à off, et il faut des certificats aux noms des membres"))
+	case ca == "" || netname.HomeName(below): // an authority of one's own may know what nobody else does
+		tell("certificates.members", hint.T("%s is no domain of the Internet: no authority issues certificates below it", "%s n'est pas un domaine d'Internet : aucune autorité ne délivre de certificat en dessous", below))
+	}
+	return out
 }
 
 func (s *Settings) notice(source, key string, why hint.Text) {
