@@ -9,6 +9,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/netname"
 )
 
 // Question is one thing to ask a person before an install. It is data: screens,
@@ -89,7 +90,7 @@ func (q Question) Check(v Values, text string) hint.Text {
 		return hint.T("An answer is needed here.", "Il faut une réponse ici.")
 	}
 	if q.Key == "addresses" && text != "" {
-		if wrong := publicName(text); !wrong.IsZero() {
+		if wrong := unfindable(text, v.where(WhereReachable) && ownTLS(v)); !wrong.IsZero() {
 			return wrong
 		}
 	}
@@ -116,20 +117,28 @@ func settle(v Values) error {
 	return err
 }
 
-// publicName tells what is wrong with a name that people everywhere are to find.
-func publicName(text string) hint.Text {
-	for name := range strings.FieldsSeq(strings.ReplaceAll(text, ",", " ")) {
-		if _, err := netip.ParseAddr(name); err == nil {
-			continue
-		}
+// unfindable tells what is wrong with names and addresses by which people are to find this
+// server, those everywhere where it is to be found from outside.
+func unfindable(text string, outside bool) hint.Text {
+	hosts := strings.Fields(strings.ReplaceAll(text, ",", " "))
+	for _, name := range hosts {
+		a, err := netip.ParseAddr(name)
 		switch {
+		case err == nil && (netname.Of(a) == netname.Example || netname.Of(a) == netname.Nobody):
+			return hint.T("No machine can be found at the address %s: it is set aside.", "Aucune machine ne se trouve à l'adresse %s : elle est réservée.", name)
+		case err == nil:
 		case strings.Contains(name, "://") || strings.Contains(name, "/"):
 			return hint.T("Only the name, without https:// and without /: cloud.example.org.", "Seulement le nom, sans https:// ni / : cloud.exemple.org.")
 		case strings.Contains(name, "@"):
 			return hint.T("This is an e-mail address; a name like cloud.example.org is needed.", "C'est une adresse électronique ; il faut un nom comme cloud.exemple.org.")
 		case !strings.Contains(strings.Trim(name, "."), "."):
 			return hint.T("A dot is missing: a name like cloud.example.org is needed.", "Il manque un point : il faut un nom comme cloud.exemple.org.")
+		case netname.ReservedName(name):
+			return hint.T("Nobody can have the name %s: it is set aside, for examples or tests. A name that is yours is needed.", "Personne ne peut avoir le nom %s : il est réservé, aux exemples ou aux essais. Il faut un nom à vous.", name)
 		}
+	}
+	if outside && len(hosts) > 0 && !slices.ContainsFunc(hosts, netname.Public) {
+		return hint.T("Nobody outside finds this server by %s: a name is needed that leads here from everywhere, or \"At home, just for us\" as the answer before.", "Personne à l'extérieur ne trouve ce serveur par %s : il faut un nom qui mène ici de partout, ou répondre « À la maison, juste pour nous » à la question d'avant.", hosts[0])
 	}
 	return hint.Text{}
 }

@@ -33,7 +33,7 @@ func TestLinesAndScreensGiveTheSameAnswers(t *testing.T) {
 		keys        []any
 	}{
 		{"at home", "\n\n", []any{enter, enter}},
-		{"reachable", "2\ncloud.example.org\n\n", []any{down, enter, "cloud.example.org", enter, enter}},
+		{"reachable", "2\ncloud.jeannine-martin.fr\n\n", []any{down, enter, "cloud.jeannine-martin.fr", enter, enter}},
 		{"with a token", "2\njeannine.duckdns.org\nsesame\n1\n", []any{down, enter, "jeannine.duckdns.org", enter, "sesame", enter, enter}},
 		{"server without a name", "3\n\n\n", []any{down, down, enter, enter, enter}},
 	} {
@@ -72,7 +72,7 @@ func TestLinesSayWhatIsWrongAndAskAgain(t *testing.T) {
 }
 
 func TestEndOfInputChangesNothing(t *testing.T) {
-	for _, typed := range []string{"", "\n", "2\n", "2\ncloud.example.org", "\n3\n"} {
+	for _, typed := range []string{"", "\n", "2\n", "2\ncloud.jeannine-martin.fr", "\n3\n"} {
 		_, got, err := speak(t, sample(hint.EN), typed)
 		if !errors.Is(err, ErrCancelled) || got != nil {
 			t.Errorf("%q: %v, %v", typed, got, err)

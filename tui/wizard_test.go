@@ -61,12 +61,12 @@ func TestANameOfADynamicServiceAsksForItsToken(t *testing.T) {
 
 func TestBackGoesTheWayBack(t *testing.T) {
 	m := open(sample(hint.EN), 80, 24)
-	press(m, down, enter, "cloud.example.org", enter)
+	press(m, down, enter, "cloud.jeannine-martin.fr", enter)
 	if m.at != atPlan {
 		t.Fatalf("place %d", m.at)
 	}
 	press(m, esc)
-	if m.question.Key != "addresses" || m.field.Value() != "cloud.example.org" {
+	if m.question.Key != "addresses" || m.field.Value() != "cloud.jeannine-martin.fr" {
 		t.Fatalf("%s: %q", m.question.Key, m.field.Value())
 	}
 	press(m, esc)
@@ -217,8 +217,8 @@ func TestChoicesAreSeenWithoutColours(t *testing.T) {
 func TestPasteIsTaken(t *testing.T) {
 	m := open(sample(hint.EN), 80, 24)
 	press(m, down, enter)
-	m.Update(tea.PasteMsg{Content: "cloud.example.org\n"})
-	if press(m, enter); m.values["addresses"] != "cloud.example.org" {
+	m.Update(tea.PasteMsg{Content: "cloud.jeannine-martin.fr\n"})
+	if press(m, enter); m.values["addresses"] != "cloud.jeannine-martin.fr" {
 		t.Errorf("%v", m.values)
 	}
 }
