@@ -137,17 +137,20 @@ func open(ctx context.Context, cfg Config, t tuning) (*Certs, error) {
 	home := slices.Clone(c.names) // what the home CA must be able to sign
 	for _, a := range cfg.Addresses {
 		ip, err := netip.ParseAddr(a)
+		if a = strings.ToLower(a); err == nil { // as handshakes know it
+			a = ip.Unmap().String()
+		}
 		if cfg.Public.Orders(a) {
-			c.ordered = append(c.ordered, strings.ToLower(a))
+			c.ordered = append(c.ordered, a)
 			if err == nil || strings.HasPrefix(a, "*.") {
 				continue
 			}
 		} else if err != nil {
-			home = append(home, strings.ToLower(a))
+			home = append(home, a)
 		}
 		switch {
 		case err != nil:
-			if a = strings.ToLower(a); !slices.Contains(c.names, a) {
+			if !slices.Contains(c.names, a) {
 				c.names = append(c.names, a)
 			}
 		case netname.Within(ip):

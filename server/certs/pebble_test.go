@@ -18,6 +18,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -406,18 +407,47 @@ func TestWhatIsOrdered(t *testing.T) {
 // Names of members are names of the Internet: below a domain of home, or one set aside,
 // nobody's certificate is ordered, however often somebody asks.
 func TestMembersBelowNoPublicDomainHaveNoNames(t *testing.T) {
-	for domain, want := range map[string]bool{"members.home.arpa": false, "members.fritz.box": false, "members.example": false, "members.jeannine.fr": true} {
-		c, err := New(t.Context(), Config{
-			Dir: t.TempDir(), Name: "foyer", Log: slog.New(slog.DiscardHandler),
-			Members: Members{Domain: domain, Is: func(context.Context, string) bool { return true }},
+	own := Public{CA: "https://127.0.0.1:1/directory", Rehearse: "off"} // where nobody answers
+	for _, c := range []struct {
+		domain string
+		from   Public
+		want   bool
+	}{
+		{"members.home.arpa", Public{}, false},
+		{"members.fritz.box", Public{}, false},
+		{"members.example", Public{}, false},
+		{"members.jeannine.fr", Public{CA: "off"}, false},
+		{"members.home.arpa", own, false},
+		{"members.example", own, true},
+		{"members.jeannine.fr", own, true},
+	} {
+		got, err := New(t.Context(), Config{
+			Dir: t.TempDir(), Name: "foyer", Public: c.from, Log: slog.New(slog.DiscardHandler),
+			Members: Members{Domain: c.domain, Is: func(context.Context, string) bool { return true }},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := c.members != nil; got != want {
-			t.Errorf("%s: %v", domain, got)
+		if has := got.members != nil; has != c.want {
+			t.Errorf("%+v: %v", c, has)
 		}
-		c.Close()
+		got.Close()
+	}
+}
+
+// An address is ordered, and found, in the one form that handshakes know, however the
+// settings write it.
+func TestAddressesAreOrderedAsHandshakesKnowThem(t *testing.T) {
+	c, err := New(t.Context(), Config{
+		Dir: t.TempDir(), Name: "foyer", Public: Public{CA: "https://127.0.0.1:1/directory", Rehearse: "off"}, Log: slog.New(slog.DiscardHandler),
+		Addresses: []string{"2A01:0E0A::0001", "::ffff:81.2.69.142", "Cloud.Jeannine.fr"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if want := []string{"2a01:e0a::1", "81.2.69.142", "cloud.jeannine.fr"}; !slices.Equal(c.ordered, want) {
+		t.Errorf("ordered: %q", c.ordered)
 	}
 }
 

@@ -145,7 +145,12 @@ func (k *Keeper) keep(ctx context.Context) ([]netip.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNowhere, err)
 	}
-	addrs := slices.DeleteFunc(slices.Clone(all), func(a netip.Addr) bool { return !router.Public(a) })
+	var addrs []netip.Addr
+	for _, a := range all {
+		if a = a.Unmap().WithZone(""); router.Public(a) {
+			addrs = append(addrs, a)
+		}
+	}
 	if len(addrs) == 0 {
 		return nil, errNowhere
 	}
