@@ -70,16 +70,16 @@ func TestWizardBehindNginx(t *testing.T) {
 	x.see("Which web address")
 	x.press(keyEnter)
 	x.see("An answer is needed here")
-	x.press(strings.Split("cloud.example.org", "")...)
+	x.press(strings.Split("cloud.jeannine-martin.fr", "")...)
 	x.press(keyEnter)
-	x.see(`https://cloud\.example\.org/`)
+	x.see(`https://cloud\.jeannine-martin\.fr/`)
 	x.see("> Install <")
 	x.press(keyEnter)
 	code := x.see(codeOnScreen)
 	x.press(keyEnter)
 	x.end()
 
-	pool := m.selfSigned("/etc/nginx/own", "cloud.example.org")
+	pool := m.selfSigned("/etc/nginx/own", "cloud.jeannine-martin.fr")
 	snippet := m.must("foyer", "proxy", "nginx", "--certificate", "/etc/nginx/own/cert.pem", "--key", "/etc/nginx/own/key.pem")
 	if err := os.WriteFile(filepath.Join(m.root, "etc/nginx/conf.d/foyer.conf"), []byte(snippet+"\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestWizardBehindNginx(t *testing.T) {
 		},
 	}}
 	body := `{"code":"` + code + `","name":"jeannine","password":"` + password + `"}`
-	resp, err := c.Post("https://cloud.example.org/claim", "application/json", strings.NewReader(body))
+	resp, err := c.Post("https://cloud.jeannine-martin.fr/claim", "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestWizardBehindNginx(t *testing.T) {
 	if resp.StatusCode != http.StatusCreated {
 		t.Fatalf("claim through nginx: %s%s", resp.Status, m.journal())
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://cloud.example.org/v1/buckets/b", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://cloud.jeannine-martin.fr/v1/buckets/b", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -248,14 +248,14 @@ func TestWizardOnATerminal(t *testing.T) {
 func TestThreeWaysOfAnsweringGiveOneMachine(t *testing.T) {
 	t.Attr("shows", "one-click")
 	own := []string{`^/var/lib/foyer/(data\.db.*|claim\.json|certificates/.*|router\.secret)$`, `^/var/lib/foyer-supervisor/events$`, `^/opt/foyer/install/`, `^/root/`}
-	answers := "where = \"reachable\"\nlanguage = \"en\"\naddresses = [\"cloud.example.org\"]\nname = \"maison\"\n"
+	answers := "where = \"reachable\"\nlanguage = \"en\"\naddresses = [\"cloud.jeannine-martin.fr\"]\nname = \"maison\"\n"
 	ways := map[string]func(m *machine){
 		"screens": func(m *machine) {
 			x := m.terminal(80, 24, []string{"LANG=en_GB.UTF-8"}, downloaded)
 			x.see("Where does this server live")
 			x.press(keyDown, keyEnter)
 			x.see("Which web address")
-			x.press(strings.Split("cloud.example.org", "")...)
+			x.press(strings.Split("cloud.jeannine-martin.fr", "")...)
 			x.press(keyEnter)
 			x.see("> Install <")
 			x.press("c")
@@ -274,7 +274,7 @@ func TestThreeWaysOfAnsweringGiveOneMachine(t *testing.T) {
 			x.end()
 		},
 		"lines": func(m *machine) {
-			m.must("sh", "-c", `printf '2\ncloud.example.org\n2\n4\nmaison\n1\n' | LANG=en_GB.UTF-8 HOME=/root `+downloaded+` install --plain`)
+			m.must("sh", "-c", `printf '2\ncloud.jeannine-martin.fr\n2\n4\nmaison\n1\n' | LANG=en_GB.UTF-8 HOME=/root `+downloaded+` install --plain`)
 		},
 		"file": func(m *machine) {
 			if err := os.WriteFile(filepath.Join(m.root, "root/answers.toml"), []byte(answers), 0o600); err != nil {
@@ -296,7 +296,7 @@ func TestThreeWaysOfAnsweringGiveOneMachine(t *testing.T) {
 					var s struct{ Server struct{ State string } }
 					return json.Unmarshal([]byte(out), &s) == nil && s.Server.State == "healthy"
 				})
-				if toml := m.must("cat", "/etc/foyer/foyer.toml"); !strings.Contains(toml, "\nrouter = \"map\"\n") || !strings.Contains(toml, `"cloud.example.org"`) {
+				if toml := m.must("cat", "/etc/foyer/foyer.toml"); !strings.Contains(toml, "\nrouter = \"map\"\n") || !strings.Contains(toml, `"cloud.jeannine-martin.fr"`) {
 					t.Errorf("the settings:\n%s", toml)
 				}
 				m.off()

@@ -28,7 +28,7 @@ other A   198.51.100.2
 	write(p.t, conf, `options { directory "`+p.dir+`"; pid-file none; session-keyfile none; recursion no; listen-on { any; }; listen-on-v6 { none; }; dnssec-validation no; };
 controls { };
 key "foyer." { algorithm hmac-sha256; secret "`+key+`"; };
-zone "example.org" { type master; file "`+zone+`"; allow-update { key "foyer."; }; };
+zone "jeannine-martin.fr" { type master; file "`+zone+`"; allow-update { key "foyer."; }; };
 `)
 	p.start("named", "-g", "-c", conf)
 	within(p.t, "BIND answers", func() (string, bool) {
@@ -38,7 +38,7 @@ zone "example.org" { type master; file "`+zone+`"; allow-update { key "foyer."; 
 }
 
 func (p *place) dig(name, kind string) string {
-	out, _ := p.ask("dig", "+short", "+tries=1", "+timeout=2", "@192.168.77.1", name+".example.org", kind)
+	out, _ := p.ask("dig", "+short", "+tries=1", "+timeout=2", "@192.168.77.1", name+".jeannine-martin.fr", kind)
 	return strings.TrimSpace(out)
 }
 
@@ -49,20 +49,20 @@ func TestPublicNameFollowsTheConnection(t *testing.T) {
 	f := b.home.foyer(`mdns = "off"
 router = "map"
 dyndns = "router"
-addresses = ["cloud.example.org"]
+addresses = ["cloud.jeannine-martin.fr"]
 [dns]
 provider = "rfc2136"
 credentials = ["server=192.168.77.1:53", "key_name=foyer.", "key=` + key + `", "key_alg=hmac-sha256"]
-zone = "example.org"
+zone = "jeannine-martin.fr"
 `)
 	follows := func(address string) time.Duration {
-		return within(t, "cloud.example.org points at "+address, func() (string, bool) {
+		return within(t, "cloud.jeannine-martin.fr points at "+address, func() (string, bool) {
 			out := b.dig("cloud", "A")
 			return out, out == address
 		})
 	}
 	took := follows("8.8.4.4")
-	f.says("public-name", "ok", "cloud.example.org points at 8.8.4.4.")
+	f.says("public-name", "ok", "cloud.jeannine-martin.fr points at 8.8.4.4.")
 	if got := b.dig("cloud", "TXT") + " " + b.dig("other", "A"); got != `"theirs" 198.51.100.2` {
 		t.Errorf("records of others: %s", got)
 	}

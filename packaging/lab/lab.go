@@ -8,6 +8,9 @@
 // `make show-certificates` prints their lines of figures. FOYER_E2E_BINARY is the
 // program.
 //
+// Names and addresses outside are such as the Internet has, because Foyer treats no others
+// as public. They lead to nobody: no namespace has a way out.
+//
 // What this cannot prove: what routers people have answer, and what their WLANs do
 // to multicast.
 package lab

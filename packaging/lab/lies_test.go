@@ -86,7 +86,7 @@ func (p *place) zoneHere(records string) {
 	write(p.t, conf, `options { directory "`+p.dir+`"; pid-file none; session-keyfile none; recursion no; listen-on { 127.0.0.1; }; listen-on-v6 { none; }; dnssec-validation no; };
 controls { };
 key "foyer." { algorithm hmac-sha256; secret "`+key+`"; };
-zone "example.org" { type master; file "`+zone+`"; allow-update { key "foyer."; }; allow-transfer { key "foyer."; }; };
+zone "jeannine-martin.fr" { type master; file "`+zone+`"; allow-update { key "foyer."; }; allow-transfer { key "foyer."; }; };
 `)
 	p.start("named", "-g", "-c", conf)
 	within(p.t, "BIND answers", func() (string, bool) {
@@ -96,7 +96,7 @@ zone "example.org" { type master; file "`+zone+`"; allow-update { key "foyer."; 
 }
 
 func (p *place) digHere(name string) string {
-	out, _ := p.ask("dig", "+short", "+tries=1", "+timeout=2", "@127.0.0.1", name+".example.org", "A")
+	out, _ := p.ask("dig", "+short", "+tries=1", "+timeout=2", "@127.0.0.1", name+".jeannine-martin.fr", "A")
 	return strings.TrimSpace(out)
 }
 
@@ -105,7 +105,7 @@ func (p *place) digHere(name string) string {
 const keepsName = `dyndns = "router"
 dns.provider = "rfc2136"
 dns.credentials = ["server=127.0.0.1:53", "key_name=foyer.", "key=` + key + `", "key_alg=hmac-sha256"]
-dns.zone = "example.org"
+dns.zone = "jeannine-martin.fr"
 `
 
 // cause is what `foyer status` names as the cause of a finding.
@@ -140,7 +140,7 @@ func TestTheRecordStaysRightWhateverADeviceSays(t *testing.T) {
 	}{
 		{name: "a router of the device's own", device: liar{SSDP: asked(itself, atDevice), Pages: []pageLie{device}}},
 		{name: "the device's own, told in the router's name", device: liar{SSDP: asked(asRouter, atDevice), Pages: []pageLie{device}}},
-		{name: "by a name in DNS", device: liar{SSDP: asked(asRouter, "http://device.example.org:5000"), Pages: []pageLie{device}}},
+		{name: "by a name in DNS", device: liar{SSDP: asked(asRouter, "http://device.jeannine-martin.fr:5000"), Pages: []pageLie{device}}},
 		{name: "a page at the router names the device's control", router: []pageLie{{Listen: "192.168.77.1:8000", Control: atDevice + "/control"}}, device: liar{SSDP: asked(asRouter, atRouter), Pages: []pageLie{device}}},
 		{name: "a page at the router has its base at the device", router: []pageLie{{Listen: "192.168.77.1:8000", Control: "/control", Base: atDevice}}, device: liar{SSDP: asked(asRouter, atRouter), Pages: []pageLie{device}}},
 		{name: "a page at the router redirects to the device", router: []pageLie{{Listen: "192.168.77.1:8000", To: atDevice}}, device: liar{SSDP: asked(asRouter, atRouter), Pages: []pageLie{device}}},
@@ -176,11 +176,11 @@ func TestTheRecordStaysRightWhateverADeviceSays(t *testing.T) {
 				if way == "" {
 					way = "map"
 				}
-				f := h.home.foyer("mdns = \"off\"\nrouter = \"" + way + "\"\naddresses = [\"cloud.example.org\"]\ncertificates.ca = \"off\"\n" + keepsName)
+				f := h.home.foyer("mdns = \"off\"\nrouter = \"" + way + "\"\naddresses = [\"cloud.jeannine-martin.fr\"]\ncertificates.ca = \"off\"\n" + keepsName)
 				var said string
 				within(t, "Foyer has heard it, and told what it makes of it", func() (string, bool) {
 					if record := h.home.digHere("cloud"); record != right {
-						t.Fatalf("cloud.example.org points at %q", record)
+						t.Fatalf("cloud.jeannine-martin.fr points at %q", record)
 					}
 					cause, what := f.cause("public-name")
 					said = what
@@ -192,7 +192,7 @@ func TestTheRecordStaysRightWhateverADeviceSays(t *testing.T) {
 					t.Errorf("Foyer was at the device: %s", device.log)
 				}
 				if record := h.home.digHere("cloud"); record != right {
-					t.Errorf("cloud.example.org points at %q", record)
+					t.Errorf("cloud.jeannine-martin.fr points at %q", record)
 				}
 				fmt.Printf("%-55s %s\n", l.name, said)
 			})
@@ -227,7 +227,7 @@ func TestAFoyerElsewhereConfirmsTheAddress(t *testing.T) {
 	within(t, "the peer contradicts the router", func() (string, bool) {
 		record("198.51.100.3")
 		cause, what := s.serves.cause("public-name")
-		return what, cause == "address-contradicted" && strings.Contains(what, "peer.example.org sees this connection at 81.2.1.2")
+		return what, cause == "address-contradicted" && strings.Contains(what, "peer.jeannine-martin.fr sees this connection at 81.2.1.2")
 	})
 	s.serves.stop()
 	upnp.stop()
@@ -259,7 +259,7 @@ func TestDoctorOpensNoConnectionThatAStrangerNamed(t *testing.T) {
 			h.home.zoneHere("cloud A " + right + "\ndevice A 192.168.77.66\n")
 			var lies []ssdpLie
 			for _, source := range []string{"192.168.77.66", "192.168.77.1"} {
-				for _, at := range []string{atHome, atDevice, atRouter, "http://device.example.org:5000", "http://localhost:5000", "http://[::1]:5000"} {
+				for _, at := range []string{atHome, atDevice, atRouter, "http://device.jeannine-martin.fr:5000", "http://localhost:5000", "http://[::1]:5000"} {
 					lies = append(lies, ssdpLie{source, at + "/router.xml"})
 				}
 			}
@@ -272,7 +272,7 @@ func TestDoctorOpensNoConnectionThatAStrangerNamed(t *testing.T) {
 	chain out { type filter hook output priority 0; tcp flags & (syn | ack) == syn ` + c.trap + ` counter name strangers; tcp flags & (syn | ack) == syn tcp dport 5000 counter name strangers; }
 }
 `)
-			f := h.home.foyer("mdns = \"off\"\naddresses = [\"cloud.example.org\"]\ncertificates.ca = \"off\"\n")
+			f := h.home.foyer("mdns = \"off\"\naddresses = [\"cloud.jeannine-martin.fr\"]\ncertificates.ca = \"off\"\n")
 			f.answers()
 			// The one that runs has no router: what is counted is the doctor's.
 			settings := filepath.Join(h.home.dir, "foyer.toml")
@@ -320,11 +320,11 @@ func TestDoctorProposesWhoMayOrder(t *testing.T) {
 	write(t, filepath.Join(users, "default.json"), `{"status":"valid","location":"`+ours+`"}`)
 	settings := filepath.Join(h.dir, "foyer.toml")
 	for name, want := range map[string]string{
-		"free":  `free.example.org. CAA 0 issue \"letsencrypt.org; accounturi=` + ours + `\"`,
+		"free":  `free.jeannine-martin.fr. CAA 0 issue \"letsencrypt.org; accounturi=` + ours + `\"`,
 		"bound": "DNS lets only this server's own account",
 		"other": "caa-other-account",
 	} {
-		write(t, settings, fmt.Sprintf("mdns = \"off\"\ndata = %q\nhttp_port = 8080\nhttps_port = 8443\naddresses = [\"%s.example.org\"]\n", filepath.Join(h.dir, "data"), name))
+		write(t, settings, fmt.Sprintf("mdns = \"off\"\ndata = %q\nhttp_port = 8080\nhttps_port = 8443\naddresses = [\"%s.jeannine-martin.fr\"]\n", filepath.Join(h.dir, "data"), name))
 		out, err := h.command(os.Getenv("FOYER_E2E_BINARY"), "doctor", "--json", "--settings", settings, "--run", filepath.Join(h.dir, "run")).Output()
 		if _, ended := err.(*exec.ExitError); err != nil && !ended || !strings.Contains(string(out), want) {
 			t.Errorf("%s: %v: %s", name, err, out)

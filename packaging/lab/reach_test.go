@@ -49,12 +49,12 @@ func (n *internet) begin(records string) {
 	conf := filepath.Join(n.dir, "named.conf")
 	write(t, conf, `options { directory "`+n.dir+`"; pid-file none; session-keyfile none; recursion no; listen-on { `+dns4+`; }; listen-on-v6 { `+dns6+`; }; dnssec-validation no; };
 controls { };
-zone "example.org" { type master; file "`+zone+`"; };
+zone "jeannine-martin.fr" { type master; file "`+zone+`"; };
 `)
 	n.start("named", "-g", "-c", conf)
 	write(t, filepath.Join(n.dir, "resolv.conf"), "nameserver "+dns4+"\n")
 	f := n.foyerOn(80, 443, `mdns = "off"
-addresses = ["peer.example.org"]
+addresses = ["peer.jeannine-martin.fr"]
 certificates.ca = "off"
 reach.answer = "on"
 `)
@@ -96,7 +96,7 @@ type site struct {
 // public is its address outside.
 func (s *site) public() string  { return fmt.Sprintf("81.2.%d.2", s.i) }
 func (s *site) gateway() string { return fmt.Sprintf("81.2.%d.1", s.i) }
-func (s *site) host() string    { return fmt.Sprintf("t%d.example.org", s.i) }
+func (s *site) host() string    { return fmt.Sprintf("t%d.jeannine-martin.fr", s.i) }
 
 // lan6 is an address in its home network, by IPv6.
 func (s *site) lan6(n int) string { return fmt.Sprintf("2a01:e0b:%x::%d", s.i, n) }
@@ -194,7 +194,7 @@ func (s *site) settings(more string) string {
 	if !strings.Contains(more, "certificates.ca ") {
 		more += "certificates.ca = \"off\"\n"
 	}
-	return "addresses = [\"" + s.host() + "\"]\nreach.peer = \"https://peer.example.org\"\ncertificates.ca_roots = \"" + s.net.roots + "\"\n" + more
+	return "addresses = [\"" + s.host() + "\"]\nreach.peer = \"https://peer.jeannine-martin.fr\"\ncertificates.ca_roots = \"" + s.net.roots + "\"\n" + more
 }
 
 // runs starts the home's Foyer and waits until it serves.
@@ -306,7 +306,7 @@ func examineWithClock(clock string) error {
 	roots.AppendCertsFromPEM(pem)
 	ahead := time.Until(at)
 	d := reach.Examine(context.Background(), reach.Situation{
-		HTTP: 80, HTTPS: 443, Peer: "https://peer.example.org", Roots: roots,
+		HTTP: 80, HTTPS: 443, Peer: "https://peer.jeannine-martin.fr", Roots: roots,
 		Expect: reach.Expect(os.Getenv("FOYER_LAB_SOCKET")), Router: router.Look,
 		Now: func() time.Time { return time.Now().Add(ahead) },
 	})
@@ -503,7 +503,7 @@ func TestReachability(t *testing.T) {
 		if records == "" {
 			records = "NAME A PUBLIC\n"
 		}
-		zone.WriteString(strings.NewReplacer("NAME", strings.TrimSuffix(s.host(), ".example.org"), "PUBLIC", s.public(), "LAN6", s.lan6(2)).Replace(records))
+		zone.WriteString(strings.NewReplacer("NAME", strings.TrimSuffix(s.host(), ".jeannine-martin.fr"), "PUBLIC", s.public(), "LAN6", s.lan6(2)).Replace(records))
 	}
 	n.begin(zone.String())
 	var mu sync.Mutex
