@@ -470,6 +470,11 @@ func (m *machine) notes(ctx context.Context) []hint.Text {
 		out = append(out, hint.T("This machine has firewall rules of its own (nftables) that may keep visitors out: let them in on ports %d and %d.",
 			"Cette machine a ses propres règles de pare-feu (nftables) qui peuvent bloquer les visiteurs : ouvrez-leur les ports %d et %d.", m.settings.HTTPPort, m.settings.HTTPSPort))
 	}
+	if m.cfg.Answers.Where == WhereReachable && m.settings.Proxy.Listen == "" {
+		if wrong := unfindable(strings.Join(m.settings.Addresses, " "), true); !wrong.IsZero() {
+			out = append(out, wrong)
+		}
+	}
 	if hazard, err := m.hazard(); err == nil && hazard.Folder != "" {
 		out = append(out, hint.T("Whoever can write to %s can take the data away, or put other data in their place; Foyer itself touches nothing else there.",
 			"Quiconque peut écrire dans %s peut retirer les données, ou en mettre d'autres à leur place ; Foyer lui-même n'y touche à rien d'autre.", hazard.Folder))

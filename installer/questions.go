@@ -138,7 +138,7 @@ func unfindable(text string, outside bool) hint.Text {
 		}
 	}
 	if outside && len(hosts) > 0 && !slices.ContainsFunc(hosts, netname.Public) {
-		return hint.T("Nobody outside finds this server by %s: a name is needed that leads here from everywhere, or \"At home, just for us\" as the answer before.", "Personne à l'extérieur ne trouve ce serveur par %s : il faut un nom qui mène ici de partout, ou répondre « À la maison, juste pour nous » à la question d'avant.", hosts[0])
+		return hint.T("Nobody outside finds this server by %s: a name is needed that leads here from everywhere.", "Personne à l'extérieur ne trouve ce serveur par %s : il faut un nom qui mène ici de partout.", hosts[0])
 	}
 	return hint.Text{}
 }
