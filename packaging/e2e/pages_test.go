@@ -200,9 +200,14 @@ func TestAStolenSessionTouchesNothing(t *testing.T) {
 	m.healthy()
 	refusals := 0
 	for _, request := range [][]string{
-		{"POST", "/claim/reset"}, {"POST", "/claim"}, {"POST", "/restart"}, {"GET", "/log?lines=10"},
-		{"POST", "/jobs", `{"kind":"check-database"}`}, {"POST", "/jobs", `{"kind":"reboot","args":{"reason":"asked","window":"now"}}`},
-		{"POST", "/jobs", `{"kind":"check-database","cookie":"jeannine:guessed"}`}, {"DELETE", "/jobs/none"},
+		{"POST", "/claim/reset"},
+		{"POST", "/claim"},
+		{"POST", "/restart"},
+		{"GET", "/log?lines=10"},
+		{"POST", "/jobs", `{"kind":"check-database"}`},
+		{"POST", "/jobs", `{"kind":"reboot","args":{"reason":"asked","window":"now"}}`},
+		{"POST", "/jobs", `{"kind":"check-database","cookie":"jeannine:guessed"}`},
+		{"DELETE", "/jobs/none"},
 	} {
 		args := []string{"setpriv", "--reuid=foyer", "--regid=foyer", "--clear-groups", "curl", "-sS", "--unix-socket", "/run/foyer/control.sock", "-X", request[0], "http://control" + request[1]}
 		if len(request) > 2 {
