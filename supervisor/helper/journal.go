@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
@@ -111,7 +113,7 @@ func (j *journal) write(e entry) error {
 	if err != nil {
 		return fmt.Errorf("cannot write the journal: %w", err)
 	}
-	end, err := f.Seek(0, 2)
+	end, err := f.Seek(0, io.SeekEnd)
 	if err == nil {
 		_, err = f.Write(text)
 	}
@@ -125,7 +127,7 @@ func (j *journal) write(e entry) error {
 		return fmt.Errorf("cannot write the journal: %w", err)
 	}
 	if end == 0 {
-		if err := atomicfile.SyncDir(parent(j.path)); err != nil {
+		if err := atomicfile.SyncDir(filepath.Dir(j.path)); err != nil {
 			return err
 		}
 	}

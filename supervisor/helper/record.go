@@ -30,8 +30,6 @@ const (
 	savedEvery  = time.Second // how far a verb is
 )
 
-func parent(path string) string { return filepath.Dir(path) }
-
 // records is the folder of records, which group gid may read and root alone writes.
 type records struct {
 	dir string
@@ -46,7 +44,7 @@ func openRecords(dir string, gid int) (*records, error) {
 	if err := errors.Join(os.Chown(dir, -1, gid), os.Chmod(dir, 0o750)); err != nil {
 		return nil, fmt.Errorf("cannot give away the folder of records: %w", err)
 	}
-	return &records{dir, gid}, atomicfile.SyncDir(parent(dir))
+	return &records{dir, gid}, atomicfile.SyncDir(filepath.Dir(dir))
 }
 
 func (s *records) save(r job.Record) error {
