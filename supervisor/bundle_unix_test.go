@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -61,8 +62,12 @@ func bundleIn(dir, dies string) int {
 			}
 		}()
 	}
-	go s.jobs.Run(ctx)
-	if err := s.jobs.Follow(ctx, all[0].ID, func(job.Record) error { return nil }); err != nil {
+	var run sync.WaitGroup
+	run.Go(func() { s.jobs.Run(ctx) })
+	err := s.jobs.Follow(ctx, all[0].ID, func(job.Record) error { return nil })
+	cancel()
+	run.Wait() // until the record is on the disk, too
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
