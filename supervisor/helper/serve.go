@@ -264,12 +264,26 @@ func (s *server) handle(ctx context.Context, ask request) error {
 	t.change(true, func(*job.Record) {})
 	s.Log.Info("begun", "verb", v.Name, "id", r.ID, "args", r.Args)
 	err = s.do(ctx, v, t)
-	if err != nil && ctx.Err() != nil && v.Restarts {
-		return nil // it is told to end, perhaps by just that
+	if err != nil && v.Restarts && isTold(ctx) {
+		return nil // to end, perhaps by just that
 	}
 	state := t.end(ctx, err)
 	s.Log.Info("ended", "verb", v.Name, "id", r.ID, "state", string(state))
 	return errors.Join(s.journal.write(entry{Op: opEnded, ID: r.ID, Verb: v.Name, Why: string(state)}), s.records.forget(s.Log))
+}
+
+// toldWithin is how much later than what it runs this process may be told to end.
+const toldWithin = 5 * time.Second
+
+// isTold reports whether this process is told to end. A machine that goes down tells all
+// processes of a unit at once, in no order: what was run may have ended by that already.
+func isTold(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	case <-time.After(toldWithin):
+		return false
+	}
 }
 
 // fits says why a request is not done; nil: it is.
