@@ -16,6 +16,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/step"
+	"github.com/foyer-server/foyer/supervisor/visit"
 )
 
 // fakeOS is a machine in a folder: accounts, a systemd and a firewall that answer
@@ -268,7 +269,7 @@ func (o *fakeOS) installer(change func(*Config)) *Installer {
 				me.Name = name
 				return me, name == "root" || o.users[name], nil
 			},
-			Visit: func(context.Context, string, string, string) error {
+			Visit: func(context.Context, visit.Visitor) error {
 				if !o.active {
 					return errors.New("nobody answers")
 				}

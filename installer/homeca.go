@@ -18,16 +18,8 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/netname"
 	"github.com/foyer-server/foyer/internal/safepath"
+	"github.com/foyer-server/foyer/supervisor/visit"
 )
-
-// RootCertificate is the file of the root certificate a Foyer with data in folder
-// data is to be trusted by.
-func RootCertificate(data string) string {
-	return filepath.Join(data, "certificates", "home-ca", "root.crt")
-}
-
-// mostRoot is more bytes than any root certificate has.
-const mostRoot = 64 << 10
 
 // HomeRoot is the root certificate of a home CA that a machine may trust: it was
 // parsed, and can vouch for this server's names and private addresses only. LoadHomeRoot
@@ -48,8 +40,8 @@ func (r HomeRoot) PEM() []byte {
 // them. The error is home-ca-missing where there is none, home-ca-unsafe where it is not
 // such a one, or matches fs.ErrPermission.
 func LoadHomeRoot(s *config.Settings, now time.Time) (HomeRoot, error) {
-	path := RootCertificate(s.Data)
-	text, err := safepath.ReadFile(path, mostRoot)
+	path := visit.RootCertificate(s.Data)
+	text, err := safepath.ReadFile(path, visit.MostRoot)
 	if errors.Is(err, fs.ErrPermission) {
 		return HomeRoot{}, err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/netname"
+	"github.com/foyer-server/foyer/supervisor/visit"
 )
 
 // madeRoot makes a root certificate as server/certs/homeca.go does, but for what change
@@ -108,12 +109,12 @@ func TestOnlyAHomeCAIsTrusted(t *testing.T) {
 		"over":         {madeRoot(t, func(c *x509.Certificate) { c.NotAfter = time.Date(2026, time.October, 1, 0, 0, 0, 0, time.UTC) }), "its time is over"},
 		"not yet":      {madeRoot(t, func(c *x509.Certificate) { c.NotBefore = time.Now().AddDate(1, 0, 0) }), "its time is over"},
 		"for ever":     {madeRoot(t, func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(20, 0, 0) }), "its time is over"},
-		"much too big": {append(bytes.Repeat([]byte("\n"), mostRoot+1), fine...), "too large"},
+		"much too big": {append(bytes.Repeat([]byte("\n"), visit.MostRoot+1), fine...), "too large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := config.Default()
 			s.Data, s.Addresses = t.TempDir(), []string{"Cloud.example.org", "192.168.1.2"}
-			path := RootCertificate(s.Data)
+			path := visit.RootCertificate(s.Data)
 			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, c.text, 0o644)); err != nil {
 				t.Fatal(err)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/step"
+	"github.com/foyer-server/foyer/supervisor/visit"
 )
 
 const journalFile = "opt/foyer/install/journal" // differs from run to run
@@ -237,7 +238,7 @@ func TestFailureOnAFreshMachineIsTakenBack(t *testing.T) {
 	o := newFakeOS(t)
 	before := o.tree()
 	broken := o.installer(func(c *Config) {
-		c.Facts.Visit = func(context.Context, string, string, string) error { return errors.New("refused") }
+		c.Facts.Visit = func(context.Context, visit.Visitor) error { return errors.New("refused") }
 	})
 	_, err := broken.Apply(t.Context(), nil)
 	e := hint.Find(err)
@@ -287,7 +288,7 @@ func TestAnInstallDoesNotWaitForDataThatAreGone(t *testing.T) {
 		o.active = !stopped
 		visits := 0
 		lost := o.installer(func(c *Config) {
-			c.Facts.Visit = func(context.Context, string, string, string) error { visits++; return errors.New("refused") }
+			c.Facts.Visit = func(context.Context, visit.Visitor) error { visits++; return errors.New("refused") }
 			c.Lost = func(context.Context) *hint.Error {
 				return hint.New("data-gone", hint.T("Is a disk missing?", "Manque-t-il un disque ?"), hint.Text{}, hint.T("Plug it in.", "Branchez-le."))
 			}

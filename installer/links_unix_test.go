@@ -11,10 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
@@ -285,32 +283,6 @@ func TestInstallTakesNothingOfOthers(t *testing.T) {
 				t.Errorf("still to do: %+v, %v", p.Changes, err)
 			}
 		})
-	}
-}
-
-// A pipe, or a file of any size, in the place of the root certificate stops nobody.
-func TestVisitorsReadACertificateAndNothingElse(t *testing.T) {
-	t.Attr("shows", "mend")
-	dir := t.TempDir()
-	pipe, huge := filepath.Join(dir, "pipe"), filepath.Join(dir, "huge")
-	if err := errors.Join(unix.Mkfifo(pipe, 0o644), os.WriteFile(huge, nil, 0o644), os.Truncate(huge, 16<<20)); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{pipe, huge} {
-		done := make(chan error, 1)
-		go func() { done <- Visit(t.Context(), "127.0.0.1:1", "foyer.local", path) }()
-		select {
-		case err := <-done:
-			if err == nil || !strings.Contains(err.Error(), map[string]string{pipe: "no ordinary file", huge: "too large"}[path]) {
-				t.Errorf("%s: %v", path, err)
-			}
-		case <-time.After(time.Minute):
-			t.Errorf("%s: it reads for ever", path)
-			f, err := os.OpenFile(pipe, os.O_RDWR, 0) // let go
-			if err == nil {
-				f.Close()
-			}
-		}
 	}
 }
 

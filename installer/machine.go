@@ -21,6 +21,7 @@ import (
 	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/service"
 	"github.com/foyer-server/foyer/supervisor/update"
+	"github.com/foyer-server/foyer/supervisor/visit"
 )
 
 // Facts are what the installer asks the machine. A nil func is this machine's;
@@ -37,7 +38,7 @@ type Facts struct {
 	// ProcessFile is the program of a process.
 	ProcessFile func(pid int) (path string, deleted bool)
 	// Visit asks the server how it is, as a visitor would.
-	Visit func(ctx context.Context, address, name, rootCertificate string) error
+	Visit func(context.Context, visit.Visitor) error
 }
 
 func (f Facts) orReal(r host.Runner, root string) Facts {
@@ -71,7 +72,10 @@ func (f Facts) orReal(r host.Runner, root string) Facts {
 		f.ProcessFile = host.ProcessFile
 	}
 	if f.Visit == nil {
-		f.Visit = Visit
+		f.Visit = func(ctx context.Context, v visit.Visitor) error {
+			_, err := v.Visit(ctx)
+			return err
+		}
 	}
 	return f
 }

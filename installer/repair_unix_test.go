@@ -14,6 +14,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/step"
+	"github.com/foyer-server/foyer/supervisor/visit"
 )
 
 // An install on a machine that is claimed repairs what its steps look at: it looks at what
@@ -66,7 +67,7 @@ func TestInstallRepairsWhatItsStepsLookAt(t *testing.T) {
 				c.damage(o)
 				// The server is deaf until it is started anew.
 				deaf := true
-				in.cfg.Facts.Visit = func(context.Context, string, string, string) error {
+				in.cfg.Facts.Visit = func(context.Context, visit.Visitor) error {
 					if deaf {
 						return errors.New("nobody answers")
 					}

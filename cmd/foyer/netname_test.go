@@ -37,6 +37,7 @@ import (
 	"github.com/foyer-server/foyer/supervisor/dyndns"
 	"github.com/foyer-server/foyer/supervisor/reach"
 	"github.com/foyer-server/foyer/supervisor/router"
+	"github.com/foyer-server/foyer/supervisor/visit"
 )
 
 // hostsOf are names and addresses by what they are, as the registries have it.
@@ -222,7 +223,7 @@ func vouchesAs(t *testing.T, host string, ip netip.Addr, own string) bool {
 	}
 	s := called(own)
 	s.Data = t.TempDir()
-	path := installer.RootCertificate(s.Data)
+	path := visit.RootCertificate(s.Data)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)); err != nil {
 		t.Fatal(err)
 	}

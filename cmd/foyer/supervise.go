@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http/httptrace"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,6 +22,7 @@ import (
 	"github.com/foyer-server/foyer/supervisor"
 	"github.com/foyer-server/foyer/supervisor/helper"
 	"github.com/foyer-server/foyer/supervisor/service"
+	"github.com/foyer-server/foyer/supervisor/visit"
 )
 
 // superviseCmd keeps the server alive, under the service manager.
@@ -135,45 +134,11 @@ func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *sup
 func doors(s *config.Settings, ls []host.Listener) []supervisor.Door {
 	var out []supervisor.Door
 	for _, l := range ls {
-		if l.Name == host.Local {
-			continue
+		if address := l.Addr().String(); l.Name != host.Local {
+			out = append(out, supervisor.Door{Address: address, Visit: visit.Of(s, address, l.Name == host.HTTPS).Visit})
 		}
-		out = append(out, supervisor.Door{Address: l.Addr().String(), Visit: func(ctx context.Context) (connected bool, err error) {
-			return visit(ctx, s, l)
-		}})
 	}
 	return out
-}
-
-// visit calls at a listener. A wildcard address is called by IPv4, and by IPv6 where
-// that is refused.
-func visit(ctx context.Context, s *config.Settings, l host.Listener) (connected bool, err error) {
-	at, err := netip.ParseAddrPort(l.Addr().String())
-	if err != nil {
-		return false, fmt.Errorf("cannot visit the server: %w", err)
-	}
-	v := installer.Visitor{Name: s.Name + ".local", Proxy: s.Proxy}
-	if l.Name == host.HTTPS {
-		v.Root = installer.RootCertificate(s.Data)
-	}
-	ways := []netip.AddrPort{at}
-	if at.Addr().IsUnspecified() {
-		ways = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port()), netip.AddrPortFrom(netip.IPv6Loopback(), at.Port())}
-	}
-	for _, to := range ways {
-		var got atomic.Bool
-		ctx := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{ConnectDone: func(_, _ string, err error) {
-			if err == nil {
-				got.Store(true)
-			}
-		}})
-		if e := v.Visit(ctx, to.String()); e == nil || got.Load() {
-			return got.Load(), e
-		} else if err == nil {
-			err = e
-		}
-	}
-	return false, err
 }
 
 // bind opens the public ports where nobody handed them down.

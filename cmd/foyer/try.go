@@ -14,11 +14,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/foyer-server/foyer/installer"
 	"github.com/foyer-server/foyer/internal/claim"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/supervisor"
+	"github.com/foyer-server/foyer/supervisor/visit"
 )
 
 type tryFlags struct {
@@ -174,7 +174,7 @@ func (a *app) announce(ctx context.Context, sv *supervisor.Supervisor, f tryFlag
 	t := trying{Home: scheme + "://" + tcp.String() + "/", Data: data, Owner: owner, Run: a.runDir}
 	t.URL = t.Home + "v1/"
 	if !f.http && !f.front {
-		t.Certificate = installer.RootCertificate(data)
+		t.Certificate = visit.RootCertificate(data)
 	}
 	if !st.Claimed {
 		code, _, err := sv.NewClaim(ctx)
