@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -95,7 +96,6 @@ func TestOnlyTheGatewayIsHeard(t *testing.T) {
 		for {
 			n, from, err := gateway.ReadFromUDPAddrPort(buf)
 			if err != nil {
-				close(asked)
 				return
 			}
 			if strings.HasPrefix(string(buf[:n]), "M-SEARCH * HTTP/1.1\r\n") {
@@ -111,9 +111,13 @@ func TestOnlyTheGatewayIsHeard(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	go func() {
-		to, ok := <-asked
-		if !ok {
+	var sender sync.WaitGroup
+	t.Cleanup(sender.Wait) // before what it sends from is closed
+	sender.Go(func() {
+		var to netip.AddrPort
+		select {
+		case to = <-asked:
+		case <-t.Context().Done():
 			return
 		}
 		for _, g := range good { // in another one's mouth nothing is good
@@ -126,7 +130,7 @@ func TestOnlyTheGatewayIsHeard(t *testing.T) {
 			send(gateway, answer(g, kind), to)
 			send(gateway, answer(g, kind), to)
 		}
-	}()
+	})
 	s := search{gateway: gatewayHere, own: ownHere, ask: []netip.AddrPort{gateway.LocalAddr().(*net.UDPAddr).AddrPort()}, lasts: patience}
 	var got []string
 	for _, u := range s.locations(t.Context()) { // ends when it has enough
