@@ -110,9 +110,9 @@ func TestABundleHoldsNoSecrets(t *testing.T) {
 	s := New(Config{
 		StateDir: t.TempDir(), DataDir: t.TempDir(), RunDir: t.TempDir(), Version: "1.2.3-test", Addresses: func() []string { return []string{"https://foyer.local/", "https://203.0.113.77/"} },
 		Log: slog.New(slog.DiscardHandler), Journal: journal, PeoplesDomains: []string{"members.example", ""},
-		Checks: []health.Check{{Code: "router", Title: hint.T("Router", "Box"), Run: func(context.Context) health.Finding {
+		Rooms: []Room{Looks{{Code: "router", Title: hint.T("Router", "Box"), Run: func(context.Context) health.Finding {
 			return health.Finding{Severity: health.Warning, What: hint.T("The router at %s says %s.", "La box %s dit %s.", "203.0.113.77", "password=hunter2")}
-		}}},
+		}}}},
 		Parts: []Part{
 			{"settings.toml", hint.T("Settings", "Réglages"), func(_ context.Context, w io.Writer) error {
 				for _, all := range secrets {

@@ -71,13 +71,12 @@ type Config struct {
 	Built     time.Time       // of this version; the clock is not believed to be earlier
 	Addresses func() []string // under which people reach this Foyer; asked often
 	Doors     []Door          // the public ports; may be empty
-	Checks    []health.Check  // of other rooms, run besides the supervisor's own; may be empty
-	Jobs      []job.Kind      // of other rooms, besides the supervisor's own; may be empty
+	Rooms     []Room          // what works beside the server; may be empty
+	Jobs      []job.Kind      // of rooms, besides the supervisor's own; may be empty
 	Parts     []Part          // of support bundles, besides the supervisor's own; may be empty
 	// PeoplesDomains are those below which hosts have the names of people: support bundles do
 	// not have them. May be empty.
 	PeoplesDomains []string
-	Beside         []func(context.Context)  // what runs for as long as the supervisor does; each returns when its ctx has ended. May be empty
 	Journal        *Journal                 // takes the server's log lines
 	Log            *slog.Logger             // the supervisor's own log
 	Notify         func(state string) error // tells the service manager (sd_notify(3)); never nil
@@ -166,14 +165,18 @@ func New(cfg Config) *Supervisor {
 	s.taken = takenBefore(s.events.Newest(event.Most))
 	s.keeper = &keeper{dir: cfg.StateDir, data: cfg.DataDir, log: cfg.Log, mounts: func() []string { return host.MountsOver(cfg.DataDir) }}
 	s.keeper.began = s.keeper.mounts()
-	s.board, s.wrong = health.NewBoard(cfg.Log, append([]health.Check{
+	checks := []health.Check{
 		s.serverCheck(),
 		(&doors{supervisor: s, seen: map[string]deafness{}, told: map[string]string{}}).check(),
 		health.Disk(s.freeSpace),
 		health.Clock(cfg.Built),
 		health.Certificate(func() (time.Time, []report.Served) { f := s.said(); return f.CertificateExpires, f.Certificates }),
 		health.Claimed(func() bool { return s.said().Claimed }),
-	}, cfg.Checks...)...)
+	}
+	for _, r := range cfg.Rooms {
+		checks = append(checks, r.Checks()...)
+	}
+	s.board, s.wrong = health.NewBoard(cfg.Log, checks...)
 	if s.wrong == nil {
 		s.jobs, s.wrong = s.openJobs()
 	}
@@ -228,8 +231,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	g.Go(func() error { s.events.Run(ctx); return nil })
 	g.Go(func() error { s.jobs.Run(ctx); return nil })
 	g.Go(func() error { s.board.Mend(ctx); return nil })
-	for _, run := range s.cfg.Beside {
-		g.Go(func() error { run(ctx); return nil })
+	for _, r := range s.cfg.Rooms {
+		g.Go(func() error { r.Run(ctx); return nil })
 	}
 	if err = g.Wait(); errors.Is(err, errRemounted) {
 		err = nil

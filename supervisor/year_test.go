@@ -90,7 +90,7 @@ func (y *year) checks() (checks []health.Check) {
 // end, so that nothing it does afterwards reaches the disk.
 func (y *year) live(t *testing.T, d time.Duration, cut bool, step func() time.Duration) {
 	s := New(Config{
-		StateDir: y.state, DataDir: y.state, Checks: y.checks(), Jobs: y.kinds(), Log: slog.New(slog.DiscardHandler), Journal: NewJournal(io.Discard),
+		StateDir: y.state, DataDir: y.state, Rooms: []Room{Looks(y.checks())}, Jobs: y.kinds(), Log: slog.New(slog.DiscardHandler), Journal: NewJournal(io.Discard),
 	})
 	if s.wrong != nil {
 		t.Fatal(s.wrong)

@@ -22,20 +22,13 @@ import (
 	"github.com/foyer-server/foyer/supervisor/router"
 )
 
-// room is something that runs beside the server, and what it tells of itself.
-type room struct {
-	run   func(context.Context)
-	check health.Check
-}
-
 // found are the rooms by which an installed Foyer is found, as the settings want it.
-func (a *app) found(s *config.Settings, journal *supervisor.Journal) []room {
+func (a *app) found(s *config.Settings, journal *supervisor.Journal) []supervisor.Room {
 	log := a.logger(journal)
-	var rooms []room
+	var rooms []supervisor.Room
 	behind := s.Proxy.Listen != "" // the names and the router are then the proxy's
 	if s.MDNS == "on" && !behind {
-		n := neighbourhood.New(neighbourhood.Config{Name: s.Name, Port: s.HTTPSPort, Log: log})
-		rooms = append(rooms, room{n.Run, n.Check()})
+		rooms = append(rooms, neighbourhood.New(neighbourhood.Config{Name: s.Name, Port: s.HTTPSPort, Log: log}))
 	}
 	var outer *router.Router
 	look := a.situation(s)
@@ -49,8 +42,7 @@ func (a *app) found(s *config.Settings, journal *supervisor.Journal) []room {
 		if look.Peer != "" {
 			cfg.Seen = look.Seen
 		}
-		w := reach.NewWatch(cfg)
-		rooms = append(rooms, room{w.Run, w.Check()})
+		rooms = append(rooms, reach.NewWatch(cfg))
 	}
 	if s.Router != "off" && !behind {
 		secret, err := routerSecret(s.Data)
@@ -67,12 +59,11 @@ func (a *app) found(s *config.Settings, journal *supervisor.Journal) []room {
 		if look.Peer != "" {
 			cfg.Verify = look.GetsIn
 		}
-		outer = router.New(cfg)
-		check := outer.Check()
 		if wanted { // what reachability says of the router is not said twice
-			check.DependsOn = append(check.DependsOn, reach.Code)
+			cfg.DependsOn = []string{reach.Code}
 		}
-		rooms = append(rooms, room{outer.Run, check})
+		outer = router.New(cfg)
+		rooms = append(rooms, outer)
 	}
 	if names := dyndns.Names(s.Addresses); s.DynDNS != "off" && len(names) > 0 && (outer != nil || s.DynDNS != "router") {
 		rooms = append(rooms, namesOutside(s, names, outer, &look, log))
@@ -84,7 +75,7 @@ func (a *app) found(s *config.Settings, journal *supervisor.Journal) []room {
 // where a peer is asked. What a router says is confirmed by the Foyer elsewhere that the
 // settings name, which then has the last word, and otherwise by the router in another
 // way.
-func namesOutside(s *config.Settings, names []string, outer *router.Router, look *reach.Situation, log *slog.Logger) room {
+func namesOutside(s *config.Settings, names []string, outer *router.Router, look *reach.Situation, log *slog.Logger) supervisor.Room {
 	outside := func(context.Context) ([]netip.Addr, error) { return []netip.Addr{outer.Outside()}, nil }
 	var confirm func(context.Context, netip.Addr) error
 	switch {
@@ -101,12 +92,20 @@ func namesOutside(s *config.Settings, names []string, outer *router.Router, look
 		provider, err = dnsprovider.Open(s.DNS.Provider, credentials)
 	}
 	k := dyndns.New(dyndns.Config{Names: names, Zone: s.DNS.Zone, Provider: provider, Outside: outside, Confirm: confirm, Log: log})
-	check := k.Check()
 	if err != nil { // the server runs all the same
-		check.Run = func(context.Context) health.Finding { return fromError(check.Code, check.Title, err).Finding }
-		return room{func(context.Context) {}, check}
+		return unable(k, err)
 	}
-	return room{k.Run, check}
+	return k
+}
+
+// unable is a room that cannot do its work: in place of what it would find it tells why.
+func unable(r supervisor.Room, err error) supervisor.Room {
+	var out supervisor.Looks
+	for _, c := range r.Checks() {
+		c.Run = func(context.Context) health.Finding { return fromError(c.Code, c.Title, err).Finding }
+		out = append(out, c)
+	}
+	return out
 }
 
 // routerSecret is what the router knows this Foyer by; it is made once. With an

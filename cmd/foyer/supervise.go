@@ -97,16 +97,10 @@ func known(ls []host.Listener) []host.Listener {
 
 // supervisorFor wires a supervisor for settings s; args and env are for the
 // server's process, rooms are run beside it.
-func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *supervisor.Journal, args, env []string, rooms ...room) (*supervisor.Supervisor, error) {
+func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *supervisor.Journal, args, env []string, rooms ...supervisor.Room) (*supervisor.Supervisor, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("cannot find this program's file: %w", err)
-	}
-	checks := machineChecks(s.Data)
-	var beside []func(context.Context)
-	for _, r := range rooms {
-		checks = append(checks, r.check)
-		beside = append(beside, r.run)
 	}
 	log := a.logger(journal)
 	return supervisor.New(supervisor.Config{
@@ -117,7 +111,7 @@ func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *sup
 		},
 		Listeners: ls, RunDir: a.runDir, DataDir: s.Data, Version: version, Built: builtAt(),
 		Addresses: func() []string { return installer.Addresses(s) },
-		Doors:     doors(s, ls), Checks: checks, Beside: beside,
+		Doors:     doors(s, ls), Rooms: append([]supervisor.Room{supervisor.Looks(machineChecks(s.Data))}, rooms...),
 		Parts: supportParts(s), PeoplesDomains: []string{s.Certificates.Members},
 		Journal: journal, Log: log, Notify: service.Notify,
 		Root: helper.FromEnvironment(os.Getenv),

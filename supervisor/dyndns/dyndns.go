@@ -270,16 +270,16 @@ func (k *Keeper) become(s state) {
 	k.now = s
 }
 
-// Check tells whether the names lead to this connection.
-func (k *Keeper) Check() health.Check {
-	return health.Check{
+// Checks tells whether the names lead to this connection.
+func (k *Keeper) Checks() []health.Check {
+	return []health.Check{{
 		Code: "public-name", Title: hint.T("Name outside", "Nom à l'extérieur"),
 		Run: func(context.Context) health.Finding {
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			return k.finding(k.now)
 		},
-	}
+	}}
 }
 
 func (k *Keeper) finding(s state) health.Finding {

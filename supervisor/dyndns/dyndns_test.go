@@ -190,14 +190,14 @@ func TestWritesOnlyWhatIsConfirmed(t *testing.T) {
 		} {
 			doubt.Store(c.doubt)
 			pass(3 * time.Minute)
-			got := k.Check().Run(ctx)
+			got := k.Checks()[0].Run(ctx)
 			if got.Severity != health.Warning || got.Cause != c.cause || !strings.Contains(got.What.EN, c.says) || got.Did.IsZero() || got.Do.IsZero() {
 				t.Errorf("%+v: %+v", c.doubt, got)
 			}
 		}
 		doubt.Store(nil)
 		pass(3 * time.Minute)
-		if got := s.String(); got != "cloud A 6.6.6.6\nwww A 6.6.6.6" || k.Check().Run(ctx).Severity != health.OK {
+		if got := s.String(); got != "cloud A 6.6.6.6\nwww A 6.6.6.6" || k.Checks()[0].Run(ctx).Severity != health.OK {
 			t.Errorf("confirmed, and %s", got)
 		}
 		stop()
@@ -265,7 +265,7 @@ func TestFindings(t *testing.T) {
 		{state{addrs: addrs, err: errors.New("401"), done: true}, health.Warning, "did not let cloud.example.org point at 8.8.4.4"},
 	} {
 		k.become(c.s)
-		got := k.Check().Run(t.Context())
+		got := k.Checks()[0].Run(t.Context())
 		if got.Severity != c.want || !strings.Contains(got.What.EN, c.says) || got.Severity == health.Warning && got.Do.IsZero() {
 			t.Errorf("%+v: %+v", c.s, got)
 		}

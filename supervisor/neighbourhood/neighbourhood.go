@@ -173,12 +173,12 @@ func (k kind) String() string {
 	return [...]string{"asked for", "announced by Avahi", "announced by Foyer", "taken by another machine", "alone", "not announced"}[k]
 }
 
-// Check tells whether the name leads here.
-func (a *Announcer) Check() health.Check {
-	return health.Check{
+// Checks tells whether the name leads here.
+func (a *Announcer) Checks() []health.Check {
+	return []health.Check{{
 		Code: "local-name", Title: hint.T("Name at home", "Nom à la maison"),
 		Run: func(context.Context) health.Finding { return a.finding(a.state()) },
-	}
+	}}
 }
 
 func (a *Announcer) finding(s state) health.Finding {

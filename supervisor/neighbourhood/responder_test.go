@@ -95,7 +95,7 @@ func TestFindings(t *testing.T) {
 		{state{kind: failed}, health.Warning, "could not be announced"},
 	} {
 		a.become(c.s)
-		got := a.Check().Run(t.Context())
+		got := a.Checks()[0].Run(t.Context())
 		if got.Severity != c.want || !strings.Contains(got.What.EN, c.says) || got.Severity == health.Warning && got.Do.IsZero() {
 			t.Errorf("%v: %+v", c.s, got)
 		}

@@ -134,9 +134,9 @@ const Code = "reachability"
 // Title is what it is called.
 func Title() hint.Text { return hint.T("Visitors from outside", "Visiteurs de l'extérieur") }
 
-// Check tells the last diagnosis.
-func (w *Watch) Check() health.Check {
-	return health.Check{
+// Checks tells the last diagnosis.
+func (w *Watch) Checks() []health.Check {
+	return []health.Check{{
 		Code: "reachability", Title: Title(), DependsOn: []string{"server"},
 		Run: func(context.Context) health.Finding {
 			w.mu.Lock()
@@ -146,5 +146,5 @@ func (w *Watch) Check() health.Check {
 			}
 			return w.now.Finding
 		},
-	}
+	}}
 }

@@ -28,7 +28,7 @@ func TestWatchExaminesAgain(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { w.Run(ctx); close(ended) }()
-		look := func() health.Finding { return w.Check().Run(ctx) }
+		look := func() health.Finding { return w.Checks()[0].Run(ctx) }
 		if got := look(); got.Severity != health.OK || got.What.IsZero() {
 			t.Errorf("before the first one: %v", got)
 		}

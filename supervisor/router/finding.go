@@ -10,12 +10,13 @@ import (
 	"github.com/foyer-server/foyer/supervisor/health"
 )
 
-// Check tells whether visitors from outside get in, as far as it is known.
-func (r *Router) Check() health.Check {
-	return health.Check{
+// Checks tells whether visitors from outside get in, as far as it is known.
+func (r *Router) Checks() []health.Check {
+	return []health.Check{{
 		Code: "router", Title: hint.T("Router", "Box internet"),
-		Run: func(context.Context) health.Finding { return r.finding(r.State()) },
-	}
+		DependsOn: r.cfg.DependsOn,
+		Run:       func(context.Context) health.Finding { return r.finding(r.State()) },
+	}}
 }
 
 func (r *Router) finding(s State) health.Finding {

@@ -64,8 +64,11 @@ type Config struct {
 	// Verify tries from outside whether visitors get in; an error means that it
 	// could not be tried. Nil: nobody can.
 	Verify func(context.Context) (bool, error)
-	Log    *slog.Logger
-	Timing Timing // zero fields have defaults
+	// DependsOn are the codes of checks of other rooms that tell of the router, too: while
+	// one of them finds something, this room does not say it again. May be empty.
+	DependsOn []string
+	Log       *slog.Logger
+	Timing    Timing // zero fields have defaults
 }
 
 // roundTime bounds one time of asking in all the ways there are.
