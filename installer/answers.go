@@ -15,6 +15,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/site"
 )
 
 // Answers are what a person wants of an install. LoadAnswers makes them; the
@@ -298,10 +299,10 @@ func (l *loader) imply(a *Answers) {
 		}
 	}
 	switch {
-	case s.Proxy.Listen != "": // the names and the router are the proxy's
+	case site.Of(s).BehindProxy(): // the names and the router are the proxy's
 	case a.Where == WhereReachable:
 		imply("router", "map")
-		if s.DNS.Provider != "" && s.Router != "off" {
+		if s.DNS.Provider != "" && len(site.Of(s).RouterWays()) > 0 {
 			imply("dyndns", "router")
 		}
 	case a.Where == WhereServer:

@@ -18,18 +18,16 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/service"
 	"github.com/foyer-server/foyer/supervisor/update"
@@ -121,7 +119,7 @@ func (in *Installer) Addresses() []string {
 	if err != nil {
 		return nil
 	}
-	return Addresses(s)
+	return site.Of(s).Addresses()
 }
 
 func (in *Installer) journalDir() string {
@@ -242,7 +240,7 @@ func (a *attempt) apply(ctx context.Context) (Result, error) {
 		res.Notes = append(res.Notes, hint.T("The answers file was emptied: everybody who holds the card could have read it.", "Le fichier de réponses a été vidé : quiconque tient la carte aurait pu le lire."))
 	}
 	res.Notes = append(res.Notes, a.m.notes(ctx)...)
-	res.Addresses = Addresses(a.m.settings)
+	res.Addresses = site.Of(a.m.settings).Addresses()
 	return *res, nil
 }
 
@@ -394,49 +392,4 @@ func (in *Installer) lock() (unlock func(), err error) {
 		return nil, fmt.Errorf("cannot keep other runs out: %w", err)
 	}
 	return func() { l.Unlock() }, nil //nolint:errcheck // the lock ends with the process anyway
-}
-
-// Addresses are those under which people reach a Foyer with settings s: the names
-// the settings give, its name at home, then this machine's IPv4 addresses. Behind a
-// proxy it is the names of the settings alone.
-func Addresses(s *config.Settings) []string {
-	var names, hosts []string
-	for _, h := range s.Addresses {
-		switch {
-		case net.ParseIP(h) != nil:
-			hosts = append(hosts, h)
-		case !strings.HasPrefix(h, "*."):
-			names = append(names, h)
-		}
-	}
-	if s.Proxy.Listen != "" {
-		for i, h := range names {
-			names[i] = "https://" + h + "/"
-		}
-		return names
-	}
-	if s.MDNS != "off" {
-		names = append(names, s.Name+".local")
-	}
-	if ips, err := host.Addresses(); err == nil { // without: the names are enough
-		for _, ip := range ips {
-			if ip.Is4() && !slices.Contains(hosts, ip.String()) {
-				hosts = append(hosts, ip.String())
-			}
-		}
-	}
-	if hosts = append(names, hosts...); len(hosts) == 0 { // in no network: by this name the machine itself can
-		hosts = []string{s.Name + ".local"}
-	}
-	var out []string
-	for _, h := range hosts {
-		switch {
-		case s.HTTPSPort != 443:
-			h = net.JoinHostPort(h, strconv.Itoa(s.HTTPSPort))
-		case net.ParseIP(h) != nil && net.ParseIP(h).To4() == nil:
-			h = "[" + h + "]"
-		}
-		out = append(out, "https://"+h+"/")
-	}
-	return out
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/safepath"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/service"
 	"github.com/foyer-server/foyer/supervisor/update"
@@ -437,25 +437,8 @@ func older(a, b string) bool {
 	return len(as) < len(bs)
 }
 
-// ports are those the service listens on.
-func (m *machine) ports() []int {
-	if at, err := netip.ParseAddrPort(m.settings.Proxy.Listen); err == nil {
-		return []int{int(at.Port())}
-	}
-	return m.publicPorts()
-}
-
-// publicPorts are those everybody may come in by: none where a proxy stands before
-// the service, for letting people in is then the proxy's.
-func (m *machine) publicPorts() []int {
-	if m.settings.Proxy.Listen != "" {
-		return nil
-	}
-	return []int{m.settings.HTTPPort, m.settings.HTTPSPort}
-}
-
 func (m *machine) checkPorts(ctx context.Context) error {
-	for _, port := range m.ports() {
+	for _, port := range site.Of(m.settings).Ports() {
 		o, taken, err := m.cfg.Facts.PortOwner(port)
 		if err != nil {
 			return err
@@ -470,11 +453,11 @@ func (m *machine) checkPorts(ctx context.Context) error {
 // notes are what a person should know of and Foyer does not change.
 func (m *machine) notes(ctx context.Context) []hint.Text {
 	var out []hint.Text
-	if m.settings.Proxy.Listen == "" && m.cfg.Answers.Firewall == FirewallAuto && host.Firewall(ctx, m.cfg.Runner) == host.Nftables {
+	if !site.Of(m.settings).BehindProxy() && m.cfg.Answers.Firewall == FirewallAuto && host.Firewall(ctx, m.cfg.Runner) == host.Nftables {
 		out = append(out, hint.T("This machine has firewall rules of its own (nftables) that may keep visitors out: let them in on ports %d and %d.",
 			"Cette machine a ses propres règles de pare-feu (nftables) qui peuvent bloquer les visiteurs : ouvrez-leur les ports %d et %d.", m.settings.HTTPPort, m.settings.HTTPSPort))
 	}
-	if m.cfg.Answers.Where == WhereReachable && m.settings.Proxy.Listen == "" {
+	if m.cfg.Answers.Where == WhereReachable && !site.Of(m.settings).BehindProxy() {
 		if wrong := unfindable(strings.Join(m.settings.Addresses, " "), true); !wrong.IsZero() {
 			out = append(out, wrong)
 		}

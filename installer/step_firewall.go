@@ -14,6 +14,7 @@ import (
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/internal/step"
 )
 
@@ -41,7 +42,7 @@ func (s firewallStep) Check(ctx context.Context) ([]step.Change, error) {
 		return nil, nil
 	}
 	var out []step.Change
-	for _, port := range s.m.publicPorts() {
+	for _, port := range site.Of(s.m.settings).PublicPorts() {
 		open, err := s.open(ctx, front, port)
 		if err != nil {
 			return nil, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/visit"
 )
@@ -36,7 +37,7 @@ func (s healthyStep) visit(ctx context.Context) error {
 func (s healthyStep) visitor() visit.Visitor {
 	set := *s.m.settings
 	set.Data = s.m.dataDir()
-	if set.Proxy.Listen != "" {
+	if site.Of(&set).BehindProxy() {
 		return visit.Of(&set, set.Proxy.Listen, false)
 	}
 	return visit.Of(&set, net.JoinHostPort("::", strconv.Itoa(set.HTTPSPort)), true)

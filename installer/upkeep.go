@@ -9,6 +9,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/internal/step"
 )
 
@@ -77,7 +78,7 @@ func (in *Installer) some(ctx context.Context, events func(step.Event), steps fu
 		return Result{}, undone(err)
 	}
 	made := run.Made()
-	return Result{Changed: len(made) > 0, Addresses: Addresses(m.settings), Changes: slices.Concat(edited, made)}, nil
+	return Result{Changed: len(made) > 0, Addresses: site.Of(m.settings).Addresses(), Changes: slices.Concat(edited, made)}, nil
 }
 
 // undone makes the error of a step one a person can act on.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/report"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -172,4 +174,24 @@ func FuzzSecure(f *testing.F) {
 			t.Errorf("%q leads to %s", name, got)
 		}
 	})
+}
+
+// People are told the same addresses by a page as by the commands, which ask the site: no
+// name that nobody can type, nor NAME.local where nobody announces it.
+func TestPagesTellTheAddressesOfTheSite(t *testing.T) {
+	t.Attr("shows", "ground2")
+	for _, behind := range []string{"", "127.0.0.1:8888"} {
+		set := config.Default()
+		set.Addresses, set.MDNS, set.Proxy.Listen = []string{"*.martin.fr", "Cloud.martin.fr", "2a01:db9::20"}, "off", behind
+		s := &server{Config: Config{Settings: set}, port: set.HTTPSPort}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.Host = "cloud.martin.fr"
+		if got, want := s.addresses(r), site.Of(set).Addresses(); !slices.Equal(got, want) {
+			t.Errorf("behind %q: %q, want %q", behind, got, want)
+		}
+		r.Host = "evil.example"
+		if got := s.address(r); got != "https://cloud.martin.fr/" {
+			t.Errorf("behind %q: whoever is called something else sends people to %s", behind, got)
+		}
+	}
 }

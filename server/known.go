@@ -12,43 +12,30 @@ import (
 	"strings"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/web"
 )
 
-// names are what this server was given to be called by, the best for others first:
-// public names, then NAME.local, then addresses. Behind a proxy they are those in
-// the settings alone, since the proxy knows no other.
+// names are what this server answers to, the best for others first: what it was given,
+// then whatever else it has certificates for.
 func (s *server) names() []string {
-	var names, addresses []string
-	add := func(name string) {
-		name = strings.ToLower(strings.TrimSpace(name))
-		switch _, err := netip.ParseAddr(name); {
-		case name == "" || name == "localhost" || slices.Contains(names, name) || slices.Contains(addresses, name):
-		case err == nil:
-			addresses = append(addresses, name)
-		default:
+	names := site.Of(s.Settings).Given()
+	if s.certs == nil {
+		return names
+	}
+	for _, name := range s.certs.Names() {
+		if name != "localhost" && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
-	for _, name := range s.Settings.Addresses {
-		add(name)
-	}
-	if s.Settings.Proxy.Listen == "" {
-		add(s.Settings.Name + ".local")
-	}
-	if s.certs != nil {
-		for _, name := range s.certs.Names() {
-			add(name)
-		}
-	}
-	return append(names, addresses...)
+	return names
 }
 
 // port is the one visitors use, after a colon; empty: the usual one of HTTPS.
 func (s *server) portOf(r *http.Request) string {
 	switch {
-	case s.Settings.Proxy.Listen != "": // the proxy's, which it passes on with the name
+	case site.Of(s.Settings).BehindProxy(): // the proxy's, which it passes on with the name
 		if _, port, err := net.SplitHostPort(r.Host); err == nil && port != "443" {
 			if n, err := strconv.ParseUint(port, 10, 16); err == nil {
 				return ":" + strconv.FormatUint(n, 10)
@@ -72,7 +59,7 @@ func (s *server) address(r *http.Request) string {
 	names := s.names()
 	ok := slices.Contains(names, host)
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if ip, err := netip.ParseAddr(host); err == nil && !ok && local != nil && s.Settings.Proxy.Listen == "" {
+	if ip, err := netip.ParseAddr(host); err == nil && !ok && local != nil && !site.Of(s.Settings).BehindProxy() {
 		at, err := netip.ParseAddrPort(local.String())
 		ok = err == nil && at.Addr().Unmap().WithZone("") == ip.Unmap().WithZone("")
 	}
@@ -103,7 +90,7 @@ func (s *server) addresses(r *http.Request) []string {
 		return []string{s.address(r)}
 	}
 	var out []string
-	for _, name := range s.names() {
+	for _, name := range site.Of(s.Settings).Hosts() {
 		if strings.Contains(name, ":") {
 			name = "[" + name + "]"
 		}

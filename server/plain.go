@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/netname"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/web"
 )
@@ -94,7 +95,7 @@ func (s *server) behind(l net.Listener) net.Listener {
 // a name we do not know (the router's own for us, or somebody's trick) becomes
 // the private address they came to, for which we have a certificate.
 func (s *server) secure(r *http.Request) string {
-	if s.Settings.Proxy.Listen != "" { // the proxy alone knows the names it has certificates for
+	if site.Of(s.Settings).BehindProxy() { // the proxy alone knows the names it has certificates for
 		return "https://" + r.Host + "/"
 	}
 	host := r.Host
@@ -102,7 +103,7 @@ func (s *server) secure(r *http.Request) string {
 		host = h
 	}
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	names := []string{strings.ToLower(s.Settings.Name) + ".local"}
+	names := []string{site.Of(s.Settings).LocalName()}
 	if s.certs != nil {
 		names = s.certs.Names()
 	}

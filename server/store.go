@@ -13,6 +13,7 @@ import (
 	"github.com/foyer-server/foyer/internal/dnsprovider"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/server/certs"
 	"github.com/foyer-server/foyer/server/kinto"
 	"github.com/foyer-server/foyer/server/storage"
@@ -109,7 +110,7 @@ func (s *server) openData(ctx context.Context) (store, error) {
 }
 
 func (s *server) openCerts(ctx context.Context, shared certmagic.Storage) (err error) {
-	if s.PlainHTTP || s.Settings.Proxy.Listen != "" {
+	if s.PlainHTTP || site.Of(s.Settings).BehindProxy() {
 		return nil
 	}
 	c, dns := s.Settings.Certificates, s.Settings.DNS

@@ -14,6 +14,7 @@ import (
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/dnsprovider"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/supervisor"
 	"github.com/foyer-server/foyer/supervisor/dyndns"
 	"github.com/foyer-server/foyer/supervisor/health"
@@ -26,8 +27,8 @@ import (
 func (a *app) found(s *config.Settings, journal *supervisor.Journal) []supervisor.Room {
 	log := a.logger(journal)
 	var rooms []supervisor.Room
-	behind := s.Proxy.Listen != "" // the names and the router are then the proxy's
-	if s.MDNS == "on" && !behind {
+	place := site.Of(s)
+	if place.Announced() {
 		rooms = append(rooms, neighbourhood.New(neighbourhood.Config{Name: s.Name, Port: s.HTTPSPort, Log: log}))
 	}
 	var outer *router.Router
@@ -44,7 +45,7 @@ func (a *app) found(s *config.Settings, journal *supervisor.Journal) []superviso
 		}
 		rooms = append(rooms, reach.NewWatch(cfg))
 	}
-	if s.Router != "off" && !behind {
+	if ways := place.RouterWays(); len(ways) > 0 {
 		secret, err := routerSecret(s.Data)
 		if err != nil { // a full disk keeps nobody from being found
 			log.Warn("what the router knows this server by could not be kept; good until the next start", "err", err)
@@ -53,8 +54,8 @@ func (a *app) found(s *config.Settings, journal *supervisor.Journal) []superviso
 			Ports:  []router.Port{{Outside: 443, Inside: uint16(s.HTTPSPort)}, {Outside: 80, Inside: uint16(s.HTTPPort)}},
 			Secret: secret, Log: log,
 		}
-		if s.Router != "map" {
-			cfg.Ways = []router.Way{router.Way(s.Router)}
+		for _, way := range ways {
+			cfg.Ways = append(cfg.Ways, router.Way(way))
 		}
 		if look.Peer != "" {
 			cfg.Verify = look.GetsIn
@@ -65,8 +66,8 @@ func (a *app) found(s *config.Settings, journal *supervisor.Journal) []superviso
 		outer = router.New(cfg)
 		rooms = append(rooms, outer)
 	}
-	if names := dyndns.Names(s.Addresses); s.DynDNS != "off" && len(names) > 0 && (outer != nil || s.DynDNS != "router") {
-		rooms = append(rooms, namesOutside(s, names, outer, &look, log))
+	if place.KeepsNames() {
+		rooms = append(rooms, namesOutside(s, place.KeptNames(), outer, &look, log))
 	}
 	return rooms
 }

@@ -244,6 +244,44 @@ func TestCodesAreDocumented(t *testing.T) {
 	}
 }
 
+// What the settings mean for where a Foyer stands is asked of package site: whoever reads it
+// off them has an answer of their own.
+func TestWhereAFoyerStandsIsAskedOfTheSite(t *testing.T) {
+	t.Attr("shows", "ground2")
+	asked := map[string]string{"Proxy.Listen": "BehindProxy", "MDNS": "Announced", "Router": "RouterWays", "Certificates.CA": "Authority"}
+	fset, house := readHouse(t)
+	for dir, files := range house {
+		if dir == "internal/site" || dir == "internal/config" {
+			continue
+		}
+		for _, f := range files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				if e, ok := n.(*ast.BinaryExpr); ok && (e.Op == token.EQL || e.Op == token.NEQ) {
+					if _, word := text(e.Y); !word {
+						return true
+					}
+					if instead := asked[setting(e.X)]; instead != "" {
+						t.Errorf("%s: settings.%s is compared here; ask site.Of(settings).%s", fset.Position(e.Pos()), setting(e.X), instead)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
+// setting is what a selector reads, in the settings' own words: Name, or Table.Name.
+func setting(e ast.Expr) string {
+	s, ok := e.(*ast.SelectorExpr)
+	if !ok {
+		return ""
+	}
+	if table, ok := s.X.(*ast.SelectorExpr); ok && (table.Sel.Name == "Proxy" || table.Sel.Name == "Certificates") {
+		return table.Sel.Name + "." + s.Sel.Name
+	}
+	return s.Sel.Name
+}
+
 // docs/compatibility.md says which test shows what: each is there, of Go and of the clients.
 func TestCompatibilityIsShown(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/compatibility.md")

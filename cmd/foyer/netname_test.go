@@ -32,6 +32,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/knock"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/server/certs"
 	"github.com/foyer-server/foyer/server/dial"
 	"github.com/foyer-server/foyer/supervisor/dyndns"
@@ -96,7 +97,7 @@ var hostDoors = []hostDoor{
 		})
 	}},
 	{"certs: orders a certificate", anyHost, []string{"public"}, func(_ *testing.T, host string, _ netip.Addr) bool { return certs.Public{}.Orders(host) }},
-	{"dyndns: keeps the name", aName, []string{"public"}, func(_ *testing.T, host string, _ netip.Addr) bool { return len(dyndns.Names([]string{host})) > 0 }},
+	{"dyndns: keeps the name", aName, []string{"public"}, func(_ *testing.T, host string, _ netip.Addr) bool { return len(site.Of(called(host)).KeptNames()) > 0 }},
 	{"dyndns: leads a name there", anAddress, []string{"public"}, func(t *testing.T, _ string, ip netip.Addr) bool { return leads(t, ip) }},
 	{"reach: looks whether the name leads here", oneName, []string{"public"}, func(_ *testing.T, host string, _ netip.Addr) bool {
 		return len((&app{}).situation(called(host)).Names) > 0

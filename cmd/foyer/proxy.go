@@ -9,6 +9,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/site"
 )
 
 // proxySnippet is what a snippet says of this machine.
@@ -51,10 +52,9 @@ func (a *app) proxyCmd() *cobra.Command {
 var proxyKinds = []string{"nginx", "apache", "caddy", "haproxy", "traefik"}
 
 func (a *app) proxy(kind string, s *config.Settings, p proxySnippet) error {
-	for _, name := range s.Addresses {
-		if p.Name == "" && net.ParseIP(name) == nil {
-			p.Name = name
-		}
+	place := site.Of(s)
+	if names := place.Names(); p.Name == "" && len(names) > 0 {
+		p.Name = names[0]
 	}
 	p.Name, p.To = or(p.Name, "cloud.example"), or(s.Proxy.Listen, "127.0.0.1:8888")
 	if host, port, err := net.SplitHostPort(p.To); err == nil && net.ParseIP(host).IsUnspecified() {
@@ -78,7 +78,7 @@ func (a *app) proxy(kind string, s *config.Settings, p proxySnippet) error {
 	if err := t.Execute(a.out, hint.Clean(p)); err != nil {
 		return err
 	}
-	if s.Proxy.Listen == "" || len(s.Proxy.Trusted) == 0 {
+	if !place.BehindProxy() || len(s.Proxy.Trusted) == 0 {
 		line(a.err, hint.T("Foyer itself needs, in %s, under [proxy]: listen = %q and trusted = [\"127.0.0.1\"] (the address the proxy comes from).",
 			"Foyer lui-même a besoin, dans %s, sous [proxy] : listen = %q et trusted = [\"127.0.0.1\"] (l'adresse d'où vient le mandataire).", a.settings, p.To).In(a.lang))
 	}

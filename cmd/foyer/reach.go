@@ -17,36 +17,29 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
-	"github.com/foyer-server/foyer/supervisor/dyndns"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/reach"
 	"github.com/foyer-server/foyer/supervisor/router"
 )
 
-// The authority that public names are ordered from when no other one is set, and its
-// name in CAA records.
-const (
-	letsEncrypt       = "https://acme-v02.api.letsencrypt.org/directory"
-	letsEncryptIssuer = "letsencrypt.org"
-)
+// letsEncryptIssuer is what site.LetsEncrypt is called in CAA records.
+const letsEncryptIssuer = "letsencrypt.org"
 
 // situation is where to look, as the settings have it, for a Foyer whose server runs.
 func (a *app) situation(s *config.Settings) reach.Situation {
+	place := site.Of(s)
 	look := reach.Situation{
-		Names: slices.DeleteFunc(dyndns.Names(s.Addresses), func(n string) bool { return strings.HasPrefix(n, "*.") }),
-		HTTP:  s.HTTPPort, HTTPS: s.HTTPSPort, Proxied: s.Proxy.Listen != "",
+		Names: place.PublicNames(),
+		HTTP:  s.HTTPPort, HTTPS: s.HTTPSPort, Proxied: place.BehindProxy(),
 		Peer: s.Peer(), Resolvers: s.DNS.Resolvers, Runner: host.Exec{}, Built: builtAt(),
 		Expect: reach.Expect(filepath.Join(a.runDir, "local.sock")),
 	}
-	if s.MDNS == "on" {
+	if place.Announced() {
 		look.Name = s.Name
 	}
-	switch {
-	case s.Certificates.CA == "off" || s.Certificates.CertFile != "" || look.Proxied:
-	case s.Certificates.CA == "" || s.Certificates.CA == letsEncrypt:
-		look.CA, look.Issuer = letsEncrypt, letsEncryptIssuer
-	default:
-		look.CA = s.Certificates.CA
+	if look.CA = place.Authority(); look.CA == site.LetsEncrypt {
+		look.Issuer = letsEncryptIssuer
 	}
 	if look.CA != "" {
 		look.Account = accountAt(filepath.Join(s.Data, "certificates"), look.CA)
@@ -100,7 +93,7 @@ func stateOf(r *router.Router) router.State {
 // takes connections to where an answer says, so it is among them only when the owner
 // wants it to be spoken.
 func looksIn(s *config.Settings) []router.Way {
-	if s.Router == "map" || s.Router == string(router.UPnP) {
+	if slices.Contains(site.Of(s).RouterWays(), site.UPnP) {
 		return router.Ways()
 	}
 	return []router.Way{router.NATPMP}

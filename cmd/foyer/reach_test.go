@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/foyer-server/foyer/internal/site"
 )
 
 // The account is read as certmagic writes it; what is not certain is not told.
@@ -32,7 +34,7 @@ func TestTheAccountAtTheAuthority(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := accountAt(dir, letsEncrypt); got != c.want {
+		if got := accountAt(dir, site.LetsEncrypt); got != c.want {
 			t.Errorf("%s: %q", c.name, got)
 		}
 	}

@@ -14,10 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/foyer-server/foyer/installer"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/server"
 	"github.com/foyer-server/foyer/supervisor"
 	"github.com/foyer-server/foyer/supervisor/helper"
@@ -69,10 +69,10 @@ func (a *app) supervise(ctx context.Context) error {
 // proxy.listen has a use and no other one: what a service manager still holds from
 // before would answer everybody without encryption.
 func naming(s *config.Settings) func(net.Addr) string {
-	if s.Proxy.Listen == "" {
+	if !site.Of(s).BehindProxy() {
 		return host.ByPort(s.HTTPSPort)
 	}
-	want, _ := netip.ParseAddrPort(s.Proxy.Listen)
+	want := site.Of(s).Front()
 	return func(a net.Addr) string {
 		tcp, ok := a.(*net.TCPAddr)
 		switch {
@@ -110,7 +110,7 @@ func (a *app) supervisorFor(s *config.Settings, ls []host.Listener, journal *sup
 			return cmd
 		},
 		Listeners: ls, RunDir: a.runDir, DataDir: s.Data, Version: version, Built: builtAt(),
-		Addresses: func() []string { return installer.Addresses(s) },
+		Addresses: func() []string { return site.Of(s).Addresses() },
 		Doors:     doors(s, ls), Rooms: append([]supervisor.Room{supervisor.Looks(machineChecks(s.Data))}, rooms...),
 		Parts: supportParts(s), PeoplesDomains: []string{s.Certificates.Members},
 		Journal: journal, Log: log, Notify: service.Notify,
@@ -137,11 +137,10 @@ func doors(s *config.Settings, ls []host.Listener) []supervisor.Door {
 
 // bind opens the public ports where nobody handed them down.
 func bind(s *config.Settings) ([]host.Listener, error) {
-	if s.Proxy.Listen != "" {
+	if place := site.Of(s); place.BehindProxy() {
 		l, err := host.Listen(host.Front, "tcp", s.Proxy.Listen)
 		if err != nil {
-			at, _ := netip.ParseAddrPort(s.Proxy.Listen)
-			return nil, host.PortTaken(int(at.Port()), err)
+			return nil, host.PortTaken(int(place.Front().Port()), err)
 		}
 		return []host.Listener{l}, nil
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/netname"
+	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/reach"
 	"github.com/foyer-server/foyer/supervisor/router"
@@ -174,22 +175,25 @@ func (a *app) planFor(ctx context.Context, f installFlags, v installer.Values) (
 
 // summary is what a person gets with settings s.
 func summary(s *config.Settings, addresses []string) []hint.Text {
+	place := site.Of(s)
 	var out []hint.Text
 	if len(addresses) > 0 {
 		out = append(out, hint.T("Your server answers at %s", "Votre serveur répond à %s", addresses[0]))
 	}
 	switch {
-	case s.Proxy.Listen != "":
+	case place.BehindProxy():
 		out = append(out, hint.T("Your web server sends it visitors at %s; `foyer proxy` prints what to add there.", "Votre serveur web lui envoie les visiteurs à %s ; `foyer proxy` écrit ce qu'il faut y ajouter.", s.Proxy.Listen))
-	case (s.Certificates.CA == "" || s.Certificates.CA == letsEncrypt) && slices.ContainsFunc(s.Addresses, netname.Public): // not everybody may trust another authority
+	case place.EverybodyTrusts():
 		out = append(out, hint.T("It gets a certificate that every phone and computer trusts, and renews it.", "Il obtient un certificat reconnu de tous les téléphones et ordinateurs, et le renouvelle."))
+	case s.Certificates.CertFile != "":
+		out = append(out, hint.T("It shows the certificate you have, %s, and reads it again when it changes.", "Il présente le certificat que vous avez, %s, et le relit quand il change.", s.Certificates.CertFile))
 	default:
 		out = append(out, hint.T("Its connections are encrypted; each phone learns once to trust it.", "Ses connexions sont chiffrées ; chaque téléphone apprend une fois à lui faire confiance."))
 	}
-	if s.Router != "off" && s.Proxy.Listen == "" {
+	if len(place.RouterWays()) > 0 {
 		out = append(out, hint.T("The router is asked to let visitors in on ports 443 and 80, and `foyer` tells whether it does.", "La box est priée de laisser entrer les visiteurs par les ports 443 et 80, et `foyer` dit si elle le fait."))
 	}
-	if s.DynDNS != "off" {
+	if place.KeepsNames() {
 		out = append(out, hint.T("The name follows when the address of your connection changes.", "Le nom suit quand l'adresse de votre connexion change."))
 	}
 	return append(out,

@@ -31,7 +31,6 @@ import (
 	"github.com/libdns/libdns"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/internal/netname"
 	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/router"
 )
@@ -247,18 +246,6 @@ func (k *Keeper) zoneOf(name string) string {
 		}
 	}
 	return strings.TrimSuffix(zone, ".") + "."
-}
-
-// Names are those of the addresses in the settings that the DNS of the Internet
-// can have, in small letters.
-func Names(addresses []string) []string {
-	var out []string
-	for _, a := range addresses {
-		if netname.PublicName(a) {
-			out = append(out, strings.ToLower(strings.TrimSuffix(a, ".")))
-		}
-	}
-	return out
 }
 
 func (k *Keeper) become(s state) {

@@ -272,11 +272,7 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-func TestNamesAndZones(t *testing.T) {
-	got := Names(strings.Fields("Cloud.Jeannine-Martin.FR nas nas.lan foyer.local 192.168.1.2 2001:db8::1 81.2.69.142 jeannine-martin.fr *.jeannine-martin.fr x.home.arpa nas.home nas.fritz.box cloud.example.org a.test a.onion"))
-	if diff := cmp.Diff([]string{"cloud.jeannine-martin.fr", "jeannine-martin.fr", "*.jeannine-martin.fr"}, got); diff != "" {
-		t.Error(diff)
-	}
+func TestZones(t *testing.T) {
 	for _, c := range []struct{ zone, name, want string }{
 		{"", "cloud.example.org", "example.org."}, {"", "example.org", "example.org."}, {"example.co.uk", "example.co.uk", "example.co.uk."},
 	} {
