@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/foyer-server/foyer/cmd/foyer/appliance"
 	"github.com/foyer-server/foyer/installer"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
@@ -15,6 +16,7 @@ import (
 	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/reach"
 )
 
 func (a *app) doctorCmd() *cobra.Command {
@@ -37,11 +39,11 @@ func (a *app) doctor(ctx context.Context) error {
 		case e != nil && e.Code == "need-root":
 			return err
 		default:
-			found = append(found, fromError("running", hint.T("Foyer", "Foyer"), err))
+			found = append(found, health.FromError("running", hint.T("Foyer", "Foyer"), err))
 		}
 	}
 	if !installed() && a.runDir == config.SystemRun {
-		found = append(found, preflight(ctx, config.SystemData)...)
+		found = append(found, appliance.Preflight(ctx, config.SystemData, builtAt())...)
 	}
 	switch deaf := func(r health.Result) bool {
 		return r.Code == "disk" && r.Severity >= health.Warning && r.Cause == health.CauseLate
@@ -54,7 +56,10 @@ func (a *app) doctor(ctx context.Context) error {
 	default:
 		found = append(found, orLate("installation", hint.T("Installation", "Installation"), func() []health.Result { return a.examineInstallation(ctx) })...)
 	}
-	found, reached := a.examine(ctx, found)
+	var reached *reach.Diagnosis
+	if s, err := a.loadSettings(ctx, a.environ); err == nil { // told elsewhere
+		found, reached = a.appliance(s).Examine(ctx, found)
+	}
 	worst, bad := report.Worst(found)
 	bad = bad && worst.Severity >= health.Warning
 	switch {
@@ -110,15 +115,15 @@ func (a *app) examineInstallation(ctx context.Context) []health.Result {
 	title := hint.T("Installation", "Installation")
 	s, err := a.loadSettings(ctx, nil)
 	if err != nil {
-		return []health.Result{fromError("settings", hint.T("Settings", "Réglages"), err)}
+		return []health.Result{health.FromError("settings", hint.T("Settings", "Réglages"), err)}
 	}
 	answers, err := installer.LoadAnswers("", nil, nil, map[string]string{"name": s.Name, "data": s.Data})
 	if err != nil {
-		return []health.Result{fromError("installation", title, err)}
+		return []health.Result{health.FromError("installation", title, err)}
 	}
 	in, err := a.installer(answers, false)
 	if err != nil {
-		return []health.Result{fromError("installation", title, err)}
+		return []health.Result{health.FromError("installation", title, err)}
 	}
 	there := installed() || partly()
 	if there && os.Geteuid() > 0 {
@@ -126,7 +131,7 @@ func (a *app) examineInstallation(ctx context.Context) []health.Result {
 	}
 	plan, err := in.Plan(ctx)
 	if err != nil {
-		return []health.Result{fromError("installation", title, err)}
+		return []health.Result{health.FromError("installation", title, err)}
 	}
 	if !there {
 		return []health.Result{{Code: "installation", Title: title, Finding: health.Finding{
@@ -182,13 +187,4 @@ func misplaced(c step.Change) (health.Finding, bool) {
 		return health.Finding{Severity: health.Warning, What: hint.T("%s is missing (%s).", "%s manque (%s).", c.What, c.Why), Do: install}, true
 	}
 	return health.Finding{Severity: health.Warning, What: hint.T("%s is not as it should be (%s).", "%s n'est pas comme il devrait (%s).", c.What, c.Why), Do: install}, true
-}
-
-// fromError is a finding made of an error.
-func fromError(code string, title hint.Text, err error) health.Result {
-	f := health.Finding{Severity: health.Error, What: hint.T("It did not work: %s.", "Cela n'a pas marché : %s.", err.Error())}
-	if e := hint.Find(err); e != nil {
-		code, f.What, f.Did, f.Do = e.Code, e.What, e.Did, e.Do
-	}
-	return health.Result{Code: code, Title: title, Finding: f}
 }

@@ -28,6 +28,7 @@ import (
 
 	"github.com/libdns/libdns"
 
+	"github.com/foyer-server/foyer/cmd/foyer/appliance"
 	"github.com/foyer-server/foyer/installer"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
@@ -92,7 +93,7 @@ var hostDoors = []hostDoor{
 		return wrong.IsZero()
 	}},
 	{"wizard: promises a certificate", anyHost, []string{"public"}, func(_ *testing.T, host string, _ netip.Addr) bool {
-		return slices.ContainsFunc(summary(called(host), nil), func(t hint.Text) bool {
+		return slices.ContainsFunc(appliance.Summary(called(host), nil), func(t hint.Text) bool {
 			return t.EN == "It gets a certificate that every phone and computer trusts, and renews it."
 		})
 	}},
@@ -100,7 +101,7 @@ var hostDoors = []hostDoor{
 	{"dyndns: keeps the name", aName, []string{"public"}, func(_ *testing.T, host string, _ netip.Addr) bool { return len(site.Of(called(host)).KeptNames()) > 0 }},
 	{"dyndns: leads a name there", anAddress, []string{"public"}, func(t *testing.T, _ string, ip netip.Addr) bool { return leads(t, ip) }},
 	{"reach: looks whether the name leads here", oneName, []string{"public"}, func(_ *testing.T, host string, _ netip.Addr) bool {
-		return len((&app{}).situation(called(host)).Names) > 0
+		return appliance.Appliance{Settings: called(host)}.WantsVisitors()
 	}},
 	{"reach: with this address the router stands behind no other", anAddress, []string{"public"}, func(_ *testing.T, _ string, ip netip.Addr) bool {
 		cause := examined(ip)

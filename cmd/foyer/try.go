@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/foyer-server/foyer/cmd/foyer/appliance"
 	"github.com/foyer-server/foyer/internal/claim"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
@@ -128,9 +129,9 @@ func (a *app) try(ctx context.Context, f tryFlags) (err error) {
 	if f.http {
 		args = append(args, "--plain-http")
 	}
-	sv, err := a.supervisorFor(s, []host.Listener{l}, supervisor.NewJournal(a.err), args, env)
+	journal := supervisor.NewJournal(a.err)
+	sv, err := a.appliance(s).Trial(appliance.Process{Args: args, Environ: env, Journal: journal, Log: a.logger(journal)}, l)
 	if err != nil {
-		l.Close()
 		return err
 	}
 	os.Unsetenv("FOYER_OWNER_PASSWORD") // the server's process does not need it
@@ -274,4 +275,19 @@ func (a *app) tryEnv(data string, port int) []string {
 		other = port + 1
 	}
 	return []string{"FOYER_DATA=" + data, "FOYER_HTTPS_PORT=" + strconv.Itoa(port), "FOYER_HTTP_PORT=" + strconv.Itoa(other)}
+}
+
+// runDirFor returns a folder for sockets whose path is short enough for them.
+func runDirFor(data string) (dir string, remove func(), err error) {
+	if dir := filepath.Join(data, "run"); len(dir) < 80 { // sun_path holds 108 bytes, unix(7)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return "", nil, fmt.Errorf("cannot make the folder for sockets: %w", err)
+		}
+		return dir, func() {}, nil
+	}
+	dir, err = os.MkdirTemp("", "foyer-run-")
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot make the folder for sockets: %w", err)
+	}
+	return dir, func() { os.RemoveAll(dir) }, nil //nolint:errcheck // a temporary folder
 }

@@ -4,23 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/charmbracelet/x/term"
 
+	"github.com/foyer-server/foyer/cmd/foyer/appliance"
 	"github.com/foyer-server/foyer/installer"
 	"github.com/foyer-server/foyer/internal/atomicfile"
-	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/internal/host"
-	"github.com/foyer-server/foyer/internal/netname"
-	"github.com/foyer-server/foyer/internal/site"
-	"github.com/foyer-server/foyer/supervisor/health"
-	"github.com/foyer-server/foyer/supervisor/reach"
-	"github.com/foyer-server/foyer/supervisor/router"
 	"github.com/foyer-server/foyer/tui"
 )
 
@@ -48,11 +41,11 @@ func (a *app) wizard(ctx context.Context, f installFlags, answers *installer.Ans
 		Term: a.term(), LangSure: sure || values["language"] != "" || a.langGiven,
 		Questions: installer.Questions(), Values: values, Resumed: len(kept) > 0, Running: installing(),
 		Look: func(ctx context.Context) tui.Sight {
-			s := look(ctx)
+			values, notes := appliance.Look(ctx, builtAt())
 			if rec := cutOffInstall(w.dir, installing()); rec != nil {
-				s.Notes = append([]hint.Text{hint.T("The last installation was cut off %s; it can be begun again.", "La dernière installation a été interrompue %s ; elle peut être recommencée.", rec.where())}, s.Notes...)
+				notes = append([]hint.Text{hint.T("The last installation was cut off %s; it can be begun again.", "La dernière installation a été interrompue %s ; elle peut être recommencée.", rec.where())}, notes...)
 			}
-			return s
+			return tui.Sight{Values: values, Notes: notes}
 		},
 		Remember: a.keepAnswers,
 		Plan:     func(ctx context.Context, v installer.Values) (tui.Plan, error) { return a.planFor(ctx, f, v) },
@@ -82,55 +75,9 @@ func (a *app) term() tui.Term {
 	return tui.Term{In: a.in, Out: a.screen, Environ: a.environ, Lang: a.lang, UTF8: a.utf8()}
 }
 
-// look looks at the machine before the first question: what it sees answers some
-// of them.
-func look(ctx context.Context) tui.Sight {
-	s := tui.Sight{Values: installer.Values{}}
-	for _, r := range preflight(ctx, config.SystemData) {
-		if r.Severity >= health.Warning {
-			s.Notes = append(s.Notes, r.What, r.Do)
-		}
-	}
-	if host.StorageOf(config.SystemData).Card {
-		s.Notes = append(s.Notes, hint.T("Memory cards wear out: a USB disk for the data lasts longer; `Change something` is where it is chosen.", "Les cartes mémoire s'usent : un disque USB pour les données dure plus longtemps ; il se choisit dans « Changer quelque chose »."))
-	}
-	if ip := publicAddress(); ip.IsValid() {
-		s.Values["where"] = installer.WhereServer
-	}
-	for _, port := range []int{80, 443} {
-		o, taken, err := host.PortOwner(port)
-		if err != nil || !taken || !slices.Contains(proxies, o.Name) {
-			continue
-		}
-		s.Values["proxy.listen"], s.Values["proxy.trusted"] = "127.0.0.1:8888", "127.0.0.1 ::1"
-		s.Notes = append(s.Notes, hint.T("%s already answers the web on this machine: Foyer stands behind it, and nothing of it is changed.", "%s répond déjà au web sur cette machine : Foyer se place derrière, sans rien y changer.", o.Name))
-		break
-	}
-	return s
-}
-
-// proxies are the programs, as the system names them, that Foyer can stand behind.
-var proxies = []string{"nginx", "apache2", "httpd", "caddy", "haproxy", "traefik"}
-
-// publicAddress is an IPv4 address of this machine that everybody can reach; the
-// zero value when it has none, as at home.
-func publicAddress() netip.Addr {
-	ips, _ := host.Addresses() // without any: none
-	for _, ip := range ips {
-		if ip.Is4() && netname.Everywhere(ip) {
-			return ip
-		}
-	}
-	return netip.Addr{}
-}
-
 // settle are the answers an install with these values has.
 func (a *app) settle(ctx context.Context, f installFlags, v installer.Values) (*installer.Answers, error) {
-	if v.Get("where") == installer.WhereServer && v.Get("addresses") == "" && v.Get("proxy.listen") == "" {
-		if ip := publicAddress(); ip.IsValid() {
-			v["addresses"] = ip.String()
-		}
-	}
+	appliance.Settle(v)
 	if v["language"] == "" {
 		v["language"] = string(a.lang)
 	}
@@ -165,59 +112,12 @@ func (a *app) planFor(ctx context.Context, f installFlags, v installer.Values) (
 	if err != nil {
 		return tui.Plan{}, err
 	}
-	out.Notes = append(out.Notes, a.outlook(ctx, set)...)
-	out.Summary = summary(set, in.Addresses())
+	out.Notes = append(out.Notes, a.appliance(set).Outlook(ctx)...)
+	out.Summary = appliance.Summary(set, in.Addresses())
 	for _, c := range plan.Changes {
 		out.Changes = append(out.Changes, tui.Change{Mark: c.Op, What: c.KindText().In(a.lang) + " " + c.What, Why: c.Why})
 	}
 	return out, nil
-}
-
-// summary is what a person gets with settings s.
-func summary(s *config.Settings, addresses []string) []hint.Text {
-	place := site.Of(s)
-	var out []hint.Text
-	if len(addresses) > 0 {
-		out = append(out, hint.T("Your server answers at %s", "Votre serveur répond à %s", addresses[0]))
-	}
-	switch {
-	case place.BehindProxy():
-		out = append(out, hint.T("Your web server sends it visitors at %s; `foyer proxy` prints what to add there.", "Votre serveur web lui envoie les visiteurs à %s ; `foyer proxy` écrit ce qu'il faut y ajouter.", s.Proxy.Listen))
-	case place.EverybodyTrusts():
-		out = append(out, hint.T("It gets a certificate that every phone and computer trusts, and renews it.", "Il obtient un certificat reconnu de tous les téléphones et ordinateurs, et le renouvelle."))
-	case s.Certificates.CertFile != "":
-		out = append(out, hint.T("It shows the certificate you have, %s, and reads it again when it changes.", "Il présente le certificat que vous avez, %s, et le relit quand il change.", s.Certificates.CertFile))
-	default:
-		out = append(out, hint.T("Its connections are encrypted; each phone learns once to trust it.", "Ses connexions sont chiffrées ; chaque téléphone apprend une fois à lui faire confiance."))
-	}
-	if len(place.RouterWays()) > 0 {
-		out = append(out, hint.T("The router is asked to let visitors in on ports 443 and 80, and `foyer` tells whether it does.", "La box est priée de laisser entrer les visiteurs par les ports 443 et 80, et `foyer` dit si elle le fait."))
-	}
-	if place.KeepsNames() {
-		out = append(out, hint.T("The name follows when the address of your connection changes.", "Le nom suit quand l'adresse de votre connexion change."))
-	}
-	return append(out,
-		hint.T("Data in %s; it starts by itself, watches and repairs itself.", "Données dans %s ; il démarre tout seul, se surveille et se répare.", s.Data),
-		hint.T("Only whoever holds the code shown at the end can become its owner.", "Seul qui tient le code affiché à la fin peut en devenir propriétaire."))
-}
-
-// outlook is what will keep visitors out with settings s, as far as it can be seen
-// before anything is installed; it takes ten seconds at most, and none where nobody
-// is to come from outside.
-func (a *app) outlook(ctx context.Context, s *config.Settings) []hint.Text {
-	where := a.situation(s)
-	if len(where.Names) == 0 && where.Peer == "" {
-		return nil
-	}
-	where.Expect, where.Router = nil, router.Look
-	d := reach.Examine(ctx, where)
-	var out []hint.Text
-	for _, t := range []hint.Text{d.What, d.Do} {
-		if d.Severity >= health.Warning && !t.IsZero() {
-			out = append(out, t)
-		}
-	}
-	return out
 }
 
 // keptPath is where the answers of a wizard that was cut short are.

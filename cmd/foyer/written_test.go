@@ -26,6 +26,7 @@ var writers = map[string]map[string][]string{
 		"inTOML":     {"fmt.Fprintf"},            // as above
 		"trust":      {"fmt.Fprint"},             // a certificate, as it was parsed: several lines
 	},
+	"cmd/foyer/appliance": {},
 	"tui": {
 		"program": {".Out"},                   // Bubble Tea's, which shows what draw returns
 		"draw":    {"tea.NewView"},            // lets nothing through but text and our colours

@@ -1,4 +1,4 @@
-package main
+package appliance
 
 import (
 	"context"
@@ -27,13 +27,14 @@ import (
 const letsEncryptIssuer = "letsencrypt.org"
 
 // situation is where to look, as the settings have it, for a Foyer whose server runs.
-func (a *app) situation(s *config.Settings) reach.Situation {
+func (a Appliance) situation() reach.Situation {
+	s := a.Settings
 	place := site.Of(s)
 	look := reach.Situation{
 		Names: place.PublicNames(),
 		HTTP:  s.HTTPPort, HTTPS: s.HTTPSPort, Proxied: place.BehindProxy(),
-		Peer: s.Peer(), Resolvers: s.DNS.Resolvers, Runner: host.Exec{}, Built: builtAt(),
-		Expect: reach.Expect(filepath.Join(a.runDir, "local.sock")),
+		Peer: s.Peer(), Resolvers: s.DNS.Resolvers, Runner: host.Exec{}, Built: a.Built,
+		Expect: reach.Expect(filepath.Join(a.RunDir, "local.sock")),
 	}
 	if place.Announced() {
 		look.Name = s.Name
@@ -105,29 +106,32 @@ func signs(s router.State) string {
 	return fmt.Sprint(s.Asked, s.Outside, own)
 }
 
-// examine finds out by hand whether visitors get in, where the settings want them to.
-// What the running Foyer found stays where this user may not ask its server.
-func (a *app) examine(ctx context.Context, found []health.Result) ([]health.Result, *reach.Diagnosis) {
-	s, err := a.loadSettings(ctx, a.environ)
-	if err != nil {
-		return found, nil // told elsewhere
-	}
-	look := a.situation(s)
-	if look.Peer == "" && len(look.Names) == 0 {
+// WantsVisitors reports whether anybody from outside is to come, as the settings have it,
+// so that Examine and Outlook have something to tell.
+func (a Appliance) WantsVisitors() bool {
+	return a.Settings.Peer() != "" || len(site.Of(a.Settings).PublicNames()) > 0
+}
+
+// Examine finds out by hand whether visitors get in, where they are wanted, and adds that
+// to what was found; the diagnosis is nil where it does not. What the running Foyer found
+// stays where this user may not ask its server.
+func (a Appliance) Examine(ctx context.Context, found []health.Result) ([]health.Result, *reach.Diagnosis) {
+	if !a.WantsVisitors() {
 		return found, nil
 	}
+	look := a.situation()
 	is := func(r health.Result) bool { return r.Code == reach.Code }
-	if conn, err := net.Dial("unix", filepath.Join(a.runDir, "local.sock")); err == nil {
+	if conn, err := net.Dial("unix", filepath.Join(a.RunDir, "local.sock")); err == nil {
 		conn.Close()
 	} else if slices.ContainsFunc(found, is) {
 		return found, nil
 	} else if look.Expect = nil; look.Peer != "" && !look.Proxied {
-		if expect, stop, err := standIn(s); err == nil { // otherwise it is looked who has the ports
+		if expect, stop, err := standIn(a.Settings); err == nil { // otherwise it is looked who has the ports
 			defer stop()
 			look.Expect = expect
 		}
 	}
-	look.Router = func(ctx context.Context) router.State { return router.LookIn(ctx, looksIn(s)) }
+	look.Router = func(ctx context.Context) router.State { return router.LookIn(ctx, looksIn(a.Settings)) }
 	d := reach.Examine(ctx, look)
 	r := health.Result{Code: reach.Code, Title: reach.Title(), Finding: d.Finding, Checked: d.Facts.Now}
 	found = append(slices.DeleteFunc(found, func(r health.Result) bool { return is(r) || r.Code == "router" }), r)
@@ -135,4 +139,23 @@ func (a *app) examine(ctx context.Context, found []health.Result) ([]health.Resu
 		found = append(found, health.Result{Code: "caa-account", Title: hint.T("Who may order certificates", "Qui peut demander des certificats"), Finding: f, Checked: d.Facts.Now})
 	}
 	return found, &d
+}
+
+// Outlook is what will keep visitors out, as far as it can be seen before anything is
+// installed, each a sentence; it takes ten seconds at most, and none where nobody is to
+// come from outside.
+func (a Appliance) Outlook(ctx context.Context) []hint.Text {
+	if !a.WantsVisitors() {
+		return nil
+	}
+	where := a.situation()
+	where.Expect, where.Router = nil, router.Look
+	d := reach.Examine(ctx, where)
+	var out []hint.Text
+	for _, t := range []hint.Text{d.What, d.Do} {
+		if d.Severity >= health.Warning && !t.IsZero() {
+			out = append(out, t)
+		}
+	}
+	return out
 }

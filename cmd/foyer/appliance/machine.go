@@ -1,7 +1,8 @@
-package main
+package appliance
 
 import (
 	"context"
+	"time"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/host"
@@ -21,11 +22,12 @@ func machineChecks(data string) []health.Check {
 	return checks
 }
 
-// preflight looks at the machine before anything is installed on it.
-func preflight(ctx context.Context, data string) []health.Result {
+// Preflight looks at the machine before anything is installed on it, with its data in folder
+// data; built is when this version was made, and the clock is not believed to be earlier.
+func Preflight(ctx context.Context, data string, built time.Time) []health.Result {
 	checks := append([]health.Check{
 		health.Disk(func() (uint64, uint64, error) { return atomicfile.FreeSpace(host.Existing(data)) }),
-		health.Clock(builtAt()),
+		health.Clock(built),
 	}, machineChecks(data)...)
 	var out []health.Result
 	for _, c := range checks {

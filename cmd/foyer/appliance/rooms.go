@@ -1,4 +1,4 @@
-package main
+package appliance
 
 import (
 	"context"
@@ -24,15 +24,15 @@ import (
 )
 
 // found are the rooms by which an installed Foyer is found, as the settings want it.
-func (a *app) found(s *config.Settings, journal *supervisor.Journal) []supervisor.Room {
-	log := a.logger(journal)
+func (a Appliance) found(log *slog.Logger) []supervisor.Room {
+	s := a.Settings
 	var rooms []supervisor.Room
 	place := site.Of(s)
 	if place.Announced() {
 		rooms = append(rooms, neighbourhood.New(neighbourhood.Config{Name: s.Name, Port: s.HTTPSPort, Log: log}))
 	}
 	var outer *router.Router
-	look := a.situation(s)
+	look := a.situation()
 	look.Router = func(context.Context) router.State { return stateOf(outer) }
 	wanted := look.Peer != "" || len(look.Names) > 0
 	if wanted {
@@ -103,7 +103,7 @@ func namesOutside(s *config.Settings, names []string, outer *router.Router, look
 func unable(r supervisor.Room, err error) supervisor.Room {
 	var out supervisor.Looks
 	for _, c := range r.Checks() {
-		c.Run = func(context.Context) health.Finding { return fromError(c.Code, c.Title, err).Finding }
+		c.Run = func(context.Context) health.Finding { return health.FromError(c.Code, c.Title, err).Finding }
 		out = append(out, c)
 	}
 	return out
