@@ -2,6 +2,7 @@ package storage
 
 import (
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/storage/commit"
 )
 
 // ledger is the lists as the open transaction sees them. Timestamps and counters
@@ -91,7 +92,7 @@ func (g *ledger) add(l kinto.List, p *page) {
 // purge drops what lies below a URI.
 func (g *ledger) purge(uri string) {
 	for l, p := range g.pages {
-		if below(l, uri) {
+		if commit.Below(l, uri) {
 			g.undo = append(g.undo, was{l, p})
 			delete(g.pages, l)
 		}
@@ -113,9 +114,4 @@ func (g *ledger) write(c *conn) error {
 		p.kept = p.tally
 	}
 	return nil
-}
-
-// below reports whether a list lies below the object uri, as the statement purge does.
-func below(l kinto.List, uri string) bool {
-	return l.Parent == uri || len(l.Parent) > len(uri) && l.Parent[:len(uri)] == uri && l.Parent[len(uri)] == '/'
 }

@@ -69,12 +69,12 @@ func (r *reserve) full() bool {
 // keeps the log short while there is little, so that it does not take what is left.
 func (w *writer) squeeze(jobs []*job) {
 	for i, j := range jobs {
-		if w.tight || !errors.Is(j.err, kinto.ErrFull) || !w.reserve.full() {
+		if w.tight || !errors.Is(j.Err, kinto.ErrFull) || !w.reserve.full() {
 			continue
 		}
 		w.tight = true
 		for _, j := range jobs[i:] {
-			if errors.Is(j.err, kinto.ErrFull) {
+			if errors.Is(j.Err, kinto.ErrFull) {
 				w.single(j)
 			}
 		}

@@ -6,7 +6,7 @@
 // one transaction and answers after the commit was flushed to disk (writer.go): an
 // answered write survives a power cut, and one that fails takes no other along.
 // What lists hold is counted as it changes (ledger.go); who watches is woken after
-// the commit (hub.go); what is gone is cleared away bit by bit (sweep.go). Reads run
+// the commit (package commit); what is gone is cleared away bit by bit (sweep.go). Reads run
 // beside it on their own connections, each call in one snapshot. Objects above
 // records are cached in memory (cache.go), so one process at a time may write a
 // database. When the disk is full, what takes no room goes on out of a reserve
@@ -259,14 +259,14 @@ func (db *SQLite) Write(ctx context.Context, _ []kinto.List, fn func(kinto.Tx) e
 
 // Watch implements kinto.Store.
 func (db *SQLite) Watch(l kinto.List) (changed <-chan struct{}, stop func()) {
-	return db.writer.hub.watch(l)
+	return db.writer.watchers.Watch(l)
 }
 
 // Health is nil when the file is where it was, a read works, and when writes that wait for more than 10 s see
 // others being kept meanwhile. It has a connection of its own, so that it waits for no
 // other reader; one call at a time has it.
 func (db *SQLite) Health(ctx context.Context) error {
-	if wait := db.writer.stuck(); wait > patience {
+	if wait := db.writer.queue.Stuck(); wait > patience {
 		return fmt.Errorf("nothing has been written for %s, and something waits", wait.Round(time.Second))
 	}
 	var c *conn
@@ -291,7 +291,7 @@ func (db *SQLite) Health(ctx context.Context) error {
 func (db *SQLite) Close() error {
 	db.stop()
 	db.helpers.Wait()
-	db.writer.close()
+	db.writer.queue.Close()
 	err := errors.Join(closeAll(db.readers, db.size), closeAll(db.probe, 1))
 	close(db.readers)
 	close(db.probe)

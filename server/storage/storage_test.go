@@ -49,19 +49,13 @@ func open(t testing.TB, path string) *SQLite {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if !db.writer.isClosed() {
+		if !db.writer.queue.Closed() {
 			if err := db.Close(); err != nil {
 				t.Error(err)
 			}
 		}
 	})
 	return db
-}
-
-func (w *writer) isClosed() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.closed
 }
 
 func file(t testing.TB) string { return filepath.Join(t.TempDir(), "foyer.db") }

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/storage/commit"
 )
 
 // How long and how many jobs one commit may gather.
@@ -20,13 +20,9 @@ const (
 
 // job is one Write that waits for its commit.
 type job struct {
-	ctx   context.Context
-	fn    func(kinto.Tx) error
-	at    time.Time
-	taken atomic.Bool // by the writer, or by a caller who gave up
-	done  chan struct{}
-	err   error
-	panic any // what fn panicked with, for its caller
+	commit.Entry
+	ctx context.Context
+	fn  func(kinto.Tx) error
 }
 
 // writer is the one goroutine that writes. Jobs that wait while it commits share
@@ -35,18 +31,11 @@ type writer struct {
 	c     *conn
 	cache *cache
 	log   *slog.Logger
-	wake  chan struct{} // one token: there is something to do
-	ended chan struct{}
+	queue *commit.Queue[*job]
 
-	mu      sync.Mutex
-	waiting []*job
-	working []*job // taken from waiting, not yet answered
-	closed  bool
-	moved   time.Time // when something was last committed
-
-	ledger *ledger
-	hub    *hub
-	pairs  pairs
+	ledger   *ledger
+	watchers *commit.Watchers
+	pairs    pairs
 
 	reserve *reserve
 	tight   bool // the reserve is not there
@@ -63,71 +52,28 @@ type writer struct {
 const tidy = time.Minute
 
 func newWriter(c *conn, cache *cache, reserve *reserve, state *trouble, log *slog.Logger) *writer {
-	return &writer{c: c, state: state, cache: cache, log: log, reserve: reserve, tight: !reserve.keep(), wake: make(chan struct{}, 1), ended: make(chan struct{}), ledger: newLedger(), hub: newHub(), dead: true}
+	return &writer{c: c, state: state, cache: cache, log: log, reserve: reserve, tight: !reserve.keep(), queue: commit.NewQueue[*job](batchJobs), ledger: newLedger(), watchers: commit.NewWatchers(), dead: true}
 }
 
 // write queues fn and waits for its commit. A ctx that ends before the writer
 // comes to it takes it back.
 func (w *writer) write(ctx context.Context, fn func(kinto.Tx) error) error {
-	j := &job{ctx: ctx, fn: fn, at: time.Now(), done: make(chan struct{})}
-	w.mu.Lock()
-	if w.closed {
-		w.mu.Unlock()
-		return fmt.Errorf("%w: it is closed", kinto.ErrUnavailable)
+	err := w.queue.Do(ctx, &job{ctx: ctx, fn: fn})
+	if errors.Is(err, commit.ErrClosed) {
+		return fmt.Errorf("%w: %w", kinto.ErrUnavailable, err)
 	}
-	w.waiting = append(w.waiting, j)
-	w.mu.Unlock()
-	w.poke()
-	select {
-	case <-j.done:
-	case <-ctx.Done():
-		if j.taken.CompareAndSwap(false, true) {
-			return ctx.Err()
-		}
-		<-j.done
-	}
-	if j.panic != nil {
-		panic(j.panic)
-	}
-	return j.err
-}
-
-func (w *writer) poke() {
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
-}
-
-// stuck is how long nothing has been committed although something waits; 0: nothing
-// waits, or it is its turn soon.
-func (w *writer) stuck() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var since time.Time
-	switch {
-	case len(w.working) > 0:
-		since = w.working[0].at
-	case len(w.waiting) > 0:
-		since = w.waiting[0].at
-	default:
-		return 0
-	}
-	if since.Before(w.moved) {
-		since = w.moved
-	}
-	return time.Since(since)
+	return err
 }
 
 // run writes until the writer is closed and nothing waits. What was deleted is
 // swept when there is nothing to write, and now and then when there always is.
 func (w *writer) run() {
-	defer close(w.ended)
+	defer w.queue.Ended()
 	clock := time.NewTicker(tidy)
 	defer clock.Stop()
 	for n := 1; ; n++ {
-		jobs, closed := w.take()
-		if len(jobs) > 0 {
+		jobs, waited, closed := w.queue.Take()
+		if waited > 0 {
 			w.batch(jobs)
 		} else if closed {
 			return
@@ -136,11 +82,11 @@ func (w *writer) run() {
 			w.dead = true
 		}
 		switch {
-		case w.dead && (len(jobs) == 0 || n%64 == 0) && w.state.sound() == nil:
+		case w.dead && (waited == 0 || n%64 == 0) && w.state.sound() == nil:
 			w.sweep()
-		case len(jobs) == 0:
+		case waited == 0:
 			select {
-			case <-w.wake:
+			case <-w.queue.Wake():
 			case <-clock.C:
 				w.loosen()
 			}
@@ -148,28 +94,8 @@ func (w *writer) run() {
 	}
 }
 
-// take moves waiting jobs, as many as one commit may hold, to working.
-func (w *writer) take() (jobs []*job, closed bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := min(len(w.waiting), batchJobs)
-	w.working = w.waiting[:n:n]
-	if n == len(w.waiting) {
-		w.waiting = nil
-	} else {
-		w.waiting = w.waiting[n:]
-	}
-	return w.working, w.closed
-}
-
 // batch does jobs in as few commits as may be and answers them all.
-func (w *writer) batch(jobs []*job) {
-	live := jobs[:0:0]
-	for _, j := range jobs {
-		if j.taken.CompareAndSwap(false, true) {
-			live = append(live, j)
-		}
-	}
+func (w *writer) batch(live []*job) {
 	w.loosen()
 	for len(live) > 0 {
 		n, err := w.commit(live)
@@ -181,23 +107,19 @@ func (w *writer) batch(jobs []*job) {
 				w.single(j)
 			}
 		} else if err != nil {
-			live[0].err = err
+			live[0].Err = err
 		}
 		w.squeeze(live[:n])
-		for _, j := range live[:n] {
-			close(j.done)
-		}
+		commit.Answer(live[:n])
 		live = live[n:]
 	}
-	w.mu.Lock()
-	w.working = nil
-	w.mu.Unlock()
+	w.queue.Rest()
 }
 
 // single does one job in a commit of its own.
 func (w *writer) single(j *job) {
 	if _, err := w.commit([]*job{j}); err != nil {
-		j.err = err
+		j.Err = err
 	}
 }
 
@@ -253,13 +175,11 @@ func (w *writer) transact(jobs []*job, savepoints bool) (n int, err error) {
 	}
 	w.done.Add(1)
 	w.state.kept()
-	w.mu.Lock()
-	w.moved = time.Now()
-	w.mu.Unlock()
+	w.queue.Moved()
 	if w.own {
 		w.cache.forget()
 	}
-	w.hub.wake(w.ledger)
+	w.tell()
 	w.dead = w.dead || swept
 	return n, nil
 }
@@ -267,7 +187,7 @@ func (w *writer) transact(jobs []*job, savepoints bool) (n int, err error) {
 // job runs one job, in a savepoint or not. An error is one of the whole
 // transaction; the job's own goes to the job.
 func (w *writer) job(j *job, savepoint bool) (swept bool, err error) {
-	j.err, j.panic = nil, nil
+	j.Err, j.Panic = nil, nil
 	if savepoint {
 		if err := w.c.do("savepoint").run(); err != nil {
 			return false, err
@@ -277,19 +197,19 @@ func (w *writer) job(j *job, savepoint bool) (swept bool, err error) {
 	before := w.c.written()
 	t := &tx{view: view{ctx: j.ctx, c: w.c, cache: w.cache, generation: w.cache.now(), begun: true, own: w.own, ledger: w.ledger}, pairs: &w.pairs}
 	func() {
-		defer func() { j.panic = recover() }()
-		j.err = j.fn(t)
+		defer func() { j.Panic = recover() }()
+		j.Err = j.fn(t)
 	}()
-	if w.tight && j.err == nil && j.panic == nil {
-		j.err = w.fits(t)
+	if w.tight && j.Err == nil && j.Panic == nil {
+		j.Err = w.fits(t)
 	}
-	failed := j.err != nil || j.panic != nil
+	failed := j.Err != nil || j.Panic != nil
 	if w.c.autocommit() {
 		// SQLite gave the whole transaction up, as it may when the disk is full.
-		if j.err == nil {
+		if j.Err == nil {
 			return false, fmt.Errorf("%w: the transaction was given up", kinto.ErrUnavailable)
 		}
-		return false, j.err
+		return false, j.Err
 	}
 	if failed {
 		w.ledger.rollback()
@@ -309,11 +229,13 @@ func (w *writer) job(j *job, savepoint bool) (swept bool, err error) {
 	return t.swept, w.c.do("release").run()
 }
 
-// close waits until everything queued is done.
-func (w *writer) close() {
-	w.mu.Lock()
-	w.closed = true
-	w.mu.Unlock()
-	w.poke()
-	<-w.ended
+// tell wakes those who watch what the transaction changed.
+func (w *writer) tell() {
+	var lists []kinto.List
+	for l, p := range w.ledger.pages {
+		if p.moved {
+			lists = append(lists, l)
+		}
+	}
+	w.watchers.Changed(lists, w.ledger.purged)
 }

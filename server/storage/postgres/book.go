@@ -259,7 +259,7 @@ func (b *book) back() {
 
 // job runs one job, in a goroutine of its own, which stop may end.
 func (b *book) job(j *job, first bool) {
-	j.err, j.panic = nil, nil
+	j.Err, j.Panic = nil, nil
 	b.first = first
 	clear(b.undo)
 	b.undo = b.undo[:0]
@@ -270,18 +270,18 @@ func (b *book) job(j *job, first bool) {
 		defer close(ended)
 		returned := false
 		defer func() {
-			if j.panic = recover(); j.panic == nil && !returned && b.err == nil {
-				j.err = errors.New("the function that writes ended its goroutine")
+			if j.Panic = recover(); j.Panic == nil && !returned && b.err == nil {
+				j.Err = errors.New("the function that writes ended its goroutine")
 			}
 		}()
-		j.err = j.fn(t)
+		j.Err = j.fn(t)
 		returned = true
 	}()
 	<-ended
 	if b.err != nil {
-		j.err, j.panic = nil, nil // what fn made of it does not count
+		j.Err, j.Panic = nil, nil // what fn made of it does not count
 	}
-	if b.err != nil || j.err != nil || j.panic != nil {
+	if b.err != nil || j.Err != nil || j.Panic != nil {
 		b.back()
 		b.structure, b.purged = structure, b.purged[:purged]
 	}

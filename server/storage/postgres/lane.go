@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/storage/commit"
 )
 
 // How many jobs one commit may gather and for how long, and how often one is tried
@@ -25,14 +24,10 @@ const (
 
 // job is one Write that waits for its commit.
 type job struct {
+	commit.Entry
 	ctx   context.Context
 	about []kinto.List
 	fn    func(kinto.Tx) error
-	at    time.Time
-	taken atomic.Bool // by the lane, or by a caller who gave up
-	done  chan struct{}
-	err   error
-	panic any // what fn panicked with, for its caller
 
 	locks []int64 // that it turned out to need
 	alone bool    // it needs lockStructure alone
@@ -43,126 +38,47 @@ type job struct {
 // while it commits share the next transaction.
 type lane struct {
 	db    *DB
-	conn  *pgx.Conn     // nil: none yet, or no more
-	wake  chan struct{} // one token: there is something to do
-	ended chan struct{}
-
-	mu      sync.Mutex
-	waiting []*job
-	working []*job // taken from waiting, not yet answered
-	closed  bool
-	moved   time.Time // when something was last committed
+	conn  *pgx.Conn // nil: none yet, or no more
+	queue *commit.Queue[*job]
 }
 
 func newLane(db *DB) *lane {
-	return &lane{db: db, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	return &lane{db: db, queue: commit.NewQueue[*job](groupJobs)}
 }
 
 // write queues fn and waits for its commit. A ctx that ends before the lane comes to
 // it takes it back.
 func (l *lane) write(ctx context.Context, about []kinto.List, fn func(kinto.Tx) error) error {
-	j := &job{ctx: ctx, about: about, fn: fn, at: time.Now(), done: make(chan struct{})}
+	j := &job{ctx: ctx, about: about, fn: fn}
 	for _, list := range about {
 		j.alone = j.alone || list.Kind.Structural()
 	}
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
+	err := l.queue.Do(ctx, j)
+	if errors.Is(err, commit.ErrClosed) {
 		return fmt.Errorf("%w: %w", kinto.ErrUnavailable, errClosed)
 	}
-	l.waiting = append(l.waiting, j)
-	l.mu.Unlock()
-	poke(l.wake)
-	select {
-	case <-j.done:
-	case <-ctx.Done():
-		if j.taken.CompareAndSwap(false, true) {
-			return ctx.Err()
-		}
-		<-j.done
-	}
-	if j.panic != nil {
-		panic(j.panic)
-	}
-	return j.err
-}
-
-// poke puts a token into a channel for one.
-func poke(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default:
-	}
-}
-
-// stuck is how long nothing has been committed although something waits; 0: nothing
-// waits, or it is its turn soon.
-func (l *lane) stuck() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var since time.Time
-	switch {
-	case len(l.working) > 0:
-		since = l.working[0].at
-	case len(l.waiting) > 0:
-		since = l.waiting[0].at
-	default:
-		return 0
-	}
-	if since.Before(l.moved) {
-		since = l.moved
-	}
-	return time.Since(since)
-}
-
-// close waits until everything queued is done.
-func (l *lane) close() {
-	l.mu.Lock()
-	l.closed = true
-	l.mu.Unlock()
-	poke(l.wake)
-	<-l.ended
+	return err
 }
 
 // run writes until the lane is closed and nothing waits.
 func (l *lane) run() {
-	defer close(l.ended)
+	defer l.queue.Ended()
 	defer l.hangUp()
 	for {
-		jobs, closed := l.take()
+		jobs, waited, closed := l.queue.Take()
 		switch {
-		case len(jobs) > 0:
+		case waited > 0:
 			l.batch(jobs)
 		case closed:
 			return
 		default:
-			<-l.wake
+			<-l.queue.Wake()
 		}
 	}
-}
-
-// take moves waiting jobs, as many as one commit may hold, to working.
-func (l *lane) take() (jobs []*job, closed bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := min(len(l.waiting), groupJobs)
-	l.working = l.waiting[:n:n]
-	if n == len(l.waiting) {
-		l.waiting = nil
-	} else {
-		l.waiting = l.waiting[n:]
-	}
-	return l.working, l.closed
 }
 
 // batch does jobs in as few transactions as may be and answers them all.
-func (l *lane) batch(jobs []*job) {
-	live := jobs[:0:0]
-	for _, j := range jobs {
-		if j.taken.CompareAndSwap(false, true) {
-			live = append(live, j)
-		}
-	}
+func (l *lane) batch(live []*job) {
 	for len(live) > 0 {
 		n, err := l.transact(live)
 		switch {
@@ -179,23 +95,17 @@ func (l *lane) batch(jobs []*job) {
 			l.single(live[0])
 		case err != nil:
 			for _, j := range live[:n] {
-				j.err = fail(err)
+				j.Err = fail(err)
 			}
 		}
 		if err == nil && n > 0 {
 			l.db.done.Add(1)
-			l.mu.Lock()
-			l.moved = time.Now()
-			l.mu.Unlock()
+			l.queue.Moved()
 		}
-		for _, j := range live[:n] {
-			close(j.done)
-		}
+		commit.Answer(live[:n])
 		live = live[n:]
 	}
-	l.mu.Lock()
-	l.working = nil
-	l.mu.Unlock()
+	l.queue.Rest()
 }
 
 // single does a job in a transaction of its own, again while others are in its way.
@@ -214,7 +124,7 @@ func (l *lane) single(j *job) {
 			case <-j.ctx.Done():
 			}
 		default:
-			j.err = fail(err)
+			j.Err = fail(err)
 			return
 		}
 	}
@@ -252,7 +162,7 @@ func (l *lane) transact(jobs []*job) (n int, err error) {
 			return n, b.err
 		default:
 			n++
-			if n == 1 && b.sent && (j.err != nil || j.panic != nil) {
+			if n == 1 && b.sent && (j.Err != nil || j.Panic != nil) {
 				// Its writes were sent already: they go, and there are no others.
 				l.rollback(nil)
 				return n, nil

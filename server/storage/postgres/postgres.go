@@ -49,6 +49,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/storage/commit"
 )
 
 //go:embed queries.sql
@@ -90,14 +91,14 @@ const (
 
 // DB is a kinto.Store in a PostgreSQL database. It is safe for concurrent use.
 type DB struct {
-	dialer *dialer
-	pool   *pgxpool.Pool
-	cache  *cache
-	hub    *hub
-	lanes  [lanes]*lane
-	seed   maphash.Seed
-	done   atomic.Uint64 // reads and commits
-	log    *slog.Logger
+	dialer   *dialer
+	pool     *pgxpool.Pool
+	cache    *cache
+	watchers *commit.Watchers
+	lanes    [lanes]*lane
+	seed     maphash.Seed
+	done     atomic.Uint64 // reads and commits
+	log      *slog.Logger
 
 	changes  *changes        // to be told to other nodes
 	dirt     chan struct{}   // one token: there is something to sweep
@@ -137,7 +138,7 @@ func Open(ctx context.Context, dsn string, log *slog.Logger) (db *DB, err error)
 		cfg.MaxConns = int32(max(12, 4*runtime.GOMAXPROCS(0)+4)) // more than search and read whole lists at once (package api)
 	}
 	db = &DB{
-		dialer: newDialer(cfg.ConnConfig), cache: newCache(), hub: newHub(), seed: maphash.MakeSeed(), log: log,
+		dialer: newDialer(cfg.ConnConfig), cache: newCache(), watchers: commit.NewWatchers(), seed: maphash.MakeSeed(), log: log,
 		changes: newChanges(), dirt: make(chan struct{}, 1),
 	}
 	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
@@ -294,13 +295,13 @@ func (db *DB) Trouble() *hint.Error {
 func (db *DB) Progress() uint64 { return db.done.Load() }
 
 // Watch implements kinto.Store.
-func (db *DB) Watch(l kinto.List) (changed <-chan struct{}, stop func()) { return db.hub.watch(l) }
+func (db *DB) Watch(l kinto.List) (changed <-chan struct{}, stop func()) { return db.watchers.Watch(l) }
 
 // Health is nil when a read works, and when writes that wait for more than 10 s see
 // others being kept meanwhile.
 func (db *DB) Health(ctx context.Context) error {
 	for _, l := range db.lanes {
-		if wait := l.stuck(); wait > patience {
+		if wait := l.queue.Stuck(); wait > patience {
 			return fmt.Errorf("%w: nothing has been written for %s, and something waits", kinto.ErrUnavailable, wait.Round(time.Second))
 		}
 	}
@@ -312,7 +313,7 @@ func (db *DB) Health(ctx context.Context) error {
 // Close finishes what is being written and read. Calls after it fail. It is called once.
 func (db *DB) Close() error {
 	for _, l := range db.lanes {
-		l.close()
+		l.queue.Close()
 	}
 	db.stop()
 	db.helpers.Wait()

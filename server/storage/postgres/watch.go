@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/storage/commit"
 )
 
 const (
@@ -26,64 +27,21 @@ const (
 	everything = "*"
 )
 
-// hub wakes those who watch lists.
-type hub struct {
-	mu       sync.Mutex
-	watchers map[kinto.List]map[chan struct{}]struct{}
-}
-
-func newHub() *hub { return &hub{watchers: map[kinto.List]map[chan struct{}]struct{}{}} }
-
-func (h *hub) watch(l kinto.List) (changed <-chan struct{}, stop func()) {
-	ch := make(chan struct{}, 1)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.watchers[l] == nil {
-		h.watchers[l] = map[chan struct{}]struct{}{}
-	}
-	h.watchers[l][ch] = struct{}{}
-	return ch, func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		delete(h.watchers[l], ch)
-		if len(h.watchers[l]) == 0 {
-			delete(h.watchers, l)
-		}
-	}
-}
-
 // wake wakes those who watch a list that is named.
-func (h *hub) wake(names []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (db *DB) wake(names []string) {
+	var lists []kinto.List
+	var below []string
 	for _, name := range names {
-		kind, uri, _ := strings.Cut(name, " ")
-		switch {
+		switch kind, uri, _ := strings.Cut(name, " "); {
 		case name == everything:
-			for l := range h.watchers {
-				h.poke(l)
-			}
-		case kind == "": // everything below
-			for l := range h.watchers {
-				if below(l, uri) {
-					h.poke(l)
-				}
-			}
+			db.watchers.Everything()
+		case kind == "":
+			below = append(below, uri)
 		default:
-			h.poke(kinto.List{Parent: uri, Kind: kinto.Kind(kind)})
+			lists = append(lists, kinto.List{Parent: uri, Kind: kinto.Kind(kind)})
 		}
 	}
-}
-
-func (h *hub) poke(l kinto.List) {
-	for ch := range h.watchers[l] {
-		poke(ch)
-	}
-}
-
-// below reports whether a list lies below the object uri, as the statement purge does.
-func below(l kinto.List, uri string) bool {
-	return l.Parent == uri || len(l.Parent) > len(uri) && l.Parent[:len(uri)] == uri && l.Parent[len(uri)] == '/'
+	db.watchers.Changed(lists, below)
 }
 
 // names are those of the lists a transaction changed: "kind parent", or " uri" for
@@ -103,11 +61,11 @@ func (b *book) names() (out []string) {
 // committed tells of a transaction that was committed.
 func (db *DB) committed(b *book) {
 	if names := b.names(); len(names) > 0 {
-		db.hub.wake(names)
+		db.wake(names)
 		db.changes.add(names)
 	}
 	if len(b.purged) > 0 {
-		poke(db.dirt)
+		commit.Poke(db.dirt)
 	}
 }
 
@@ -126,7 +84,7 @@ func (c *changes) add(names []string) {
 	for _, name := range names {
 		c.names[name] = true
 	}
-	poke(c.wake)
+	commit.Poke(c.wake)
 }
 
 // take is the notice of all that was added; empty when nothing was.
@@ -189,7 +147,7 @@ func (db *DB) listen(ctx context.Context) {
 		case <-time.After(pause/2 + rand.N(pause/2)):
 		case <-ctx.Done():
 		}
-		db.hub.wake([]string{everything})
+		db.watchers.Everything()
 	}
 }
 
@@ -199,7 +157,7 @@ func (db *DB) doze(ctx context.Context) {
 	clock := time.NewTicker(poll)
 	defer clock.Stop()
 	for end := time.Now().Add(tidy); time.Now().Before(end); {
-		db.hub.wake([]string{everything})
+		db.watchers.Everything()
 		select {
 		case <-clock.C:
 		case <-ctx.Done():
@@ -226,7 +184,7 @@ func (db *DB) hear(ctx context.Context) (heard bool, err error) {
 	if _, err := conn.Exec(ctx, "LISTEN foyer"); err != nil {
 		return false, err
 	}
-	db.hub.wake([]string{everything})
+	db.watchers.Everything()
 	for {
 		wait, cancel := context.WithTimeout(ctx, poll)
 		n, err := conn.WaitForNotification(wait)
@@ -238,12 +196,12 @@ func (db *DB) hear(ctx context.Context) (heard bool, err error) {
 			if json.Unmarshal([]byte(n.Payload), &names) != nil {
 				names = []string{everything} // somebody else's; it is no harm
 			}
-			db.hub.wake(names)
+			db.wake(names)
 			continue
 		case !over || ctx.Err() != nil:
 			return true, err
 		}
-		db.hub.wake([]string{everything})
+		db.watchers.Everything()
 		if still, err := listens(ctx, conn.PgConn()); err != nil || !still {
 			return true, cmp.Or(err, errShared)
 		}
