@@ -64,7 +64,7 @@ func illStatus() report.Status {
 }
 
 func sampleDashboard(l hint.Lang, w, h int, st report.Status, err error) *dashboard {
-	m := newDashboard(&Dashboard{
+	m := newDashboard(context.Background(), &Dashboard{
 		Term: Term{Lang: l, UTF8: true}, Status: func(context.Context) (report.Status, error) { return st, err },
 		Log: func(context.Context, int) ([]string, error) {
 			return []string{"level=INFO msg=\"server started\" pid=7", "level=WARN msg=\"\x1b[31mred\" pid=8", "level=INFO msg=\"server healthy\" pid=7"}, nil
@@ -75,7 +75,6 @@ func sampleDashboard(l hint.Lang, w, h int, st report.Status, err error) *dashbo
 		Restart: func(context.Context) error { return nil },
 	})
 	m.now = func() time.Time { return noon }
-	m.cmds(context.Background())
 	m.Update(tea.WindowSizeMsg{Width: w, Height: h})
 	m.Update(m.Init()())
 	return m
@@ -95,7 +94,7 @@ func hit(m *dashboard, keys ...rune) (quit bool) {
 		switch got := cmd().(type) {
 		case tea.QuitMsg:
 			return true
-		case logMsg, claimMsg, restartMsg:
+		case logMsg, claimMsg, restartMsg, changerMsg, lookedMsg:
 			m.Update(got)
 		}
 	}
@@ -153,11 +152,10 @@ func TestDashboardRestartsAfterAYesOnly(t *testing.T) {
 	n := 0
 	m := sampleDashboard(hint.EN, 80, 24, wellStatus(), nil)
 	m.Restart = func(context.Context) error { n++; return nil }
-	m.cmds(context.Background())
-	if hit(m, 'r', 'n'); n != 0 || m.view != viewHome {
+	if hit(m, 'r', 'n'); n != 0 || m.screen != nil {
 		t.Fatalf("restarted %d times after a no", n)
 	}
-	if hit(m, 'r', 'y'); n != 1 || m.view != viewHome {
+	if hit(m, 'r', 'y'); n != 1 || m.screen != nil {
 		t.Errorf("restarted %d times after a yes", n)
 	}
 }
@@ -165,8 +163,7 @@ func TestDashboardRestartsAfterAYesOnly(t *testing.T) {
 func TestDashboardGivesNoCodeToASecondOwner(t *testing.T) {
 	m := sampleDashboard(hint.EN, 80, 24, wellStatus(), nil)
 	m.NewClaim = func(context.Context) (control.Claim, error) { t.Error("asked"); return control.Claim{}, nil }
-	m.cmds(context.Background())
-	if hit(m, 'c'); m.view != viewHome || !strings.Contains(m.View().Content, "It has an owner") {
+	if hit(m, 'c'); m.screen != nil || !strings.Contains(m.View().Content, "It has an owner") {
 		t.Errorf("it says:\n%s", m.View().Content)
 	}
 }
@@ -181,7 +178,7 @@ func TestLogIsFilteredAndHarmless(t *testing.T) {
 	if v := ansi.Strip(m.View().Content); strings.Contains(v, "started") || !strings.Contains(v, "server healthy") {
 		t.Errorf("the filter shows:\n%s", v)
 	}
-	if hit(m, esc); m.view != viewHome || m.filter != "" {
+	if hit(m, esc); m.screen != nil {
 		t.Error("not back")
 	}
 }
@@ -193,7 +190,6 @@ func TestLogFollowsItsEnd(t *testing.T) {
 		lines = append(lines, fmt.Sprintf("line %d.", i))
 	}
 	m.Log = func(context.Context, int) ([]string, error) { return lines, nil }
-	m.cmds(context.Background())
 	hit(m, 'l')
 	if v := m.View().Content; !strings.Contains(v, "line 99.") {
 		t.Errorf("the end is not in sight:\n%s", v)

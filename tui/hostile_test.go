@@ -75,7 +75,6 @@ func TestDashboardShowsHostileTextHarmless(t *testing.T) {
 				}
 				m.NewClaim = func(context.Context) (control.Claim, error) { return control.Claim{Code: hostile}, nil }
 				m.Restart = func(context.Context) error { return refused }
-				m.cmds(context.Background())
 				screen := func(what string) {
 					t.Helper()
 					view := m.View().Content

@@ -42,6 +42,7 @@ type interview struct {
 	title    hint.Text      // of the plan: "Ready?"
 	agree    hint.Text      // the button that says yes to it
 	agreed   func() tea.Cmd // what is done then
+	leave    func() tea.Cmd // what is done when the person leaves instead
 }
 
 func newInterview(t Term, questions []installer.Question, values installer.Values) interview {
@@ -49,7 +50,7 @@ func newInterview(t Term, questions []installer.Question, values installer.Value
 	if values == nil {
 		values = installer.Values{}
 	}
-	return interview{page: newPage(t), questions: questions, values: values, remember: func(installer.Values) {}}
+	return interview{page: newPage(t), questions: questions, values: values, remember: func(installer.Values) {}, leave: func() tea.Cmd { return tea.Quit }}
 }
 
 // planned is a plan that was made, or why there is none.
@@ -233,7 +234,7 @@ func (m *interview) goBack() tea.Cmd {
 			}
 		}
 	}
-	return tea.Quit
+	return m.leave()
 }
 
 func (m *interview) questionKey(k string, msg tea.Msg) tea.Cmd {
@@ -260,7 +261,7 @@ func (m *interview) questionKey(k string, msg tea.Msg) tea.Cmd {
 			m.otherLanguage()
 		}
 	case "q":
-		return tea.Quit
+		return m.leave()
 	default:
 		if len(k) == 1 && k[0] >= '1' && int(k[0]-'1') < n {
 			m.cursor = int(k[0] - '1')
@@ -316,7 +317,7 @@ func (m *interview) planKey(k string) tea.Cmd {
 	case "c":
 		return m.toChoices("")
 	case "q":
-		return tea.Quit
+		return m.leave()
 	case "esc":
 		return m.goBack()
 	case "enter":
@@ -328,12 +329,15 @@ func (m *interview) planKey(k string) tea.Cmd {
 		case buttonChange:
 			return m.toChoices("")
 		}
-		return tea.Quit
+		return m.leave()
 	}
 	return nil
 }
 
 func (m *interview) planButtons() []hint.Text {
+	if m.refused == nil && m.plan.Nothing {
+		return []hint.Text{buttonChange, buttonLater}
+	}
 	if m.refused != nil {
 		return []hint.Text{buttonAgain, buttonChange, buttonLater}
 	}
@@ -428,7 +432,11 @@ func (m *interview) planView() string {
 		head = m.heading(m.say(hint.T("This does not work yet", "Cela ne va pas encore")), "")
 		body = m.wrap(m.plain(hint.Describe(m.refused, m.lang)), 0)
 	} else {
-		head = m.heading(m.say(m.title), fmt.Sprintf("%d/%d", len(m.way())+1, len(m.way())+1))
+		title := m.title
+		if m.plan.Nothing {
+			title = hint.T("Nothing changes", "Rien ne change")
+		}
+		head = m.heading(m.say(title), fmt.Sprintf("%d/%d", len(m.way())+1, len(m.way())+1))
 		body = m.planLines()
 	}
 	foot := append([]string{""}, m.buttons(m.cursor, m.planButtons()...)...)
@@ -450,11 +458,17 @@ func (m *interview) planLines() []string {
 	for _, n := range m.plan.Notes {
 		out = append(out, m.marked(warning.Render("!"), m.say(n))...)
 	}
+	if len(m.plan.Steps) > 0 {
+		out = append(append(out, ""), m.faints(forThat)...)
+	}
+	for _, t := range m.plan.Steps {
+		out = append(out, m.marked(m.plain("·"), m.say(t))...)
+	}
 	if len(m.plan.Changes) == 0 {
 		return out
 	}
 	out = append(out, "")
-	out = append(out, m.faints(hint.T("For that, Foyer makes these changes to this machine:", "Pour cela, Foyer fait ces changements sur cette machine :"))...)
+	out = append(out, m.faints(forThat)...)
 	for _, c := range m.plan.Changes {
 		text := c.Mark + " " + m.plain(c.What)
 		why := m.say(c.Why)
@@ -517,6 +531,8 @@ var (
 	buttonChange = hint.T("Change something…", "Changer quelque chose…")
 	buttonLater  = hint.T("Not now", "Pas maintenant")
 )
+
+var forThat = hint.T("For that, Foyer makes these changes to this machine:", "Pour cela, Foyer fait ces changements sur cette machine :")
 
 // What the keys do, as the last line of a screen says it.
 var (

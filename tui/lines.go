@@ -22,10 +22,7 @@ import (
 // is the answer in brackets, "<" goes back; the end of the input, Ctrl-C and the end of
 // ctx are ErrCancelled while it asks, and ErrLeft while it installs.
 func (w *Wizard) Lines(ctx context.Context) (Outcome, error) {
-	l := &lines{Wizard: w, page: newPage(w.Term), in: bufio.NewReader(w.In), values: maps.Clone(w.Values)}
-	if l.values == nil {
-		l.values = installer.Values{}
-	}
+	l := newLines(w)
 	if !w.Running {
 		if err := l.askAll(ctx); err != nil {
 			return Outcome{}, err
@@ -48,6 +45,16 @@ type lines struct {
 	page
 	in     *bufio.Reader
 	values installer.Values
+	agree  hint.Text // says yes to the plan
+	quiet  bool      // nothing is looked at, so that nothing is said of it
+}
+
+func newLines(w *Wizard) *lines {
+	l := &lines{Wizard: w, page: newPage(w.Term), in: bufio.NewReader(w.In), values: maps.Clone(w.Values), agree: hint.T("Install", "Installer")}
+	if l.values == nil {
+		l.values = installer.Values{}
+	}
+	return l
 }
 
 // errBack says that the person wants the question before.
@@ -100,7 +107,9 @@ func (l *lines) askAll(ctx context.Context) error {
 			}
 		}
 	}
-	l.tell("%s", l.say(looking))
+	if !l.quiet {
+		l.tell("%s", l.say(looking))
+	}
 	sight := l.Look(ctx)
 	if ctx.Err() != nil {
 		return ErrCancelled
@@ -204,12 +213,17 @@ func (l *lines) lastWord(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ErrCancelled
 	}
-	yes := hint.T("Install", "Installer")
+	yes := l.agree
 	if err != nil {
 		for i, sentence := range strings.Split(hint.Describe(err, l.lang), "\n") {
 			l.tell("%s%s", []string{"! ", ""}[min(i, 1)], sentence)
 		}
 		yes = buttonAgain
+	} else if yes = l.agree; plan.Nothing {
+		yes = buttonAgain
+		for _, t := range plan.Summary {
+			l.tell("- %s", l.say(t))
+		}
 	} else {
 		for _, t := range plan.Summary {
 			l.tell("- %s", l.say(t))
@@ -217,8 +231,11 @@ func (l *lines) lastWord(ctx context.Context) error {
 		for _, t := range plan.Notes {
 			l.tell("! %s", l.say(t))
 		}
-		if len(plan.Changes) > 0 {
-			l.tell("%s", l.say(hint.T("For that, Foyer makes these changes to this machine:", "Pour cela, Foyer fait ces changements sur cette machine :")))
+		if len(plan.Changes)+len(plan.Steps) > 0 {
+			l.tell("%s", l.say(forThat))
+		}
+		for _, t := range plan.Steps {
+			l.tell("  %s", l.say(t))
 		}
 		for _, c := range plan.Changes {
 			l.tell("  %s %s: %s", c.Mark, c.What, l.say(c.Why))
@@ -243,7 +260,7 @@ func (l *lines) lastWord(ctx context.Context) error {
 			return ErrCancelled
 		case text != "" && text != "1":
 			l.tell("! %s", l.say(hint.T("A number from 1 to %d is needed.", "Il faut un nombre de 1 à %d.", 3)))
-		case err != nil:
+		case err != nil || plan.Nothing:
 			return l.lastWord(ctx)
 		default:
 			return nil

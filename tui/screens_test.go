@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,7 +112,7 @@ type shot struct {
 
 // shots are all the screens there are, by name, in the order of the documents.
 func shots() []shot {
-	return append(wizardShots[:len(wizardShots):len(wizardShots)], dashboardShots...)
+	return slices.Concat(wizardShots, dashboardShots, changeShots)
 }
 
 var wizardShots = []shot{
@@ -237,6 +238,9 @@ func TestScreensInPlainCharacters(t *testing.T) {
 				m.utf8 = false
 				view = ansi.Strip(m.View().Content)
 			case *dashboard:
+				m.utf8 = false
+				view = ansi.Strip(m.View().Content)
+			case alone:
 				m.utf8 = false
 				view = ansi.Strip(m.View().Content)
 			default:

@@ -22,13 +22,12 @@ func TestTheTerminalGetsNothingHostile(t *testing.T) {
 	d := &Dashboard{
 		Term: Term{In: hold{ctx}, Out: out, Environ: []string{"TERM=xterm-256color"}, Lang: hint.EN, UTF8: true},
 	}
-	m := newDashboard(d)
+	m := newDashboard(ctx, d)
 	p := d.program(ctx, m)
 	d.Status = func(context.Context) (report.Status, error) { // asked over and over: the first size may be overtaken by none
 		p.Send(tea.WindowSizeMsg{Width: 200, Height: 50})
 		return hostileStatus(), nil
 	}
-	m.cmds(ctx)
 	p.Run() //nolint:errcheck // it is ended
 	said := out.buf.String()
 	if !strings.Contains(said, "[forged]") {

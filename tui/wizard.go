@@ -26,7 +26,9 @@ type Change struct {
 type Plan struct {
 	Summary []hint.Text // what the person gets, in a few lines
 	Changes []Change    // what is done to the machine for it
+	Steps   []hint.Text // the same as sentences, where nobody looked at the machine
 	Notes   []hint.Text // what is worth knowing
+	Nothing bool        // there is nothing to agree to
 }
 
 // Sight is what was seen of the machine and its network before the first question.
@@ -107,6 +109,7 @@ const (
 	atPlan
 	atChoices // "Change something"
 	atProgress
+	atTrial // it is in force, and has to be confirmed
 	atDone
 )
 
