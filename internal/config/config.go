@@ -5,7 +5,7 @@
 // environment, flags. The file is strict: an unknown key or a value of the wrong
 // kind is an error that names file, line and key and says what is allowed; all that is
 // wrong is told at once. What a setting is can be written as it stands in the file
-// (Settings.Line).
+// (Settings.Line), and be changed there, with all else left as it is (EditFile).
 //
 // The table [kinto] takes the reference server's own setting names, values as the
 // reference reads them (native), and is also read from KINTO_<NAME> (dots and dashes

@@ -17,23 +17,30 @@ import (
 // error), then the environment as os.Environ gives it. Errors are *hint.Error
 // with code "settings-malformed" or "settings-unreadable" and exit code 2.
 func Load(path string, environ []string) (*Settings, error) {
-	s := Default()
-	var wrong []*hint.Error
+	var data []byte
 	if path != "" {
-		data, err := os.ReadFile(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
+		var err error
+		if data, err = os.ReadFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, hint.New("settings-unreadable",
 				hint.T("The settings in %s cannot be read.", "Les réglages dans %s sont illisibles.", path), hint.Text{},
 				hint.T("Check that the file may be read by this user.", "Vérifiez que cet utilisateur peut lire le fichier.")).Because(err).Exits(hint.ExitUsage)
-		case isINI(path, data):
-			wrong = s.readINI(path, data)
-		default:
-			if wrong, err = s.readTOML(path, data); err != nil {
-				return nil, err
-			}
 		}
+	}
+	return read(path, data, environ)
+}
+
+// Read reads the settings of a file's text, as Load does: path names it in messages, and
+// tells an ini file by its end.
+func Read(path string, data []byte) (*Settings, error) { return read(path, data, nil) }
+
+func read(path string, data []byte, environ []string) (*Settings, error) {
+	s := Default()
+	var wrong []*hint.Error
+	var err error
+	if data != nil && isINI(path, data) {
+		wrong = s.readINI(path, data)
+	} else if wrong, err = s.readTOML(path, data); err != nil {
+		return nil, err
 	}
 	wrong = append(wrong, s.readEnv(environ)...)
 	return s, All(append(wrong, s.problems()...))
