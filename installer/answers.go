@@ -15,7 +15,6 @@ import (
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/internal/site"
 )
 
 // Answers are what a person wants of an install. LoadAnswers makes them; the
@@ -38,7 +37,7 @@ type Answers struct {
 	read     fs.FileInfo       // what was read there
 }
 
-// Where a server may live, and what that makes of settings nobody gave (imply).
+// Where a server may live, and what that makes of settings nobody gave (follow).
 const (
 	WhereHome      = "home"      // at home, for those in the house
 	WhereReachable = "reachable" // at home, from everywhere
@@ -274,7 +273,9 @@ func (l *loader) fill(a *Answers) {
 			}
 		}
 	}
-	l.imply(a)
+	if err := follow(a.Where, a.settings, func(key string) bool { return a.given[key] != "" }); err != nil {
+		l.wrong(err)
+	}
 	if len(l.problems) == 0 {
 		if err := a.settings.Validate(); err != nil {
 			l.wrong(err)
@@ -287,28 +288,6 @@ func (l *loader) fill(a *Answers) {
 
 // together begin the keys that are right or wrong with others only.
 var together = []string{"proxy.", "dyndns", "certificates.cert_file", "certificates.key_file", "kinto."}
-
-// imply gives the settings nobody gave what follows from where the server lives.
-func (l *loader) imply(a *Answers) {
-	s := a.settings
-	imply := func(key, text string) {
-		if a.given[key] == "" {
-			if err := s.Set(key, text, ""); err != nil {
-				l.wrong(err)
-			}
-		}
-	}
-	switch {
-	case site.Of(s).BehindProxy(): // the names and the router are the proxy's
-	case a.Where == WhereReachable:
-		imply("router", "map")
-		if s.DNS.Provider != "" && len(site.Of(s).RouterWays()) > 0 {
-			imply("dyndns", "router")
-		}
-	case a.Where == WhereServer:
-		imply("mdns", "off") // there is no neighbourhood to be found in
-	}
-}
 
 // password finds the owner's password where the answer says it is.
 func (l *loader) password(a *Answers, v value) {

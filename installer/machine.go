@@ -437,6 +437,15 @@ func older(a, b string) bool {
 	return len(as) < len(bs)
 }
 
+// openPorts are those that the firewall had better let people in by, if it was us who
+// opened it: those of the web stay open for a proxy on this machine, which answers there.
+func openPorts(s *config.Settings) []int {
+	if behindOurOwn(s) {
+		return []int{80, 443}
+	}
+	return site.Of(s).PublicPorts()
+}
+
 func (m *machine) checkPorts(ctx context.Context) error {
 	for _, port := range site.Of(m.settings).Ports() {
 		o, taken, err := m.cfg.Facts.PortOwner(port)

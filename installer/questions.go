@@ -86,20 +86,30 @@ func (q Question) Shown(v Values) hint.Text {
 // file is checked by, too.
 func (q Question) Check(v Values, text string) hint.Text {
 	text = strings.TrimSpace(text)
-	if text == "" && q.Needed != nil && q.Needed(v) {
-		return hint.T("An answer is needed here.", "Il faut une réponse ici.")
-	}
-	if q.Key == "addresses" && text != "" {
-		if wrong := unfindable(text, v.where(WhereReachable) && ownTLS(v)); !wrong.IsZero() {
-			return wrong
-		}
+	if wrong := q.unfit(v, text); !wrong.IsZero() {
+		return wrong
 	}
 	with := maps.Clone(map[string]string(v))
 	with[q.Key] = text
 	if text == "" {
 		delete(with, q.Key)
 	}
-	err := settle(Values(with).Complete(q.Key))
+	return whatFits(settle(Values(with).Complete(q.Key)))
+}
+
+// unfit tells what is wrong with an answer that any setting would take.
+func (q Question) unfit(v Values, text string) hint.Text {
+	switch {
+	case text == "" && q.Needed != nil && q.Needed(v):
+		return hint.T("An answer is needed here.", "Il faut une réponse ici.")
+	case q.Key == "addresses" && text != "":
+		return unfindable(text, v.where(WhereReachable) && ownTLS(v))
+	}
+	return hint.Text{}
+}
+
+// whatFits is what an error of the settings says to who is asked for one of them.
+func whatFits(err error) hint.Text {
 	if err == nil {
 		return hint.Text{}
 	}
