@@ -132,16 +132,16 @@ func (o *fakeOS) systemctl(args []string) (string, error) {
 		if _, err := os.Lstat(o.wants(name)); err == nil {
 			enabled = "enabled"
 		}
-		since := ""
+		since, began := "", int64(0)
 		if o.active {
-			active, pid, since = "active", 4242, fmt.Sprintf("@%d", o.started.Unix())
+			active, pid, since, began = "active", 4242, fmt.Sprintf("@%d", o.started.Unix()), sinceBoot(o.started)
 		}
 		reload := "no"
 		if o.stale {
 			reload = "yes"
 		}
-		return fmt.Sprintf("LoadState=%s\nActiveState=%s\nSubState=x\nResult=success\nNRestarts=0\nMainPID=%d\nUnitFileState=%s\nNeedDaemonReload=%s\nExecMainStartTimestamp=%s\nListen=[::]:8080 (Stream)\nListen=[::]:8443 (Stream)\n",
-			load, active, pid, enabled, reload, since), nil
+		return fmt.Sprintf("LoadState=%s\nActiveState=%s\nSubState=x\nResult=success\nNRestarts=0\nMainPID=%d\nUnitFileState=%s\nNeedDaemonReload=%s\nExecMainStartTimestamp=%s\nExecMainStartTimestampMonotonic=%d\nListen=[::]:8080 (Stream)\nListen=[::]:8443 (Stream)\n",
+			load, active, pid, enabled, reload, since, began), nil
 	case "daemon-reload":
 		o.stale = false
 	case "enable", "disable":
@@ -164,7 +164,7 @@ func (o *fakeOS) systemctl(args []string) (string, error) {
 			}
 		}
 	case "start", "restart":
-		o.active, o.started = true, time.Now().Add(time.Second)
+		o.active, o.started = true, time.Now()
 	case "stop":
 		o.active = false
 	}

@@ -156,7 +156,7 @@ func (in *Installer) Plan(ctx context.Context) (Plan, error) {
 	}
 	p := Plan{Changes: []step.Change{}, Notes: m.notes(ctx)}
 	for _, s := range in.steps(m) {
-		changes, err := step.Check(ctx, s)
+		changes, err := step.Look(ctx, s)
 		if err != nil {
 			return Plan{}, err
 		}
@@ -229,7 +229,7 @@ func (a *attempt) apply(ctx context.Context) (Result, error) {
 	} else if err != nil {
 		return Result{}, err
 	}
-	made := a.run.Made()
+	made := append(a.run.Made(), a.run.Pruned()...)
 	res.Changed = len(made) > 0
 	res.Changes = slices.Concat(edited, made)
 	blanked, err := a.in.cfg.Answers.blank(a.in.cfg.Root)

@@ -106,6 +106,12 @@ func newMachine(ctx context.Context, cfg Config, h *step.History, lenient bool) 
 	if err != nil {
 		return nil, err
 	}
+	return m.with(ctx, s)
+}
+
+// with is the machine with settings s in force.
+func (m *machine) with(ctx context.Context, s *config.Settings) (*machine, error) {
+	cfg := m.cfg
 	m.settings = s
 	root, ok, err := cfg.Facts.User(ctx, "root")
 	if err != nil || !ok {

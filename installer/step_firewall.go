@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,8 +19,8 @@ import (
 	"github.com/foyer-server/foyer/internal/step"
 )
 
-// firewallStep lets visitors in where ufw or firewalld keeps them out. Rules that
-// were there before stay. Rules no front end looks after (nftables) are only
+// firewallStep lets visitors in where ufw or firewalld keeps them out, and no more where
+// a port that it opened is none of ours any longer. Rules that were there before stay. Rules no front end looks after (nftables) are only
 // noted in the plan.
 type firewallStep struct{ m *machine }
 
@@ -60,6 +61,33 @@ func (s firewallStep) Check(ctx context.Context) ([]step.Change, error) {
 		if _, err := os.Stat(zone); errors.Is(err, fs.ErrNotExist) {
 			out = append(out, step.Change{Op: step.Made, Kind: step.KindFile, What: zone, Why: hint.T("where firewalld keeps that", "où firewalld retient cela")})
 		}
+	}
+	return out, nil
+}
+
+// Unwanted implements step.Pruner: the rules made for ports that are not ours any more, and
+// after the last one the file that was made for them.
+func (s firewallStep) Unwanted(context.Context) ([]step.Change, error) {
+	if s.m.cfg.Answers.Firewall == FirewallLeave {
+		return nil, nil
+	}
+	var rules, files, out []step.Change
+	for _, c := range s.m.history.MadeBy(s.ID()) {
+		if c.Kind != step.KindFirewall {
+			files = append(files, c)
+			continue
+		}
+		rules = append(rules, c)
+		_, r, _ := strings.Cut(c.What, " ")
+		port, err := strconv.Atoi(strings.TrimSuffix(r, "/tcp"))
+		if err != nil || slices.Contains(openPorts(s.m.settings), port) {
+			continue
+		}
+		c.Why = hint.T("lets nobody in any more on port %d", "ne laisse plus entrer personne par le port %d", port)
+		out = append(out, c)
+	}
+	if len(out) > 0 && len(out) == len(rules) {
+		out = append(out, files...)
 	}
 	return out, nil
 }

@@ -30,14 +30,22 @@ func (in *Installer) RepairOwners(ctx context.Context, events func(step.Event)) 
 // began before the file was written. Whether it answers visitors is not waited for. The
 // error is as that of RepairOwners.
 func (in *Installer) ApplySettings(ctx context.Context, events func(step.Event)) (Result, error) {
-	return in.some(ctx, events, func(m *machine) []step.Step {
-		m.newSettings = true
-		return []step.Step{directoriesStep{m}, settingsStep{m}, unitsStep{m}, openedFirewall{firewallStep{m}}, startStep{m}}
-	})
+	return in.some(ctx, events, settingsSteps)
+}
+
+// settingsSteps have the machine be as the settings file says.
+func settingsSteps(m *machine) []step.Step {
+	m.newSettings = true
+	return []step.Step{directoriesStep{m}, settingsStep{m}, unitsStep{m}, openedFirewall{firewallStep{m}}, startStep{m}}
 }
 
 // some does some steps on a machine where all of them were done once.
 func (in *Installer) some(ctx context.Context, events func(step.Event), steps func(*machine) []step.Step) (Result, error) {
+	return in.upkeep(func(h *step.History) (Result, error) { return in.again(ctx, h, events, steps) })
+}
+
+// upkeep does something on a machine that has an install, while no other run is at work.
+func (in *Installer) upkeep(do func(*step.History) (Result, error)) (Result, error) {
 	if in.cfg.Root == "/" && os.Geteuid() > 0 {
 		return Result{}, needRoot()
 	}
@@ -50,21 +58,29 @@ func (in *Installer) some(ctx context.Context, events func(step.Event), steps fu
 	if err != nil {
 		return Result{}, unread(err)
 	}
-	m := &machine{cfg: in.cfg}
-	if _, err := os.Stat(m.path(config.SystemFile)); errors.Is(err, fs.ErrNotExist) || err == nil && !h.Finished() {
-		return Result{}, hint.New("install-unfinished",
-			hint.T("Foyer is not, or not wholly, installed on this machine.", "Foyer n'est pas installé sur cette machine, ou pas entièrement."), hint.T("Nothing was changed.", "Rien n'a été changé."),
-			hint.T("`sudo foyer install` does what is missing.", "`sudo foyer install` fait ce qui manque."))
+	if !h.Finished() {
+		return Result{}, unfinished()
 	}
-	if m, err = newMachine(ctx, in.cfg, h, false); err != nil {
+	return do(h)
+}
+
+func unfinished() error {
+	return hint.New("install-unfinished",
+		hint.T("Foyer is not, or not wholly, installed on this machine.", "Foyer n'est pas installé sur cette machine, ou pas entièrement."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+		hint.T("`sudo foyer install` does what is missing.", "`sudo foyer install` fait ce qui manque."))
+}
+
+// again does steps by the settings file as it is.
+func (in *Installer) again(ctx context.Context, h *step.History, events func(step.Event), steps func(*machine) []step.Step) (Result, error) {
+	m := &machine{cfg: in.cfg}
+	if _, err := os.Stat(m.path(config.SystemFile)); errors.Is(err, fs.ErrNotExist) {
+		return Result{}, unfinished()
+	}
+	m, err := newMachine(ctx, in.cfg, h, false)
+	if err != nil {
 		return Result{}, err
 	}
-	if !slices.ContainsFunc(h.Made(), func(c step.Change) bool { return c.Kind == step.KindData && c.What == m.dataDir() }) {
-		return Result{}, hint.New("data-moved",
-			hint.T("The settings name another folder for the data (%s) than Foyer was installed with.", "Les réglages indiquent un autre dossier de données (%s) que celui de l'installation.", m.settings.Data), hint.T("Nothing was changed.", "Rien n'a été changé."),
-			hint.T("Move the data there and run `sudo foyer install`, or put the old folder back into the settings.", "Déplacez-y les données et lancez `sudo foyer install`, ou remettez l'ancien dossier dans les réglages."))
-	}
-	if err := m.preflight(ctx); err != nil {
+	if err := m.ready(ctx); err != nil {
 		return Result{}, err
 	}
 	j, err := step.OpenJournal(in.journalDir(), in.cfg.Log, in.disk)
@@ -77,8 +93,18 @@ func (in *Installer) some(ctx context.Context, events func(step.Event), steps fu
 	if err = errors.Join(err, j.Close()); err != nil {
 		return Result{}, undone(err)
 	}
-	made := run.Made()
+	made := append(run.Made(), run.Pruned()...)
 	return Result{Changed: len(made) > 0, Addresses: site.Of(m.settings).Addresses(), Changes: slices.Concat(edited, made)}, nil
+}
+
+// ready looks for what would make steps fail on a machine where all of them were done once.
+func (m *machine) ready(ctx context.Context) error {
+	if !slices.ContainsFunc(m.history.Made(), func(c step.Change) bool { return c.Kind == step.KindData && c.What == m.dataDir() }) {
+		return hint.New("data-moved",
+			hint.T("The settings name another folder for the data (%s) than Foyer was installed with.", "Les réglages indiquent un autre dossier de données (%s) que celui de l'installation.", m.settings.Data), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Move the data there and run `sudo foyer install`, or put the old folder back into the settings.", "Déplacez-y les données et lancez `sudo foyer install`, ou remettez l'ancien dossier dans les réglages."))
+	}
+	return m.preflight(ctx)
 }
 
 // undone makes the error of a step one a person can act on.
@@ -93,12 +119,12 @@ func undone(err error) error {
 		hint.T("Mend that, then try again.", "Corrigez cela, puis réessayez.")).Because(err)
 }
 
-// openedFirewall is the firewall where the install opened something in it: else it was to be
-// left alone, or there was none, and it is the administrator's.
+// openedFirewall is the firewall where the install has opened something in it, be it closed
+// again since: else it was to be left alone, or there was none, and it is the administrator's.
 type openedFirewall struct{ firewallStep }
 
 func (s openedFirewall) Check(ctx context.Context) ([]step.Change, error) {
-	if !slices.ContainsFunc(s.m.history.MadeBy(s.ID()), func(c step.Change) bool { return c.Kind == step.KindFirewall }) {
+	if !s.m.history.Acted(s.ID()) {
 		return nil, nil
 	}
 	return s.firewallStep.Check(ctx)

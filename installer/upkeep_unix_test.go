@@ -68,7 +68,7 @@ func TestSettingsAreAppliedAsTheyAre(t *testing.T) {
 	// A port: units and firewall, too.
 	o.rewrite("https_port = 8443", "https_port = 9443")
 	res, err = in.ApplySettings(t.Context(), nil)
-	want := []string{"~ unit /etc/systemd/system/foyer.socket", "+ firewall ufw 9443/tcp", "~ service foyer"}
+	want := []string{"~ unit /etc/systemd/system/foyer.socket", "+ firewall ufw 9443/tcp", "~ service foyer", "- firewall ufw 8443/tcp"}
 	if err != nil || !slices.Equal(o.whats(res), want) || res.Addresses[0] != "https://attic.local:9443/" {
 		t.Errorf("another port: %q, %v, %v", o.whats(res), res.Addresses, err)
 	}

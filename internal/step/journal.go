@@ -43,6 +43,8 @@ type record struct {
 	Step    string    `json:"step,omitempty"`
 	Changes []Change  `json:"changes,omitempty"`
 	Folders []string  `json:"folders,omitempty"`
+	// Part: what was taken back was not wanted any more, and the rest stays as it is.
+	Part bool `json:"part,omitempty"`
 }
 
 // parse reads a journal. It returns the records that are whole, how many bytes
@@ -76,6 +78,7 @@ type History struct {
 	finished bool                // a run came to its end, and was not undone since
 	last     string              // the last run that announced something
 	cut      []Change            // that it announced, while it did not come to its end
+	acted    map[string]bool     // steps that made something, all of which was not taken back since
 }
 
 // readHistory follows the records.
@@ -97,6 +100,10 @@ func (h *History) follow(r record) {
 			h.open = map[string]bool{}
 		}
 		h.open[r.Step] = true
+		if h.acted == nil {
+			h.acted = map[string]bool{}
+		}
+		h.acted[r.Step] = h.acted[r.Step] || len(r.Changes) > 0
 		h.add(r.Changes)
 		if r.Run != h.last {
 			h.last, h.cut = r.Run, nil
@@ -105,8 +112,11 @@ func (h *History) follow(r record) {
 	case opDone:
 		delete(h.open, r.Step)
 	case opUndone:
-		delete(h.open, r.Step)
-		h.finished = false
+		if !r.Part {
+			delete(h.open, r.Step)
+			delete(h.acted, r.Step)
+			h.finished = false
+		}
 		undone := func(c Change) bool { return slices.ContainsFunc(r.Changes, c.same) }
 		h.made, h.cut = slices.DeleteFunc(h.made, undone), slices.DeleteFunc(h.cut, undone)
 	case opFinished:
@@ -137,6 +147,10 @@ func (h *History) Made() []Change { return slices.Clone(h.made) }
 func (h *History) MadeBy(step string) []Change {
 	return slices.DeleteFunc(h.Made(), func(c Change) bool { return c.Step != step })
 }
+
+// Acted reports whether a step has made something since it was last taken back as a whole:
+// what it made may not be wanted any more, and may have been taken back by parts.
+func (h *History) Acted(step string) bool { return h.acted[step] }
 
 // Open reports whether a step was begun and is not known to be done.
 func (h *History) Open(step string) bool { return h.open[step] }

@@ -24,9 +24,10 @@ type Config struct {
 
 // Run is one go at a list of steps. Its methods are called one after the other.
 type Run struct {
-	cfg  Config
-	id   string
-	made []Change
+	cfg    Config
+	id     string
+	made   []Change
+	pruned []Change
 }
 
 // New begins a run; nothing is done yet.
@@ -52,6 +53,32 @@ type FailedError struct {
 func (e *FailedError) Error() string { return e.Err.Error() }
 func (e *FailedError) Unwrap() error { return e.Err }
 
+// Look asks a step what would have to change, and what would be taken back.
+func Look(ctx context.Context, s Step) ([]Change, error) {
+	changes, err := Check(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	unwanted, err := unwanted(ctx, s)
+	return append(changes, unwanted...), err
+}
+
+// unwanted are the changes of a step that are to be taken back.
+func unwanted(ctx context.Context, s Step) ([]Change, error) {
+	p, ok := s.(Pruner)
+	if !ok {
+		return nil, nil
+	}
+	changes, err := p.Unwanted(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot check the step %s: %w", s.ID(), err)
+	}
+	for i := range changes {
+		changes[i].Step, changes[i].Op = s.ID(), Removed
+	}
+	return changes, nil
+}
+
 // Check asks a step what would have to change.
 func Check(ctx context.Context, s Step) ([]Change, error) {
 	changes, err := s.Check(ctx)
@@ -71,6 +98,11 @@ func (r *Run) Apply(ctx context.Context) (edited []Change, err error) {
 	for i, s := range r.cfg.Steps {
 		r.event(Started, i+1, s, nil)
 		changes, err := r.step(ctx, s)
+		if err == nil {
+			var gone []Change
+			gone, err = r.prune(ctx, s)
+			changes = append(changes, gone...)
+		}
 		if err != nil {
 			r.event(Failed, i+1, s, changes)
 			return edited, &FailedError{s.ID(), err}
@@ -90,6 +122,26 @@ func (r *Run) Apply(ctx context.Context) (edited []Change, err error) {
 
 // Made are the changes that this run announced, whether they were reached or not.
 func (r *Run) Made() []Change { return slices.Clone(r.made) }
+
+// Pruned are the changes that this run took back, since they are not wanted any more.
+func (r *Run) Pruned() []Change { return slices.Clone(r.pruned) }
+
+// prune takes back what is not wanted any more. What ran to its end has done so still.
+func (r *Run) prune(ctx context.Context, s Step) ([]Change, error) {
+	changes, err := unwanted(ctx, s)
+	if err != nil || len(changes) == 0 {
+		return nil, err
+	}
+	if err := s.Undo(ctx, changes, false); err != nil {
+		return nil, fmt.Errorf("cannot take back a part of the step %s: %w", s.ID(), err)
+	}
+	r.cfg.Hook("prune " + s.ID())
+	if err := r.write(record{Op: opUndone, Step: s.ID(), Changes: changes, Part: true}); err != nil {
+		return nil, err
+	}
+	r.pruned = append(r.pruned, changes...)
+	return changes, nil
+}
 
 // step brings one step about: look, announce, act, look again.
 func (r *Run) step(ctx context.Context, s Step) ([]Change, error) {

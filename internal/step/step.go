@@ -35,11 +35,21 @@ type Step interface {
 	Undo(ctx context.Context, made []Change, purge bool) error
 }
 
+// Pruner is a Step some of whose changes may come to be unwanted, while all else stays: a
+// run takes them back once the step is done.
+type Pruner interface {
+	Step
+	// Unwanted are those of the changes the journal says were made that are not wanted any
+	// more. It changes nothing.
+	Unwanted(ctx context.Context) ([]Change, error)
+}
+
 // What a Change does.
 const (
 	Made    = "+" // made anew
 	Changed = "~" // was there and is changed
 	Edited  = "!" // was edited by hand, or is somebody else's: kept as it is
+	Removed = "-" // was made by us, is not wanted any more, and is taken back
 )
 
 // Kinds of things a Change is about.

@@ -204,7 +204,14 @@ func (s *Service) StartedBefore(ctx context.Context, t time.Time, sockets bool) 
 		unit = Name + ".socket"
 	}
 	st, err := s.stateSystemd(ctx, unit)
-	return err == nil && !st.Since.IsZero() && st.Since.Before(t.Truncate(time.Second)), err
+	if err != nil || st.Since.IsZero() {
+		return false, err
+	}
+	if st.Since.Before(t.Truncate(time.Second)) {
+		return true, nil
+	}
+	began, err := s.beganSystemd(ctx, unit) // of what was written in the second in which it was started
+	return err == nil && !began.IsZero() && began.Before(t), err
 }
 
 // path is p under Root.

@@ -179,6 +179,26 @@ func (s *Service) stateSystemd(ctx context.Context, unit string) (State, error) 
 	return st, nil
 }
 
+// beganSystemd is when a unit was last started, to the microsecond; zero where that is not
+// known. Times of the wall clock are told in whole seconds, by which nobody knows whether a
+// file written in the same second was there.
+func (s *Service) beganSystemd(ctx context.Context, unit string) (time.Time, error) {
+	props, err := s.show(ctx, unit, "ExecMainStartTimestampMonotonic", "ActiveEnterTimestampMonotonic")
+	if err != nil {
+		return time.Time{}, err
+	}
+	since := props["ExecMainStartTimestampMonotonic"]
+	if since == "" { // a socket has no process
+		since = props["ActiveEnterTimestampMonotonic"]
+	}
+	us, err := strconv.ParseInt(since, 10, 64)
+	now, ok := sinceBoot()
+	if err != nil || us <= 0 || !ok {
+		return time.Time{}, nil //nolint:nilerr // not known
+	}
+	return time.Now().Add(time.Duration(us)*time.Microsecond - now), nil
+}
+
 // listensSystemd asks for the addresses of the socket unit, while it is active:
 // "[::]:80 (Stream)", one a line.
 func (s *Service) listensSystemd(ctx context.Context, port int) bool {

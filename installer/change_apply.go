@@ -1,0 +1,124 @@
+package installer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/config"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
+	"github.com/foyer-server/foyer/internal/step"
+)
+
+// ChangeSettings gives other answers on a machine that has an install: it changes the
+// settings file, and makes the machine as that says (ApplySettings). The answers are checked
+// as PlanChange does, and the machine as an install does, before anything is done. Before
+// the file is changed save gets it as it was, for RestoreSettings: an error of save's ends it
+// there. Where nothing differs save is not called, and what an earlier run may have left
+// undone is done. The error is as that of ApplySettings, or has the code settings-ini or
+// settings-by-hand.
+func (in *Installer) ChangeSettings(ctx context.Context, given Values, save func(old []byte) error, events func(step.Event)) (plan report.ChangePlan, res Result, err error) {
+	res, err = in.upkeep(func(h *step.History) (Result, error) {
+		old, err := in.readSettings()
+		if errors.Is(err, fs.ErrNotExist) {
+			return Result{}, unfinished()
+		} else if err != nil {
+			return Result{}, err
+		}
+		today, err := config.Read(config.SystemFile, old)
+		if err != nil {
+			return Result{}, err
+		}
+		var wanted *config.Settings
+		if plan, wanted, err = PlanChange(today, given); err != nil {
+			return Result{}, err
+		}
+		if edits := editsTo(today, wanted); len(edits) > 0 {
+			text, _, err := config.EditFile(config.SystemFile, old, edits)
+			if err != nil {
+				return Result{}, err
+			}
+			m, err := (&machine{cfg: in.cfg, history: h, result: &Result{}}).with(ctx, wanted)
+			if err != nil {
+				return Result{}, err
+			}
+			if err := m.ready(ctx); err != nil {
+				return Result{}, err
+			}
+			if err := save(old); err != nil {
+				return Result{}, fmt.Errorf("cannot keep the settings as they were: %w", err)
+			}
+			in.hook("save settings")
+			if err := in.writeSettings(ctx, m, text); err != nil {
+				return Result{}, err
+			}
+		}
+		return in.again(ctx, h, events, settingsSteps)
+	})
+	return plan, res, err
+}
+
+// RestoreSettings puts a settings file back that ChangeSettings gave to save, and makes the
+// machine as that says. It may be called again, and after a crash at any moment of both.
+func (in *Installer) RestoreSettings(ctx context.Context, old []byte, events func(step.Event)) (Result, error) {
+	return in.upkeep(func(h *step.History) (Result, error) {
+		s, err := config.Read(config.SystemFile, old)
+		if err != nil { // it is none that was in force
+			return Result{}, err
+		}
+		now, err := in.readSettings()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Result{}, err
+		}
+		if err != nil || !bytes.Equal(now, old) {
+			m, err := (&machine{cfg: in.cfg, history: h, result: &Result{}}).with(ctx, s)
+			if err != nil {
+				return Result{}, err
+			}
+			if err := in.writeSettings(ctx, m, old); err != nil {
+				return Result{}, err
+			}
+		}
+		return in.again(ctx, h, events, settingsSteps)
+	})
+}
+
+func (in *Installer) settingsPath() string { return (&machine{cfg: in.cfg}).path(config.SystemFile) }
+
+// readSettings reads the settings file, which has to be one: what is a link is somebody's
+// own arrangement, and would be a file once it is written.
+func (in *Installer) readSettings() ([]byte, error) {
+	fi, err := os.Lstat(in.settingsPath())
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, hint.New("settings-by-hand",
+			hint.T("%s is a link, or no ordinary file: Foyer does not write there.", "%s est un lien, ou n'est pas un fichier ordinaire : Foyer n'y écrit pas.", config.SystemFile), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Change the settings by hand, where they are.", "Modifiez les réglages à la main, là où ils sont."))
+	}
+	return os.ReadFile(in.settingsPath())
+}
+
+// writeSettings replaces the settings file: of root, readable for the service, and with the
+// mode it has.
+func (in *Installer) writeSettings(ctx context.Context, m *machine, text []byte) error {
+	_, gid, ok, err := m.owner(ctx, config.SystemUser)
+	if err != nil || !ok {
+		return errors.Join(err, fmt.Errorf("there is no group %s", config.SystemUser))
+	}
+	mode := fs.FileMode(0o640)
+	if fi, err := os.Stat(in.settingsPath()); err == nil {
+		mode = fi.Mode().Perm() | 0o040
+	}
+	if err := atomicfile.WriteAs(in.settingsPath(), text, mode, m.rootUser.UID, gid); err != nil {
+		return err
+	}
+	in.hook("write settings")
+	return nil
+}
