@@ -36,6 +36,7 @@ func FromEnvironment(getenv func(string) string) Client {
 // How long root's end is waited for.
 const (
 	silence  = time.Minute            // until it begins, and again until it begins anew
+	taking   = 2 * time.Second        // for the record of a request that was perhaps taken a moment ago
 	lookOver = 200 * time.Millisecond // between two looks at a record
 )
 
@@ -49,15 +50,25 @@ const (
 // arguments are not right, or it was not asked for again (job-ended); how it came out is in
 // the record.
 func (c Client) Do(ctx context.Context, v Verb, id string, args map[string]string, asked bool, each func(job.Record)) (job.Record, error) {
+	return c.DoWith(ctx, v, id, args, nil, asked, each)
+}
+
+// DoWith is Do with values, for a verb that takes some. They are in the request alone.
+func (c Client) DoWith(ctx context.Context, v Verb, id string, args, values map[string]string, asked bool, each func(job.Record)) (job.Record, error) {
 	if err := v.Check(args); err != nil {
 		return job.Record{}, err
+	}
+	if values != nil || !asked { // they are known no more when it is asked for again
+		if err := v.CheckValues(values); err != nil {
+			return job.Record{}, err
+		}
 	}
 	if !c.There() {
 		return job.Record{}, ErrMissing
 	}
-	f := follower{Client: c, verb: v, request: request{id, v.Name, args}, each: each}
+	f := follower{Client: c, verb: v, request: request{id, v.Name, args, values}, each: each}
 	defer f.withdraw()
-	if _, err := f.read(); err != nil && asked && !v.Again {
+	if asked && !v.Again && !f.recorded(ctx) {
 		return job.Record{}, errCutOff
 	}
 	if err := f.ask(); err != nil { // where there is a record, whoever begins sees to it that it comes to an end
@@ -110,10 +121,24 @@ type follower struct {
 	each    func(job.Record)
 	last    string    // the record as it was seen
 	began   time.Time // as the record says
+	changed time.Time // the record was seen to be another
 	heard   time.Time // something happened
 }
 
-func (f *follower) path() string { return filepath.Join(f.Requests, file(f.request.ID)) }
+func (f *follower) path() string { return filepath.Join(f.Requests, f.request.file()) }
+
+// recorded reports whether there is a record, or is one soon.
+func (f *follower) recorded(ctx context.Context) bool {
+	for end := time.Now().Add(taking); ; {
+		if _, err := f.read(); err == nil {
+			return true
+		}
+		if ctx.Err() != nil || time.Now().After(end) {
+			return false
+		}
+		time.Sleep(lookOver)
+	}
+}
 
 // ask writes the request. The other end may throw away a file that is not whole yet.
 func (f *follower) ask() (err error) {
@@ -148,7 +173,8 @@ func (f *follower) look() (r job.Record, ended bool, err error) {
 		err = json.Unmarshal(text, &r)
 	}
 	if err == nil && string(text) != f.last {
-		f.last, f.began, f.heard = string(text), r.Started, time.Now()
+		f.last, f.began, f.heard, f.changed = string(text), r.Started, time.Now(), time.Now()
+		f.request.Values = nil // root has them
 		f.each(r)
 	}
 	quiet := time.Since(f.heard) > silence
@@ -159,11 +185,28 @@ func (f *follower) look() (r job.Record, ended bool, err error) {
 		return r, true, nil
 	case !quiet:
 		return r, false, nil
-	case f.last == "" || time.Since(f.began) > f.verb.Within+silence: // it never began, or was cut off and never began anew
+	case f.last == "" || time.Since(f.waited()) > f.lasts()+silence: // it never began, or was cut off and never began anew
 		return r, false, errSilent
 	}
 	f.heard = time.Now()
 	return r, false, f.ask() // it is at work for long, or cut off: whoever begins anew sees to that
+}
+
+// waited is since when something should have come of it, and lasts how long that may take. A
+// trial is told of as it goes: it lasts until somebody has thought about it, and as long again
+// as going back takes.
+func (f *follower) waited() time.Time {
+	if f.verb.Trial {
+		return f.changed
+	}
+	return f.began
+}
+
+func (f *follower) lasts() time.Duration {
+	if f.verb.Trial {
+		return f.verb.Within + longestTrial
+	}
+	return f.verb.Within
 }
 
 // askOnce asks unless the request still lies there.

@@ -9,12 +9,22 @@
 // same as that of a job (job.Record). The supervisor follows it.
 //
 // What may be asked for is a table in this package (Verbs): names, and arguments of which
-// each has a list of allowed values. No path, name of a file or command is ever an argument.
+// each has a list of allowed values, or is the number of a job. No path, name of a file or
+// command is ever an argument.
+//
+// One verb takes values besides: new answers to what the wizard asks (VerbChangeSettings).
+// They are few and short, root itself checks them by the rules of the installer
+// (Config.Check) before anything is begun, and they may be secrets: they are in the request
+// alone, which root takes away, in no record, journal, log or error. What such a verb does
+// is on trial (trial.go): it is taken back by itself unless somebody wants it kept.
 //
 // Threat model: whoever took over the server is user foyer, knows this code, and can write
 // and exchange whatever they like in the folder of requests, at any moment and without end.
 // They can have the things of the table done, as often as its limits allow, and nothing
-// else. The folder lies in /run, which is root's, so that it cannot be replaced; root opens
+// else. With values they can answer the wizard's questions otherwise, and confirm that
+// themselves: have the server answer at other names and ports, behind a proxy, or with
+// another DNS account, but neither move the data, nor name a file, nor run anything. Who
+// asked is told of it by the supervisor's events, and by root's journal. The folder lies in /run, which is root's, so that it cannot be replaced; root opens
 // it once, follows no link, never waits for what it opens (internal/safepath), reads few
 // and small files, and slows down when there is no end to them. Journal, limits and records
 // are where user foyer cannot write.
@@ -30,6 +40,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/foyer-server/foyer/internal/hint"
 )
@@ -44,6 +55,23 @@ const (
 	VerbRepairOwners  = "repair-owners"
 	VerbApplySettings = "apply-settings"
 	VerbReboot        = "reboot"
+	// VerbChangeSettings has a report.Change for its result, and is on trial when it was done.
+	VerbChangeSettings = "change-settings"
+	VerbEndTrial       = "end-trial" // trial: its number; do; why
+)
+
+// Arguments of VerbEndTrial: what is to become of what is on trial, and, of what is to go
+// back, why.
+const (
+	ArgTrial = "trial"
+	ArgDo    = "do"
+	ArgWhy   = "why"
+
+	DoKeep = "keep"
+	DoBack = "back"
+
+	WhyAsked  = "asked"  // somebody wants it so
+	WhySilent = "silent" // the server does not answer any more
 )
 
 // Touches says what a verb changes, from nothing on.
@@ -71,7 +99,8 @@ func (t Touches) Word() hint.Text {
 type Verb struct {
 	Name  string    // stable, documented in docs/codes.md
 	Title hint.Text // a few words: "Read the machine"
-	// Args are the names of its arguments, each of which is needed, with their allowed values.
+	// Args are the names of its arguments, each of which is needed, with their allowed values;
+	// with none listed it is the number of a job.
 	Args    map[string][]string
 	Words   map[string]hint.Text // what these values are to people
 	PerHour int                  // how often it is done at most
@@ -84,6 +113,13 @@ type Verb struct {
 	Again bool
 	// Restarts: it ends because the machine does. Whether it was done is known at the next start.
 	Restarts bool
+	// Trial: what it did waits to be kept, and is taken back otherwise (trial.go).
+	Trial bool
+	// Ends: it ends a trial. The helper does it itself, while another verb is at work, too.
+	Ends bool
+	// Values: it takes values, of which those of Secrets may be in nothing that is written.
+	Values  bool
+	Secrets []string
 	// unfit says why it cannot be done now, beside what Args and limits say; nil: it can.
 	unfit func(args map[string]string, now time.Time) error
 }
@@ -107,6 +143,13 @@ var Verbs = []Verb{{
 		"now": hint.T("now", "maintenant"), "night": hint.T("only at night", "seulement la nuit"),
 	},
 	PerHour: 2, PerDay: 2, Within: time.Minute, Touches: Machine, Page: true, Fresh: true, Restarts: true, unfit: notInWindow,
+}, {
+	Name: VerbChangeSettings, Title: hint.T("Change the settings", "Modifier les réglages"),
+	PerHour: 10, PerDay: 40, Within: 10 * time.Minute, Touches: Foyers, Page: true, Fresh: true, Trial: true, Values: true, Secrets: []string{"dns.credentials"},
+}, {
+	Name: VerbEndTrial, Title: hint.T("Keep what is on trial, or take it back", "Garder ce qui est à l'essai, ou le défaire"),
+	Args:    map[string][]string{ArgTrial: nil, ArgDo: {DoKeep, DoBack}, ArgWhy: {WhyAsked, WhySilent}},
+	PerHour: 30, PerDay: 100, Within: time.Minute, Touches: Foyers, Again: true, Ends: true,
 }}
 
 // The night begins and ends at these hours of this machine's clock.
@@ -140,7 +183,7 @@ func (v Verb) Check(args map[string]string) error {
 		return hint.New("job-malformed", what, hint.T("Nothing was begun.", "Rien n'a été commencé."), hint.T("`foyer jobs kinds` shows what it takes.", "`foyer jobs kinds` montre ce qu'elle accepte."))
 	}
 	for _, name := range slices.Sorted(maps.Keys(args)) {
-		if !slices.Contains(v.Args[name], args[name]) {
+		if allowed, ok := v.Args[name]; !ok || !slices.Contains(allowed, args[name]) && (allowed != nil || !idRE.MatchString(args[name])) {
 			return malformed(hint.T("%s: %s=%s is not among what it takes.", "%s : %s=%s n'est pas accepté.", v.Title, name, hint.Short(args[name], 50)))
 		}
 	}
@@ -152,15 +195,41 @@ func (v Verb) Check(args map[string]string) error {
 	return nil
 }
 
+// How many values there may be, and how long their names and they may be together.
+const (
+	mostValues  = 32
+	valuesBytes = 4 << 10
+)
+
+// keyRE is what a value may be called.
+var keyRE = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$`)
+
+// CheckValues says what is wrong with values, as far as that can be said without knowing what
+// they mean; none of them is repeated. The error is a *hint.Error.
+func (v Verb) CheckValues(values map[string]string) error {
+	bytes, ok := 0, v.Values == (len(values) > 0)
+	for key, value := range values {
+		bytes += len(key) + len(value)
+		ok = ok && keyRE.MatchString(key) && utf8.ValidString(value) && !strings.ContainsRune(value, 0)
+	}
+	if ok && len(values) <= mostValues && bytes <= valuesBytes {
+		return nil
+	}
+	return hint.New("job-malformed", hint.T("%s: these values are not right, or too many, or too long.", "%s : ces valeurs ne conviennent pas, ou sont trop nombreuses ou trop longues.", v.Title),
+		hint.T("Nothing was begun.", "Rien n'a été commencé."), hint.T("At most %d, of %d bytes together.", "Au plus %d, de %d octets ensemble.", mostValues, valuesBytes))
+}
+
 // request is what one file in the folder of requests says.
 type request struct {
 	ID   string            `json:"id"` // of the job; the same one again is the same request
 	Verb string            `json:"verb"`
 	Args map[string]string `json:"args,omitempty"`
+	// Values are here alone: they may be secrets.
+	Values map[string]string `json:"values,omitempty"`
 }
 
-// requestBytes is how long a request may be.
-const requestBytes = 2 << 10
+// requestBytes is how long a request may be: JSON may need six bytes for one of a value.
+const requestBytes = 32 << 10
 
 // idRE is how jobs are numbered (package job).
 var idRE = regexp.MustCompile(`^[0-9]{8}-[0-9]{9}-[a-z2-7]{4}$`)
@@ -181,3 +250,15 @@ func parse(text []byte) (r request, err error) {
 
 // file is the name of a request, and of the record that answers it.
 func file(id string) string { return id + ".json" }
+
+// endsPrefix is how the names of requests begin that end a trial, by which they are found
+// while a verb is at work.
+const endsPrefix = "end-"
+
+// file is the name of this request.
+func (r request) file() string {
+	if v, _ := Find(r.Verb); v.Ends {
+		return endsPrefix + file(r.ID)
+	}
+	return file(r.ID)
+}

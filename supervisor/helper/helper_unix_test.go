@@ -47,6 +47,10 @@ func newPlace(t *testing.T) *place {
 			t.Fatal(err)
 		}
 	}
+	began := time.Now()
+	p.cfg.Uptime = func() time.Duration { return time.Since(began) }
+	p.cfg.Check = map[string]func(context.Context, map[string]string) error{VerbChangeSettings: func(context.Context, map[string]string) error { return nil }}
+	p.cfg.Back = map[string]func(context.Context, *Task) error{VerbChangeSettings: func(context.Context, *Task) error { return nil }}
 	for _, v := range Verbs {
 		p.did[v.Name] = new(atomic.Int64)
 		p.cfg.Do[v.Name] = func(_ context.Context, task *Task) error {
@@ -71,15 +75,18 @@ func (p *place) serve() {
 	}
 }
 
-// put writes a request as it is.
+// put writes a request as it is, whole before it is there.
 func (p *place) put(name, text string) {
 	p.t.Helper()
-	at := filepath.Join(p.requests(), name)
+	at := filepath.Join(filepath.Dir(p.requests()), "put")
 	if err := os.WriteFile(at, []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
 	if p.foreign {
 		p.give(at)
+	}
+	if err := os.Rename(at, filepath.Join(p.requests(), name)); err != nil {
+		p.t.Fatal(err)
 	}
 }
 
@@ -95,7 +102,7 @@ func (p *place) give(path string) {
 func id(n int) string { return fmt.Sprintf("20261127-%09d-abcd", n) }
 
 func (p *place) ask(n int, verb string, args map[string]string) string {
-	text, err := json.Marshal(request{id(n), verb, args})
+	text, err := json.Marshal(request{ID: id(n), Verb: verb, Args: args})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -590,6 +597,9 @@ func TestTheTableIsWhole(t *testing.T) {
 	p := newPlace(t)
 	for _, name := range Kinds() {
 		v, ok := Find(name)
+		if v.Values && p.cfg.Check[name] == nil || v.Trial && p.cfg.Back[name] == nil {
+			t.Errorf("%s: nothing checks its values, or takes it back", name)
+		}
 		if !ok || v.Title.IsZero() || v.PerHour < 1 || v.PerDay < v.PerHour || v.Within <= 0 || p.cfg.Do[name] == nil || v.Touches.Word().IsZero() {
 			t.Errorf("%s: %+v", name, v)
 		}

@@ -20,6 +20,7 @@ import (
 const (
 	opIntent  = "intent"  // a verb is about to be done
 	opEnded   = "ended"   // and has ended
+	opTrial   = "trial"   // what is on trial waits, or goes back, Why
 	opRefused = "refused" // N requests were no good, the last one for Why
 )
 

@@ -27,8 +27,17 @@ type Config struct {
 	GID   int    // group that may read the records
 	Boot  string // names the time since this machine was started last
 	// Do does the verbs, by their names. Each ends soon after ctx does.
-	Do  map[string]func(ctx context.Context, t *Task) error
-	Log *slog.Logger
+	Do map[string]func(ctx context.Context, t *Task) error
+	// Check says what is wrong with the values of a verb, before anything is begun; it changes
+	// nothing, and repeats no secret. A *hint.Error is shown as it is.
+	Check map[string]func(ctx context.Context, values map[string]string) error
+	// Back has everything as it was before a verb on trial, from what Do saved in Task.Folder.
+	// Do may have been cut off anywhere, and so may a Back before: it can be done again and
+	// again, until it returns nil.
+	Back map[string]func(ctx context.Context, t *Task) error
+	// Uptime is how long ago this machine was started, asleep or not; nil: the kernel's.
+	Uptime func() time.Duration
+	Log    *slog.Logger
 }
 
 // How many requests are looked at, and how often.
@@ -38,6 +47,7 @@ const (
 	linger    = 2 * time.Second        // Serve lasts so long at least: systemd starts it again at once
 	quick     = 200 * time.Millisecond // between two rounds
 	slowest   = 15 * time.Second       // and when there is no end to requests that are no good
+	slowTrial = 2 * time.Second        // and as long as something is on trial
 	clearFor  = 5 * time.Second        // in a round, what is too much is thrown away for so long
 	notedFor  = time.Minute            // such requests are noted together
 )
@@ -47,6 +57,8 @@ type server struct {
 	Config
 	journal *journal
 	records *records
+	uptime  func() time.Duration
+	trial   *onTrial // nil: nothing is
 
 	begun   map[string]bool // names of files that were being written when they were seen
 	bad     int             // requests that were no good, and are not noted yet
@@ -67,14 +79,17 @@ func Serve(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer lock.Unlock() //nolint:errcheck // it ends with the process anyway
-	s := &server{Config: cfg, begun: map[string]bool{}}
+	s := &server{Config: cfg, uptime: cfg.Uptime, begun: map[string]bool{}}
+	if s.uptime == nil {
+		s.uptime = sinceBoot
+	}
 	if s.journal, err = openJournal(filepath.Join(cfg.State, "journal"), cfg.Log); err != nil {
 		return err
 	}
 	if s.records, err = openRecords(filepath.Join(cfg.State, "jobs"), cfg.GID); err != nil {
 		return err
 	}
-	if err := s.settle(); err != nil {
+	if err := errors.Join(s.settleTrial(), s.settle()); err != nil {
 		return err
 	}
 	return errors.Join(s.rounds(ctx), s.note(true))
@@ -87,7 +102,7 @@ func (s *server) settle() error {
 		return err
 	}
 	for _, r := range all {
-		if r.State.Ended() {
+		if r.State.Ended() || s.trial != nil && s.trial.ID == r.ID {
 			continue
 		}
 		r.State, r.Ended = job.CutOff, time.Now()
@@ -107,15 +122,16 @@ func (s *server) settle() error {
 }
 
 // rounds looks for requests again and again. When there is no end to those that are no good
-// it pauses longer and longer.
+// it pauses longer and longer. It does not end while something is on trial.
 func (s *server) rounds(ctx context.Context) error {
 	pause, began := quick, time.Now()
 	for {
 		found, err := s.round(ctx)
+		err = errors.Join(err, s.tendTrial(ctx))
 		switch {
 		case err != nil:
 			return err
-		case ctx.Err() != nil || !found && time.Since(began) >= linger:
+		case ctx.Err() != nil || !found && time.Since(began) >= linger && s.trial == nil:
 			return nil
 		case s.more:
 			pause = time.Second
@@ -123,6 +139,9 @@ func (s *server) rounds(ctx context.Context) error {
 			pause = min(2*pause, slowest)
 		default:
 			pause = quick
+		}
+		if s.trial != nil {
+			pause = min(pause, slowTrial)
 		}
 		if err := s.note(false); err != nil {
 			return err
@@ -138,23 +157,11 @@ func (s *server) rounds(ctx context.Context) error {
 // whether there was anything.
 func (s *server) round(ctx context.Context) (found bool, err error) {
 	s.refused, s.more = false, false
-	run, err := safepath.Open(s.Run)
-	if err != nil {
+	d, names, err := s.requests()
+	if d == nil || err != nil {
 		return false, err
 	}
-	defer run.Close() //nolint:errcheck // a folder, opened to be looked into
-	d, err := run.Open(Name)
-	if errors.Is(err, fs.ErrNotExist) { // the service has stopped
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("cannot open the folder of requests: %w", err)
-	}
-	defer d.Close() //nolint:errcheck // as above
-	names, err := d.Names(mostNames)
-	if err != nil {
-		return false, err
-	}
+	defer d.Close() //nolint:errcheck // a folder, opened to be looked into
 	taken, begun := 0, map[string]bool{}
 	for _, name := range names {
 		if ctx.Err() != nil {
@@ -171,21 +178,10 @@ func (s *server) round(ctx context.Context) (found bool, err error) {
 			s.refuse("too many at once")
 			continue
 		}
-		text, err := d.Take(name, requestBytes)
-		if errors.Is(err, fs.ErrNotExist) { // whoever asked has thought better of it
-			continue
-		}
-		if err != nil {
-			s.refuse(err.Error())
-			continue
-		}
-		r, err := parse(text)
-		if err != nil {
-			s.refuse(err.Error())
-			continue
-		}
-		if err := s.handle(ctx, r); err != nil {
-			return true, err
+		if r, ok := s.take(d, name); ok {
+			if err := s.handle(ctx, r); err != nil {
+				return true, err
+			}
 		}
 	}
 	s.begun = begun
@@ -193,6 +189,43 @@ func (s *server) round(ctx context.Context) (found bool, err error) {
 		return true, s.clear(ctx, d)
 	}
 	return len(names) > 0, nil
+}
+
+// requests opens the folder of requests, and lists what is in it. There is no folder, and no
+// error, when the service has stopped.
+func (s *server) requests() (d *safepath.Dir, names []string, err error) {
+	run, err := safepath.Open(s.Run)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer run.Close() //nolint:errcheck // a folder, opened to be looked into
+	d, err = run.Open(Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot open the folder of requests: %w", err)
+	}
+	if names, err = d.Names(mostNames); err != nil {
+		return nil, nil, errors.Join(err, d.Close())
+	}
+	return d, names, nil
+}
+
+// take takes a request away; false: there is none, or none that is any good.
+func (s *server) take(d *safepath.Dir, name string) (r request, ok bool) {
+	text, err := d.Take(name, requestBytes)
+	if errors.Is(err, fs.ErrNotExist) { // whoever asked has thought better of it
+		return request{}, false
+	}
+	if err == nil {
+		r, err = parse(text)
+	}
+	if err != nil {
+		s.refuse(err.Error())
+		return request{}, false
+	}
+	return r, true
 }
 
 // clear throws away what is too much, and rests as long as it works.
@@ -245,29 +278,44 @@ func (s *server) handle(ctx context.Context, ask request) error {
 	case !again:
 		r = job.Record{ID: ask.ID, Kind: hint.Short(ask.Verb, 50), By: "foyer", Asked: time.Now()}
 	}
-	if err := s.fits(v, known, ask); err != nil {
-		s.refuse(err.Error())
+	if err := s.fits(ctx, v, known, ask); err != nil {
+		t := newTask(s, v, r, ask.Values)
+		s.refuse(t.scrub(err.Error()))
 		if !known || v.Check(ask.Args) != nil { // nothing of it is repeated
 			v = Verb{Title: hint.T("Something that is not among what can be asked for", "Quelque chose qui ne peut pas être demandé")}
 		} else {
 			r.Args = ask.Args
 		}
-		r.Title, r.State, r.Ended, r.Error = v.Title, job.Failed, time.Now(), report.ProblemOf(err)
+		r.Title, r.State, r.Ended, r.Error = v.Title, job.Failed, time.Now(), t.problem(err)
 		return errors.Join(s.records.save(r), s.records.forget(s.Log))
 	}
 	r.Title, r.Args, r.State, r.Started, r.Ended, r.Error = v.Title, ask.Args, job.Running, time.Now(), time.Time{}, nil
 	r.Starts++
+	t := newTask(s, v, r, ask.Values)
 	if err := s.journal.write(entry{Op: opIntent, ID: r.ID, Verb: v.Name, Args: r.Args, Boot: s.Boot}); err != nil {
 		return err // what is not noted is not begun
 	}
-	t := &Task{records: s.records, log: s.Log, r: r}
-	t.change(true, func(*job.Record) {})
+	t.change(true, func(r *job.Record) {
+		if v.Trial {
+			t.edit(r, func(c *report.Change) { c.State = report.ChangeApplying })
+		}
+	})
 	s.Log.Info("begun", "verb", v.Name, "id", r.ID, "args", r.Args)
-	err = s.do(ctx, v, t)
+	short := false
+	switch {
+	case v.Ends:
+		err = s.endTrial(r.Args)
+	case v.Trial:
+		if err = s.beginTrial(v, t); err == nil {
+			return s.try(ctx, v, t)
+		}
+	default:
+		err, short = s.do(ctx, v, t)
+	}
 	if err != nil && v.Restarts && isTold(ctx) {
 		return nil // to end, perhaps by just that
 	}
-	state := t.end(ctx, err)
+	state := t.end(ctx, err, short)
 	s.Log.Info("ended", "verb", v.Name, "id", r.ID, "state", string(state))
 	return errors.Join(s.journal.write(entry{Op: opEnded, ID: r.ID, Verb: v.Name, Why: string(state)}), s.records.forget(s.Log))
 }
@@ -287,11 +335,11 @@ func isTold(ctx context.Context) bool {
 }
 
 // fits says why a request is not done; nil: it is.
-func (s *server) fits(v Verb, known bool, ask request) error {
+func (s *server) fits(ctx context.Context, v Verb, known bool, ask request) error {
 	if !known {
 		return hint.New("job-unknown", hint.T("There is no such job.", "Cette tâche n'existe pas."), hint.T("Nothing was begun.", "Rien n'a été commencé."), hint.T("`foyer jobs kinds` lists those there are.", "`foyer jobs kinds` donne la liste."))
 	}
-	if err := v.Check(ask.Args); err != nil {
+	if err := errors.Join(v.Check(ask.Args), v.CheckValues(ask.Values)); err != nil {
 		return err
 	}
 	if v.unfit != nil {
@@ -299,31 +347,75 @@ func (s *server) fits(v Verb, known bool, ask request) error {
 			return err
 		}
 	}
-	return s.journal.spent(v)
+	if v.Trial && s.trial != nil {
+		return errUnderWay
+	}
+	if err := s.journal.spent(v); err != nil || !v.Values {
+		return err
+	}
+	check := s.Check[v.Name]
+	if check == nil || s.Do[v.Name] == nil || v.Trial && s.Back[v.Name] == nil {
+		return fmt.Errorf("nothing does %s", v.Name)
+	}
+	return s.call(ctx, func(ctx context.Context, _ *Task) error { return check(ctx, maps.Clone(ask.Values)) }, newTask(s, v, job.Record{}, ask.Values))
 }
 
-// do does a verb.
-func (s *server) do(ctx context.Context, v Verb, t *Task) (err error) {
+// do does a verb, and sees meanwhile to what is on trial: for the sake of that a verb is cut
+// short.
+func (s *server) do(ctx context.Context, v Verb, t *Task) (err error, short bool) {
+	f := s.Do[v.Name]
+	if f == nil {
+		return fmt.Errorf("nothing does %s", v.Name), false
+	}
+	if s.isDue() {
+		return errShort, true
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.Within)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.call(ctx, f, t) }()
+	tick := time.NewTicker(quick)
+	defer tick.Stop()
+	for {
+		select {
+		case err = <-done:
+			return err, short && err != nil
+		case <-tick.C:
+		}
+		if s.trial == nil {
+			continue
+		}
+		if err := s.endings(ctx); err != nil {
+			s.Log.Warn("whether a trial is to end is not known", "err", err) // the next look may tell
+		}
+		if s.isDue() {
+			short = true
+			cancel()
+		}
+	}
+}
+
+// errShort: what is on trial comes first.
+var errShort = errors.New("something on trial had to go back first")
+
+// call calls a function of the verbs'.
+func (s *server) call(ctx context.Context, f func(context.Context, *Task) error, t *Task) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.Log.Error("a verb broke off", "verb", v.Name, "panic", p, "stack", string(debug.Stack()))
+			s.Log.Error("a verb broke off", "verb", t.r.Kind, "panic", t.scrub(fmt.Sprint(p)), "stack", t.scrub(string(debug.Stack())))
 			err = errors.New("it broke off by a mistake in Foyer; the log says where")
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, v.Within)
-	defer cancel()
-	f := s.Do[v.Name]
-	if f == nil {
-		return fmt.Errorf("nothing does %s", v.Name)
-	}
 	return f(ctx, t)
 }
 
-// Kinds are the names of all verbs, for whoever gives Config.Do.
+// Kinds are the names of the verbs that Config.Do does.
 func Kinds() []string {
 	var out []string
 	for _, v := range Verbs {
-		out = append(out, v.Name)
+		if !v.Ends {
+			out = append(out, v.Name)
+		}
 	}
 	slices.Sort(out)
 	return out

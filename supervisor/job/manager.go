@@ -170,7 +170,7 @@ func (m *Manager) Start(kind string, args map[string]string, by string) (Record,
 	}
 	now := time.Now()
 	j := &job{kind: k, settled: make(chan struct{}), changed: make(chan struct{}), Record: Record{
-		ID: newID(now), Kind: kind, Title: k.Title, Args: maps.Clone(args), By: hint.Short(hint.Printable(by), 100), State: Waiting, Asked: now,
+		ID: NewID(now), Kind: kind, Title: k.Title, Args: maps.Clone(args), By: hint.Short(hint.Printable(by), 100), State: Waiting, Asked: now,
 	}}
 	m.jobs = append(m.jobs, j)
 	r := j.copy()
@@ -195,7 +195,8 @@ func unkept(err error) error {
 		hint.T("`foyer doctor` says more.", "`foyer doctor` en dit plus.")).Because(err)
 }
 
-func newID(now time.Time) string {
+// NewID is a number for a job that is asked for now.
+func NewID(now time.Time) string {
 	return strings.ReplaceAll(now.UTC().Format("20060102-150405.000"), ".", "") + "-" + strings.ToLower(rand.Text()[:4])
 }
 

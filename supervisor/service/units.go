@@ -262,7 +262,9 @@ SystemCallErrorNumber=EPERM
 `, quoteUnit(filepath.ToSlash(cfg.Executable)), quoteUnit("-"+data), home)
 }
 
-// helperPathUnit starts it while there are requests. It has no limit of its own, beyond which
+// helperPathUnit starts it while there are requests, and while something it did is on trial
+// (package helper knows that file by this name): after a crash or a power cut that goes back
+// without anybody asking. It has no limit of its own, beyond which
 // it would fail for good: the helper sees to the pauses.
 func helperPathUnit() string {
 	return `# Written by Foyer. Change it with "systemctl edit foyer-helper.path" rather than here.
@@ -273,6 +275,7 @@ StartLimitIntervalSec=0
 
 [Path]
 DirectoryNotEmpty=/run/foyer-helper
+PathExists=/var/lib/foyer-helper/trial.json
 TriggerLimitIntervalSec=0
 `
 }
