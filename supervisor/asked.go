@@ -50,6 +50,9 @@ func (s *Supervisor) Cancel(id string, by control.Asker) (job.Record, error) {
 			s.events.Add(event.Event{Code: "job-asked", Subject: r.Kind, What: hint.T("%s cancelled this on a page: %s.", "%s a annulé ceci sur une page : %s.", by.Name, r.Title)})
 		}
 	}
+	if s.changes.cancel(r) { // it ends once everything is as it was
+		return s.jobs.Get(id)
+	}
 	return s.jobs.Cancel(id)
 }
 

@@ -43,6 +43,7 @@ func TestWhatPagesMayStart(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &Supervisor{jobs: jobs, events: event.Open("", slog.New(slog.DiscardHandler)), cfg: Config{Log: slog.New(slog.DiscardHandler)}}
+			s.changes = newChanges(s)
 			r, err := s.Start(c.kind, nil, c.by)
 			if code := codeOf(err); code != c.want {
 				t.Fatalf("%q, not %q (%v)", code, c.want, err)

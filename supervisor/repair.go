@@ -45,6 +45,9 @@ func (s *Supervisor) wireRepairs() {
 
 // jobEvent is that a job has ended.
 func jobEvent(r job.Record) event.Event {
+	if e, ok := changeEvent(r); ok {
+		return e
+	}
 	e := event.Event{Code: "job", Subject: r.Kind, What: hint.T("%s: %s.", "%s : %s.", r.Title, r.State.Word())}
 	if r.State == job.Failed || r.State == job.CutOff {
 		e.Severity = health.Warning

@@ -16,7 +16,7 @@ import (
 // cannot be run.
 func Kinds() []job.Kind {
 	s := &Supervisor{}
-	kinds := append(s.kinds(), s.rootKinds()...)
+	kinds := slices.DeleteFunc(append(s.kinds(), s.rootKinds()...), func(k job.Kind) bool { return k.Own })
 	for i := range kinds {
 		kinds[i].Run = nil
 	}
@@ -27,12 +27,16 @@ func Kinds() []job.Kind {
 func (s *Supervisor) rootKinds() []job.Kind {
 	var out []job.Kind
 	for _, v := range helper.Verbs {
-		out = append(out, job.Kind{
-			Name: v.Name, Title: v.Title, Lane: job.Machine, Resume: true, Args: v.Args, Words: v.Words, Page: v.Page, Fresh: v.Fresh,
-			Run: func(ctx context.Context, t *job.Task) error {
-				return s.askRoot(ctx, s.cfg.Root, v, t)
-			},
-		})
+		if v.Ends { // the job of what is on trial asks for it
+			continue
+		}
+		k := job.Kind{Name: v.Name, Title: v.Title, Lane: job.Machine, Resume: true, Args: v.Args, Words: v.Words, Page: v.Page, Fresh: v.Fresh}
+		if v.Trial {
+			k.Own, k.Follows, k.Run = true, true, s.changes.run
+		} else {
+			k.Run = func(ctx context.Context, t *job.Task) error { return s.askRoot(ctx, v, t) }
+		}
+		out = append(out, k)
 	}
 	return out
 }
@@ -43,16 +47,9 @@ const healthyAgain = 3 * time.Minute
 // askRoot has root do something, and shows its record as that of the job. When the
 // supervisor is started again meanwhile, which applying settings may do, it goes on
 // following.
-func (s *Supervisor) askRoot(ctx context.Context, root helper.Client, v helper.Verb, t *job.Task) error {
-	var said []hint.Text
-	r, err := root.Do(ctx, v, t.ID(), t.Args(), t.Again(), func(r job.Record) {
-		r = hint.Clean(r)
-		t.Progress(r.Done, r.Of, r.Unit)
-		for _, what := range news(said, r.Said) {
-			t.Say(what)
-		}
-		said = r.Said
-	})
+func (s *Supervisor) askRoot(ctx context.Context, v helper.Verb, t *job.Task) error {
+	tell := telling(t)
+	r, err := s.cfg.Root.Do(ctx, v, t.ID(), t.Args(), t.Again(), func(r job.Record) { tell(hint.Clean(r)) })
 	if err != nil {
 		return err
 	}
@@ -66,14 +63,32 @@ func (s *Supervisor) askRoot(ctx context.Context, root helper.Client, v helper.V
 		}
 	}
 	switch {
-	case r.Error != nil:
-		return hint.New(r.Error.Code, r.Error.What, r.Error.Did, r.Error.Do)
 	case r.State != job.Done:
-		return hint.New("job-ended", hint.T("The job was not done: %s.", "La tâche n'a pas été faite : %s.", r.State.Word()), hint.Text{}, hint.T("Ask again if you still want it.", "Redemandez-le si vous le voulez toujours."))
+		return endedOtherwise(r)
 	case v.Name == helper.VerbApplySettings:
 		return s.answersAgain(ctx, t)
 	}
 	return nil
+}
+
+// telling has a job tell how far root is, and what root says.
+func telling(t *job.Task) func(job.Record) {
+	var said []hint.Text
+	return func(r job.Record) {
+		t.Progress(r.Done, r.Of, r.Unit)
+		for _, what := range news(said, r.Said) {
+			t.Say(what)
+		}
+		said = r.Said
+	}
+}
+
+// endedOtherwise is why what root was asked for was not done.
+func endedOtherwise(r job.Record) error {
+	if r.Error != nil {
+		return r.Error.Err()
+	}
+	return hint.New("job-ended", hint.T("The job was not done: %s.", "La tâche n'a pas été faite : %s.", r.State.Word()), hint.Text{}, hint.T("Ask again if you still want it.", "Redemandez-le si vous le voulez toujours."))
 }
 
 // news are the lines of a record that were not there before: it keeps the last ones.
@@ -92,13 +107,17 @@ func (s *Supervisor) answersAgain(ctx context.Context, t *job.Task) error {
 	if !s.awaitServer(ctx, healthyAgain) {
 		return ctx.Err()
 	}
-	s.mu.Lock()
-	state := s.child.state
-	s.mu.Unlock()
-	if state != stateHealthy {
+	if !s.isHealthy() {
 		return hint.New("not-healthy", hint.T("The settings were applied, and the server does not answer.", "Les réglages ont été appliqués, et le serveur ne répond pas."),
 			hint.T("Foyer keeps starting it.", "Foyer continue de le relancer."), hint.T("`sudo foyer logs` shows why; then put the settings right, and apply them again.", "`sudo foyer logs` montre pourquoi ; corrigez alors les réglages et appliquez-les de nouveau."))
 	}
 	t.Say(hint.T("The server answers.", "Le serveur répond."))
 	return nil
+}
+
+// isHealthy reports whether the server answered the last look.
+func (s *Supervisor) isHealthy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.child.state == stateHealthy
 }

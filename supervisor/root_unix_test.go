@@ -60,10 +60,8 @@ func (r *rooted) serve() {
 // jobs are the supervisor's, from its start to end.
 func (r *rooted) jobs() (m *job.Manager, end func()) {
 	r.t.Helper()
+	r.s.cfg.Root = r.client
 	kinds := r.s.rootKinds()
-	for i, v := range helper.Verbs {
-		kinds[i].Run = func(ctx context.Context, t *job.Task) error { return r.s.askRoot(ctx, r.client, v, t) }
-	}
 	m, err := job.Open(r.dir, slog.New(slog.DiscardHandler), kinds...)
 	if err != nil {
 		r.t.Fatal(err)
@@ -200,8 +198,8 @@ func TestEveryKindCanBeToldOf(t *testing.T) {
 		names[k.Name] = k.Run == nil && !k.Title.IsZero()
 	}
 	for _, want := range append(helper.Kinds(), JobCheck, JobUsage) {
-		if !names[want] {
-			t.Errorf("%s is not among them", want)
+		if v, _ := helper.Find(want); names[want] == v.Trial { // that has a way of its own
+			t.Errorf("%s is, or is not, among them", want)
 		}
 	}
 }

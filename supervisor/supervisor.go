@@ -60,6 +60,8 @@ type Config struct {
 	// Root does what takes root (package helper); the zero value: nobody does, and there are no
 	// jobs for it.
 	Root helper.Client
+	// Changes answers the wizard's questions anew, which root then does; nil: nothing does.
+	Changes Changes
 	// Apart: the user this runs as is nobody's but Foyer's, so that who asks as that user over
 	// the control socket is the server.
 	Apart bool
@@ -95,6 +97,7 @@ type Timing struct {
 	Drain        time.Duration   // a server that is told to end may take so long; 15 s
 	Steady       time.Duration   // a server that lived so long has recovered; 1 min
 	Checks       time.Duration   // between two rounds of checks; 2 s
+	Changed      time.Duration   // a server with changed settings may take so long to answer before they go back; 90 s
 	Sample       time.Duration   // between two samples of the course of things; 10 s
 	Pauses       []time.Duration // before the 1st, 2nd, … start in a row; the last one repeats
 }
@@ -120,6 +123,7 @@ func (t Timing) orDefaults() Timing {
 	set(&t.Drain, 15*time.Second)
 	set(&t.Steady, time.Minute)
 	set(&t.Checks, 2*time.Second)
+	set(&t.Changed, answersWithin)
 	set(&t.Sample, 10*time.Second)
 	if t.Pauses == nil {
 		t.Pauses = []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second}
@@ -137,6 +141,7 @@ type Supervisor struct {
 	probe   *prober
 	events  *event.Log
 	jobs    *job.Manager
+	changes *changes
 
 	proving chan struct{} // one token: somebody looks at a session
 
@@ -161,6 +166,7 @@ func New(cfg Config) *Supervisor {
 		cfg.StateDir = stateDir(os.Getenv)
 	}
 	s := &Supervisor{cfg: cfg, started: time.Now(), proving: make(chan struct{}, 1), asked: make(chan chan struct{}), peeks: make(chan chan struct{}), child: child{state: stateStarting, since: time.Now()}}
+	s.changes = newChanges(s)
 	s.events = event.Open(cfg.StateDir, cfg.Log)
 	s.taken = takenBefore(s.events.Newest(event.Most))
 	s.keeper = &keeper{dir: cfg.StateDir, data: cfg.DataDir, log: cfg.Log, mounts: func() []string { return host.MountsOver(cfg.DataDir) }}
@@ -172,6 +178,7 @@ func New(cfg Config) *Supervisor {
 		health.Clock(cfg.Built),
 		health.Certificate(func() (time.Time, []report.Served) { f := s.said(); return f.CertificateExpires, f.Certificates }),
 		health.Claimed(func() bool { return s.said().Claimed }),
+		s.changes.check(),
 	}
 	for _, r := range cfg.Rooms {
 		checks = append(checks, r.Checks()...)

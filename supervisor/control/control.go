@@ -7,7 +7,7 @@
 // Threat model: everybody on the machine may connect; only root and the user the
 // supervisor runs as are answered. Who connects is told by the kernel
 // (SO_PEERCRED, unix(7)), not by what they say. Nothing secret is sent but a new
-// claim code, to whom asked for one. Who asks is often root at a terminal, and who
+// claim code, or the code that confirms a change, to whom asked for one. Who asks is often root at a terminal, and who
 // answers the user foyer, which faces the network: what the client returns is clean
 // (hint.Clean) whatever was sent.
 package control
@@ -46,6 +46,8 @@ type Appliance interface {
 	// Start begins a job, if by may have it; Cancel has one end.
 	Start(kind string, args map[string]string, by Asker) (job.Record, error)
 	Cancel(id string, by Asker) (job.Record, error)
+	// Changes changes the answers to the wizard's questions.
+	Changes() Changes
 	// Prove says which owner's session a cookie of the pages is, and when they signed in. It
 	// looks in the data itself: the server's word is not enough.
 	Prove(ctx context.Context, cookie string) (owner string, signedIn time.Time, err error)

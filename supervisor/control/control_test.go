@@ -23,6 +23,7 @@ type appliance struct {
 	jobs    *job.Manager
 	apart   bool
 	prove   func(cookie string) (string, time.Time, error)
+	changes Changes
 	asked   func(Asker) // is told of who asks for a job; may be nil
 }
 
@@ -66,6 +67,8 @@ func (a appliance) Cancel(id string, by Asker) (job.Record, error) {
 func (a appliance) Prove(_ context.Context, cookie string) (string, time.Time, error) {
 	return a.prove(cookie)
 }
+
+func (a appliance) Changes() Changes { return a.changes }
 
 func (a appliance) Apart() bool { return a.apart }
 

@@ -22,8 +22,8 @@ type Asker struct {
 
 // door is the socket, and who may ask what through it. Root may ask for everything, and
 // so may the user that this runs as, where that is a person. Where it is nobody's user
-// but Foyer's (Appliance.Apart), who asks as that is the server: it may look, and ask for
-// jobs in the name of an owner whose cookie it has.
+// but Foyer's (Appliance.Apart), who asks as that is the server: it may look, ask for jobs
+// and changes in the name of an owner whose cookie it has, and confirm a change with its code.
 type door struct {
 	a     Appliance
 	owner int // the user this runs as
@@ -88,6 +88,7 @@ func (d *door) forPages() http.Handler {
 	mux := http.NewServeMux()
 	d.status(mux)
 	d.jobs(mux)
+	d.changes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		d.log.Warn("control socket: the server asked for what is not for it", "method", r.Method)
 		refuse(w, http.StatusForbidden, needRoot())
@@ -100,6 +101,7 @@ func (d *door) all() http.Handler {
 	mux := http.NewServeMux()
 	d.status(mux)
 	d.jobs(mux)
+	d.changes(mux)
 	code := func(path string, make func(context.Context) (string, time.Time, error)) {
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 			code, expires, err := make(r.Context())

@@ -49,6 +49,10 @@ var jobVerbs = []string{
 	"GET /status", "GET /jobs", "GET /jobs/kinds", "GET /jobs/none", "GET /jobs/none/events",
 	`POST /jobs {"kind":"count"}`, `POST /jobs {"kind":"count","cookie":"jeannine:right"}`, `POST /jobs {"kind":"count","cookie":"jeannine:wrong"}`,
 	"DELETE /jobs/none", `DELETE /jobs/none {"cookie":"jeannine:right"}`, `DELETE /jobs/none {"cookie":"jeannine:wrong"}`,
+	"POST /change/questions {}", `POST /change/plan {"cookie":"jeannine:wrong"}`, `POST /change/plan {"cookie":"jeannine:right"}`,
+	`POST /change {"values":{"name":"x"}}`, `POST /change {"values":{"name":"x"},"cookie":"jeannine:wrong"}`, `POST /change {"values":{"name":"x"},"cookie":"jeannine:right"}`,
+	"POST /change/keep {}", `POST /change/keep {"code":"AAAA"}`, `POST /change/keep {"at":"https://x"}`, `POST /change/keep {"cookie":"jeannine:right"}`, `POST /change/keep {"code":"AAAA","at":"https://x"}`,
+	"POST /change {", "GET /change",
 	"POST /claim", "POST /claim/reset", "POST /restart", "GET /log?lines=2", "GET /nothing", "PUT /jobs", "POST /status",
 }
 
@@ -342,7 +346,7 @@ func TestWhatTheServerMayAsk(t *testing.T) {
 				return "", time.Time{}, hint.New("signin-again", hint.T("Sign in.", "Connectez-vous."), hint.Text{}, hint.Text{})
 			}
 			return "jeannine", at, nil
-		}, asked: func(who Asker) {
+		}, changes: &changeNotes{}, asked: func(who Asker) {
 			mu.Lock()
 			defer mu.Unlock()
 			by = append(by, who)
@@ -359,6 +363,10 @@ func TestWhatTheServerMayAsk(t *testing.T) {
 			"GET /status": "200", "GET /jobs": "200", "GET /jobs/kinds": "200", "GET /jobs/none": "409 job-unknown", "GET /jobs/none/events": "409 job-unknown",
 			`POST /jobs {"kind":"count"}`: "409 need-root", `POST /jobs {"kind":"count","cookie":"jeannine:right"}`: "200", `POST /jobs {"kind":"count","cookie":"jeannine:wrong"}`: "409 signin-again",
 			"DELETE /jobs/none": "409 need-root", `DELETE /jobs/none {"cookie":"jeannine:right"}`: "409 job-unknown", `DELETE /jobs/none {"cookie":"jeannine:wrong"}`: "409 signin-again",
+			"POST /change/questions {}": "409 need-root", `POST /change/plan {"cookie":"jeannine:wrong"}`: "409 signin-again", `POST /change/plan {"cookie":"jeannine:right"}`: "200",
+			`POST /change {"values":{"name":"x"}}`: "409 need-root", `POST /change {"values":{"name":"x"},"cookie":"jeannine:wrong"}`: "409 signin-again", `POST /change {"values":{"name":"x"},"cookie":"jeannine:right"}`: "200 K7QX",
+			"POST /change/keep {}": "409 need-root", `POST /change/keep {"code":"AAAA"}`: "409 need-root", `POST /change/keep {"at":"https://x"}`: "409 need-root", `POST /change/keep {"cookie":"jeannine:right"}`: "409 need-root",
+			`POST /change/keep {"code":"AAAA","at":"https://x"}`: "200", "POST /change {": "409 job-malformed", "GET /change": "403 need-root",
 			"POST /claim": "403 need-root", "POST /claim/reset": "403 need-root", "POST /restart": "403 need-root", "GET /log?lines=2": "403 need-root", "GET /nothing": "403 need-root",
 			"PUT /jobs": "403 need-root", "POST /status": "403 need-root",
 		}
@@ -370,6 +378,8 @@ func TestWhatTheServerMayAsk(t *testing.T) {
 			}
 			asked = []Asker{person, asked[0], person, asked[1]}
 			maps.Copy(want, map[string]string{
+				"POST /change/questions {}": "200", `POST /change {"values":{"name":"x"}}`: "200 K7QX", "POST /change/keep {}": "200", `POST /change/keep {"code":"AAAA"}`: "200",
+				`POST /change/keep {"at":"https://x"}`: "200", `POST /change/keep {"cookie":"jeannine:right"}`: "200", "GET /change": "405",
 				`POST /jobs {"kind":"count"}`: "200", "DELETE /jobs/none": "409 job-unknown", "POST /claim": "200 K7QX-9M2P", "POST /claim/reset": "200 0R5T-4B7C", "POST /restart": "200", "GET /log?lines=2": "200",
 				"GET /nothing": "404", "PUT /jobs": "405", "POST /status": "405",
 			})
@@ -380,8 +390,50 @@ func TestWhatTheServerMayAsk(t *testing.T) {
 		if diff := cmp.Diff(asked, by); diff != "" {
 			t.Errorf("apart: %v: asked by %s", apart, diff)
 		}
+		changed := []string{"plan", "begin for jeannine by a page", "keep AAAA at https://x"}
+		if !apart {
+			changed = []string{"questions", "plan", "begin for " + asked[0].Name, "begin for jeannine by a page", "keep  at ", "keep AAAA at ", "keep  at https://x", "keep  at ", "keep AAAA at https://x"}
+		}
+		if diff := cmp.Diff(changed, a.changes.(*changeNotes).notes); diff != "" {
+			t.Errorf("apart: %v: changes: %s", apart, diff)
+		}
 		if did := slices.Contains(a.asked, "restart"); did == apart {
 			t.Errorf("apart: %v: restarted: %v", apart, did)
 		}
 	}
+}
+
+// changeNotes notes what is asked about changes.
+type changeNotes struct {
+	mu    sync.Mutex
+	notes []string
+}
+
+func (c *changeNotes) note(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.notes = append(c.notes, what)
+}
+
+func (c *changeNotes) Questions(context.Context, map[string]string) ([]report.Question, error) {
+	c.note("questions")
+	return nil, nil
+}
+
+func (c *changeNotes) Plan(context.Context, map[string]string) (report.ChangePlan, error) {
+	c.note("plan")
+	return report.ChangePlan{}, nil
+}
+
+func (c *changeNotes) Begin(_ context.Context, _ map[string]string, by Asker) (job.Record, string, error) {
+	if by.Page {
+		by.Name += " by a page"
+	}
+	c.note("begin for " + by.Name)
+	return job.Record{}, "K7QX", nil
+}
+
+func (c *changeNotes) Keep(_ context.Context, code, at string) (job.Record, error) {
+	c.note("keep " + code + " at " + at)
+	return job.Record{}, nil
 }

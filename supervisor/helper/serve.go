@@ -348,7 +348,7 @@ func (s *server) fits(ctx context.Context, v Verb, known bool, ask request) erro
 		}
 	}
 	if v.Trial && s.trial != nil {
-		return errUnderWay
+		return ErrUnderWay
 	}
 	if err := s.journal.spent(v); err != nil || !v.Values {
 		return err

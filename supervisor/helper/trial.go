@@ -326,11 +326,11 @@ func (s *server) endTrial(args map[string]string) error {
 	t := s.trial
 	switch {
 	case t == nil || t.ID != args[ArgTrial]:
-		return errNoTrial
+		return ErrNoTrial
 	case t.Stage == report.ChangeKept && args[ArgDo] == DoKeep, t.Stage == report.ChangeGoingBack && args[ArgDo] == DoBack:
 		return nil
 	case t.Stage == report.ChangeKept, t.Stage == report.ChangeGoingBack, args[ArgDo] == DoKeep && (t.Stage != report.ChangeWaiting || s.isDue()):
-		return errNoTrial
+		return ErrNoTrial
 	case args[ArgDo] == DoBack && args[ArgWhy] == WhySilent:
 		s.turnBack(hint.T("The server did not answer with the new settings.", "Le serveur n'a pas répondu avec les nouveaux réglages."))
 		return nil
@@ -373,12 +373,12 @@ func (s *server) endings(ctx context.Context) error {
 	return nil
 }
 
-// errNoTrial: there is nothing to keep, or to take back.
-var errNoTrial = hint.New("change-none",
+// ErrNoTrial: there is nothing to keep, or to take back.
+var ErrNoTrial = hint.New("change-none",
 	hint.T("Nothing waits to be confirmed.", "Rien n'attend d'être confirmé."), hint.T("Nothing was changed.", "Rien n'a été modifié."),
 	hint.T("`foyer jobs` tells how the last change came out.", "`foyer jobs` dit comment la dernière modification s'est terminée."))
 
-// errUnderWay: one at a time.
-var errUnderWay = hint.New("change-under-way",
+// ErrUnderWay: one at a time.
+var ErrUnderWay = hint.New("change-under-way",
 	hint.T("Another change is under way, or waits to be confirmed.", "Une autre modification est en cours, ou attend d'être confirmée."), hint.T("Nothing was begun.", "Rien n'a été commencé."),
 	hint.T("Confirm that one, or let it go back, first.", "Confirmez d'abord celle-là, ou laissez-la revenir en arrière."))

@@ -41,6 +41,11 @@ type Kind struct {
 	Lane  Lane
 	// Resume: a job that was cut off is begun again at the next start, three times in all.
 	Resume bool
+	// Follows: it follows what somebody else does, and takes up where it was at every start,
+	// however often; with Resume.
+	Follows bool
+	// Own: it has a way of its own to be asked for (StartWith), and is not among the Kinds.
+	Own bool
 	// Args are the names of what may be given to it, each with the values it may have.
 	Args map[string][]string
 	// Words are what these values are to people; those without are shown as they are.
@@ -106,6 +111,17 @@ func (t *Task) Args() map[string]string { return t.record().Args }
 // Again reports whether it was begun before, and cut off.
 func (t *Task) Again() bool { return t.record().Starts > 1 }
 
+// With is what it was started with besides (StartWith); nil after the end of the process in
+// which that was.
+func (t *Task) With() any {
+	t.m.mu.Lock()
+	defer t.m.mu.Unlock()
+	return t.j.with
+}
+
+// SoFar is the result as it stands, that of a start before too.
+func (t *Task) SoFar() json.RawMessage { return t.record().Result }
+
 func (t *Task) record() Record {
 	t.m.mu.Lock()
 	defer t.m.mu.Unlock()
@@ -150,6 +166,7 @@ type job struct {
 	kind      *Kind // nil: nobody knows it any more
 	cancel    context.CancelFunc
 	cancelled bool
+	with      any           // until it has ended
 	noted     bool          // its record is, or was, on the disk: it may begin
 	settled   chan struct{} // closed when that is known, one way or the other
 	changed   chan struct{} // closed at the next change

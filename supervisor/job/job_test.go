@@ -337,3 +337,54 @@ func TestStrangeRecords(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// One that follows somebody else is taken up however often; what it was given besides is in
+// no file, and gone with the process; and it is asked for in its own way alone.
+func TestAJobThatFollows(t *testing.T) {
+	t.Attr("shows", "ground2")
+	dir := t.TempDir()
+	const secret = "a-secret-of-somebody"
+	var with []any
+	var mu sync.Mutex
+	begun := make(chan struct{}, 10)
+	follows := kind("follows", Machine, func(ctx context.Context, task *Task) error {
+		mu.Lock()
+		with = append(with, task.With())
+		mu.Unlock()
+		if string(task.SoFar()) != `{"from":"the beginning"}` {
+			t.Errorf("so far: %s", task.SoFar())
+		}
+		begun <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	follows.Own, follows.Follows, follows.Resume = true, true, true
+	m, stop := manager(t, dir, follows)
+	if _, err := m.Start("follows", nil, "root"); hint.Find(err) == nil || hint.Find(err).Code != "job-malformed" {
+		t.Errorf("as any other one: %v", err)
+	}
+	if _, ok := m.Kind("follows"); !ok || len(m.Kinds()) != 0 {
+		t.Errorf("%v", m.Kinds())
+	}
+	r, err := m.StartWith("follows", nil, "root", map[string]string{"from": "the beginning"}, secret)
+	if err != nil || string(r.Result) != `{"from":"the beginning"}` {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for n := range 3 * mostStarts {
+		<-begun
+		stop()
+		text, err := os.ReadFile(m.path(r.ID))
+		if err != nil || strings.Contains(string(text), secret) {
+			t.Fatalf("%s, %v", text, err)
+		}
+		m, stop = manager(t, dir, follows)
+		if now, ok := m.ActiveOf("follows"); !ok || now.Starts < n+1 {
+			t.Errorf("start %d: %+v", n, now)
+		}
+	}
+	<-begun
+	stop()
+	if with[0] != secret || len(with) != 3*mostStarts+1 || slices.ContainsFunc(with[1:], func(v any) bool { return v != nil }) {
+		t.Errorf("%v", with)
+	}
+}

@@ -2,13 +2,11 @@ package job
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,7 +17,6 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
-	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/report"
 )
 
@@ -117,7 +114,7 @@ func (m *Manager) settle(j *job) bool {
 	switch {
 	case j.State.Ended():
 		return false
-	case j.kind == nil || j.State == Running && (!j.kind.Resume || j.Starts >= mostStarts):
+	case j.kind == nil || j.State == Running && (!j.kind.Resume || j.Starts >= mostStarts && !j.kind.Follows):
 		j.State, j.Ended, j.Left = CutOff, time.Now(), 0
 	case j.State == Running:
 		j.State, j.Left = Waiting, 0
@@ -135,121 +132,6 @@ func (m *Manager) OnBegin(f func(Record) error) { m.begin = f }
 // cut off. It is to be called before Run, which waits for f.
 func (m *Manager) OnEnd(f func(Record)) { m.ended = f }
 
-// Start asks for a job, and returns when its record is on the disk. Where the same is
-// waiting or under way already, that is the answer. The error is a *hint.Error: job-unknown,
-// job-malformed, jobs-many, or what keeps its record from being written.
-func (m *Manager) Start(kind string, args map[string]string, by string) (Record, error) {
-	k := m.kinds[kind]
-	if k == nil {
-		return Record{}, errUnknown
-	}
-	if err := k.fits(args); err != nil {
-		return Record{}, err
-	}
-	m.mu.Lock()
-	waiting := 0
-	for _, j := range m.jobs {
-		if j.State.Ended() {
-			continue
-		}
-		if j.Kind == kind && maps.Equal(j.Args, args) && !j.cancelled {
-			m.mu.Unlock()
-			<-j.settled
-			if r, err := m.Get(j.ID); err == nil {
-				return r, nil
-			}
-			return Record{}, unkept(nil)
-		}
-		if j.kind != nil && j.kind.Lane == k.Lane && j.State == Waiting {
-			waiting++
-		}
-	}
-	if waiting >= mostWaiting {
-		m.mu.Unlock()
-		return Record{}, errMany
-	}
-	now := time.Now()
-	j := &job{kind: k, settled: make(chan struct{}), changed: make(chan struct{}), Record: Record{
-		ID: NewID(now), Kind: kind, Title: k.Title, Args: maps.Clone(args), By: hint.Short(hint.Printable(by), 100), State: Waiting, Asked: now,
-	}}
-	m.jobs = append(m.jobs, j)
-	r := j.copy()
-	m.mu.Unlock()
-	err := m.save(j)
-	m.mu.Lock()
-	if j.noted = err == nil; !j.noted {
-		m.jobs = slices.DeleteFunc(m.jobs, func(other *job) bool { return other == j })
-	}
-	close(j.settled)
-	m.mu.Unlock()
-	if err != nil {
-		return Record{}, unkept(err)
-	}
-	m.poke(k.Lane)
-	return r, nil
-}
-
-// unkept: the record of a job cannot be written.
-func unkept(err error) error {
-	return hint.New("job-unkept", hint.T("The job could not be noted: the disk does not take it.", "La tâche n'a pas pu être notée : le disque ne la prend pas."), hint.T("Nothing was begun.", "Rien n'a été commencé."),
-		hint.T("`foyer doctor` says more.", "`foyer doctor` en dit plus.")).Because(err)
-}
-
-// NewID is a number for a job that is asked for now.
-func NewID(now time.Time) string {
-	return strings.ReplaceAll(now.UTC().Format("20060102-150405.000"), ".", "") + "-" + strings.ToLower(rand.Text()[:4])
-}
-
-func (m *Manager) poke(l Lane) {
-	select {
-	case m.wake[l] <- struct{}{}:
-	default: // it is awake
-	}
-}
-
-// Cancel has a job end: one that waits at once, one that runs soon.
-func (m *Manager) Cancel(id string) (Record, error) {
-	m.mu.Lock()
-	j := m.find(id)
-	if j == nil {
-		m.mu.Unlock()
-		return Record{}, errUnknown
-	}
-	waited := j.State == Waiting && !j.cancelled
-	if !j.State.Ended() {
-		j.cancelled = true
-		if j.cancel != nil {
-			j.cancel()
-		}
-	}
-	m.mu.Unlock()
-	if waited {
-		m.end(j, Cancelled, nil)
-	}
-	return m.Get(id)
-}
-
-// Title is what people call a kind of job; false: there is no such kind.
-func (m *Manager) Title(kind string) (title hint.Text, ok bool) {
-	k := m.kinds[kind]
-	if k == nil {
-		return hint.Text{}, false
-	}
-	return k.Title, true
-}
-
-// Active is the job of this kind, with these arguments, that waits or runs, if one does.
-func (m *Manager) Active(kind string, args map[string]string) (Record, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, j := range m.jobs {
-		if !j.State.Ended() && j.Kind == kind && maps.Equal(j.Args, args) {
-			return j.copy(), true
-		}
-	}
-	return Record{}, false
-}
-
 func (m *Manager) find(id string) *job {
 	for _, j := range m.jobs {
 		if j.ID == id {
@@ -257,26 +139,6 @@ func (m *Manager) find(id string) *job {
 		}
 	}
 	return nil
-}
-
-// Kinds are the kinds of jobs there are, by name.
-func (m *Manager) Kinds() []report.JobKind {
-	var out []report.JobKind
-	for _, name := range slices.Sorted(maps.Keys(m.kinds)) {
-		k := m.kinds[name]
-		out = append(out, report.JobKind{Kind: k.Name, Title: k.Title, Args: k.Args, Page: k.Page, Fresh: k.Fresh, Words: k.Words})
-	}
-	return out
-}
-
-// Kind is one of them; false: there is none of that name.
-func (m *Manager) Kind(name string) (report.JobKind, bool) {
-	all := m.Kinds()
-	i := slices.IndexFunc(all, func(k report.JobKind) bool { return k.Kind == name })
-	if i < 0 {
-		return report.JobKind{}, false
-	}
-	return all[i], true
 }
 
 // Get is the record of a job; the error is job-unknown.
@@ -505,6 +367,7 @@ func (m *Manager) end(j *job, s State, err error) {
 		m.log.Warn("a job's record is not on the disk; it is tried again", "job", j.ID, "err", err)
 	}
 	m.mu.Lock()
+	j.with = nil
 	r := j.copy()
 	m.mu.Unlock()
 	m.log.Info("job ended", "job", r.ID, "kind", r.Kind, "state", string(r.State), "err", err)

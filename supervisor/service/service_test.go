@@ -61,6 +61,10 @@ func TestUnitsSayWhatIsPromised(t *testing.T) {
 	if unit = unitText(t, elsewhere, "/foyer.service"); !strings.Contains(unit, "ProtectHome=tmpfs\nBindPaths=-/home/jeannine/foyer\n") {
 		t.Errorf("a data folder at home gives\n%s", unit)
 	}
+	// Root's end is started by what it is asked for, and by what it left on trial.
+	if unit = unitText(t, elsewhere, "/foyer-helper.path"); !strings.Contains(unit, "DirectoryNotEmpty=/run/foyer-helper\nPathExists=/var/lib/foyer-helper/trial.json\n") {
+		t.Errorf("what starts root's end:\n%s", unit)
+	}
 	elsewhere.Manager = host.OpenRC
 	script := unitText(t, elsewhere, "/etc/init.d/foyer")
 	if !strings.Contains(script, `command_user="foyer:foyer"`) || strings.Contains(script, "{{") {

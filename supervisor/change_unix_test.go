@@ -1,0 +1,551 @@
+//go:build unix
+
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/report"
+	"github.com/foyer-server/foyer/supervisor/control"
+	"github.com/foyer-server/foyer/supervisor/helper"
+	"github.com/foyer-server/foyer/supervisor/job"
+)
+
+// moved is a machine whose settings are a name: a supervisor with a real server, asked over
+// its real socket, and root's end beside it, which starts the service anew when it has
+// applied something, as systemd does.
+type moved struct {
+	*control.Client
+	t       *testing.T
+	dir     string
+	log     *syncBuffer
+	timing  Timing
+	boot    string
+	uptime  atomic.Int64 // what is added to it
+	applied func()       // is called when root has applied something; may be nil
+
+	mu       sync.Mutex
+	stop     func() // ends the supervisor
+	stopRoot func()
+}
+
+func newMoved(t *testing.T) *moved {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "foyer") // a unix socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &moved{t: t, dir: dir, log: &syncBuffer{}, boot: "first", Client: control.Dial(filepath.Join(dir, "run"))}
+	m.timing = Timing{
+		Probe: 30 * time.Millisecond, ProbeTimeout: 2 * time.Second, Starting: 10 * time.Millisecond, Grace: 2 * time.Minute, Changed: 2 * time.Minute,
+		Checks: 20 * time.Millisecond, Sample: 20 * time.Millisecond, Pauses: []time.Duration{5 * time.Millisecond},
+	}
+	for _, d := range []string{"run", "data", "state", "root"} {
+		if err := os.Mkdir(m.path(d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(m.path("settings"), []byte("old.example.org"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.startService()
+	m.startRoot()
+	t.Cleanup(func() {
+		m.stopRoot()
+		m.stop()
+		os.RemoveAll(dir)
+	})
+	return m
+}
+
+func (m *moved) path(name string) string { return filepath.Join(m.dir, name) }
+
+func (m *moved) name() string {
+	text, err := os.ReadFile(m.path("settings"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// Questions and Plan are what package installer answers, with one question.
+func (m *moved) Questions(_ context.Context, values map[string]string) ([]report.Question, error) {
+	value, ok := values["name"]
+	if !ok {
+		value = m.name()
+	}
+	return []report.Question{{Key: "name", Title: hint.T("Name", "Nom"), Value: value, OnWay: true}}, nil
+}
+
+func (m *moved) Plan(_ context.Context, values map[string]string) (p report.ChangePlan, err error) {
+	to := values["name"]
+	if strings.Contains(to, " ") {
+		return p, hint.New("settings-malformed", hint.T("No name.", "Pas un nom."), hint.Text{}, hint.Text{})
+	}
+	p.Addresses, p.Through, p.Seconds = []string{"https://" + to}, []string{"https://" + to}, 90
+	if old := m.name(); to != old {
+		p.Differs = []report.Difference{{Key: "name", Title: hint.T("Name", "Nom"), Before: hint.Verbatim(old), After: hint.Verbatim(to)}}
+		p.Gone = []string{"https://" + old}
+	}
+	return p, nil
+}
+
+// startService starts the supervisor, with a folder of requests, as systemd does. A server with
+// the name broken dies at once.
+func (m *moved) startService() {
+	if err := os.MkdirAll(m.path(helper.Name), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	web, err := host.Listen(host.HTTP, "tcp", "127.0.0.1:0")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	how := "ok"
+	if strings.HasPrefix(m.name(), "broken") {
+		how = "dies"
+	}
+	s := New(Config{
+		Serve: func() *exec.Cmd {
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), "FOYER_TEST_SERVER="+how, "GORACE=atexit_sleep_ms=0")
+			return cmd
+		},
+		Listeners: []host.Listener{web}, RunDir: m.path("run"), DataDir: m.path("data"), StateDir: m.path("state"), Version: "1.0.0",
+		Addresses: func() []string { return []string{"https://" + m.name()} }, Journal: NewJournal(io.Discard), Log: slog.New(slog.NewTextHandler(m.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Notify: func(string) error { return nil }, Timing: m.timing, Changes: m,
+		Root: helper.Client{Requests: m.path(helper.Name), State: m.path("root")},
+	})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(m.t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			m.t.Errorf("the supervisor: %v", err)
+		}
+		os.RemoveAll(m.path(helper.Name)) //nolint:errcheck // as systemd does
+	})
+}
+
+// restart is what applying does at its end.
+func (m *moved) restart() {
+	m.mu.Lock()
+	stop := m.stop
+	m.mu.Unlock()
+	stop()
+	m.startService()
+	if m.applied != nil {
+		m.applied()
+	}
+}
+
+func (m *moved) startRoot() {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(m.t.Context()))
+	began := time.Now()
+	cfg := helper.Config{
+		Run: m.dir, State: m.path("root"), GID: os.Getegid(), Boot: m.boot, Log: slog.New(slog.NewTextHandler(m.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Uptime: func() time.Duration { return time.Since(began) + time.Duration(m.uptime.Load()) },
+		Check: map[string]func(context.Context, map[string]string) error{helper.VerbChangeSettings: func(ctx context.Context, values map[string]string) error {
+			_, err := m.Plan(ctx, values)
+			return err
+		}},
+		Do: map[string]func(context.Context, *helper.Task) error{helper.VerbChangeSettings: func(ctx context.Context, t *helper.Task) error {
+			plan, err := m.Plan(ctx, t.Values())
+			if err == nil {
+				err = os.WriteFile(filepath.Join(t.Folder(), "settings"), []byte(m.name()), 0o600)
+			}
+			if err == nil {
+				err = os.WriteFile(m.path("settings"), []byte(t.Values()["name"]), 0o600)
+			}
+			if err == nil {
+				err = t.Result(report.Change{Plan: plan})
+			}
+			m.restart()
+			return err
+		}},
+		Back: map[string]func(context.Context, *helper.Task) error{helper.VerbChangeSettings: func(_ context.Context, t *helper.Task) error {
+			old, err := os.ReadFile(filepath.Join(t.Folder(), "settings"))
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err == nil {
+				err = os.WriteFile(m.path("settings"), old, 0o600)
+			}
+			m.restart()
+			return err
+		}},
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			if err := helper.Serve(ctx, cfg); err != nil {
+				m.t.Error(err)
+				return
+			}
+		}
+	})
+	m.stopRoot = func() { cancel(); wg.Wait() }
+}
+
+// patiently asks again while nobody answers: the service is started anew in between.
+func patiently[T any](m *moved, what string, ask func(ctx context.Context) (T, error)) (got T, err error) {
+	m.t.Helper()
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		got, err = ask(m.t.Context())
+		if e := hint.Find(err); err == nil || e != nil && e.Code != "not-running" || time.Now().After(end) {
+			break
+		}
+	}
+	if err != nil && hint.Find(err) == nil {
+		m.t.Fatalf("%s: %v\nlog:\n%s", what, err, m.log)
+	}
+	return got, err
+}
+
+func (m *moved) change(name string) control.Changed {
+	m.t.Helper()
+	got, err := patiently(m, "change", func(ctx context.Context) (control.Changed, error) {
+		return m.Change(ctx, map[string]string{"name": name})
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return got
+}
+
+// until waits until the job's change is as wanted.
+func (m *moved) until(id string, want report.ChangeState) job.Record {
+	m.t.Helper()
+	var r job.Record
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		var err error
+		if r, err = patiently(m, "job", func(ctx context.Context) (job.Record, error) { return m.Job(ctx, id) }); err != nil {
+			m.t.Fatal(err)
+		}
+		over := want == report.ChangeKept || want == report.ChangeBack
+		if changeOf(r.Result).State == want && (!over || r.State.Ended()) {
+			return r
+		}
+	}
+	m.t.Fatalf("never %s: %+v, %s\nlog:\n%s", want, r, r.Result, m.log)
+	return r
+}
+
+func (m *moved) keep(code, at string) (string, job.Record) {
+	m.t.Helper()
+	r, err := patiently(m, "keep", func(ctx context.Context) (job.Record, error) { return m.KeepChange(ctx, code, at) })
+	return codeOf(err), r
+}
+
+// wentBack looks that all is as it was, and that this is told.
+func (m *moved) wentBack(id, why string) {
+	m.t.Helper()
+	r := m.until(id, report.ChangeBack)
+	if r.State != job.Failed || r.Error.Code != "change-back" || !strings.Contains(r.Error.What.EN, why) || m.name() != "old.example.org" {
+		m.t.Errorf("it is %s: %+v, %+v", m.name(), r, r.Error)
+	}
+	m.told("change-back", why)
+	for _, name := range []string{"trial.json", "trial-change-settings"} {
+		if _, err := os.Stat(filepath.Join(m.path("root"), name)); !errors.Is(err, fs.ErrNotExist) {
+			m.t.Errorf("%s is left: %v", name, err)
+		}
+	}
+}
+
+func (m *moved) told(code, what string) {
+	m.t.Helper()
+	var lately []report.Event
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		st, err := patiently(m, "status", func(ctx context.Context) (report.Status, error) { return m.Status(ctx) })
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		lately = st.Lately
+		if slices.ContainsFunc(lately, func(e report.Event) bool { return e.Code == code && strings.Contains(e.What.EN, what) }) {
+			return
+		}
+	}
+	m.t.Errorf("no event %s of %q: %+v", code, what, lately)
+}
+
+// A change waits in plain sight; it is kept by its code that arrived by the new address, and
+// by nothing else; the supervisor is started anew in the middle of it, by applying it.
+func TestAChangeIsConfirmedByItsNewAddress(t *testing.T) {
+	t.Attr("shows", "ground2")
+	m := newMoved(t)
+	if code, _ := m.keep("", ""); code != "change-none" {
+		t.Errorf("nothing is under way: %s", code)
+	}
+	questions, err := patiently(m, "questions", func(ctx context.Context) ([]report.Question, error) { return m.ChangeQuestions(ctx, nil) })
+	if err != nil || len(questions) != 1 || questions[0].Value != "old.example.org" {
+		t.Errorf("%+v, %v", questions, err)
+	}
+	plan, err := m.ChangePlan(t.Context(), map[string]string{"name": "new.example.org"})
+	if err != nil || len(plan.Differs) != 1 {
+		t.Errorf("%+v, %v", plan, err)
+	}
+	for name, want := range map[string]string{"old.example.org": "change-nothing", "no name": "settings-malformed"} {
+		if _, err := m.Change(t.Context(), map[string]string{"name": name}); codeOf(err) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := m.StartJob(t.Context(), report.KindChange, nil); codeOf(err) != "job-malformed" {
+		t.Errorf("as any other job: %v", err)
+	}
+	got := m.change("new.example.org")
+	if len(strings.ReplaceAll(got.Code, "-", "")) < 16 || changeOf(got.Job.Result).Code == "" || strings.Contains(string(got.Job.Result), got.Code) {
+		t.Errorf("%q: %+v", got.Code, got.Job)
+	}
+	r := m.until(got.Job.ID, report.ChangeWaiting)
+	if ch := changeOf(r.Result); ch.Code == "" || len(ch.Plan.Differs) != 1 || time.Until(ch.Until) > 91*time.Second || ch.Until.IsZero() || r.Starts != 2 {
+		t.Errorf("%+v", r)
+	}
+	m.sees("A change of the settings waits to be confirmed until", report.Yellow)
+	if _, err := m.Change(t.Context(), map[string]string{"name": "third.example.org"}); codeOf(err) != "change-under-way" {
+		t.Errorf("two at once: %v", err)
+	}
+	wrong, refused := []struct{ code, at, want string }{
+		{"AAAA-BBBB-CCCC-DDDD-EEEE", "https://new.example.org", "code-wrong"},
+		{strings.ToLower(got.Code[:19]), "https://new.example.org", "code-wrong"},
+		{got.Code, "https://old.example.org", "change-elsewhere"},
+		{got.Code, "http://new.example.org", "change-elsewhere"},
+		{got.Code, "https://new.example.org:8443", "change-elsewhere"},
+		{got.Code, "https://new.example.org.evil.example", "change-elsewhere"},
+		{got.Code, "new.example.org", "change-elsewhere"},
+		{got.Code, "https://", "change-elsewhere"},
+	}, 0
+	for _, c := range wrong {
+		code, _ := m.keep(c.code, c.at)
+		if code != c.want {
+			t.Errorf("%s at %s: %s, want %s", c.code, c.at, code, c.want)
+		}
+		if code != "" {
+			refused++
+		}
+	}
+	if m.until(got.Job.ID, report.ChangeWaiting); m.name() != "new.example.org" {
+		t.Errorf("it is %s", m.name())
+	}
+	if code, r := m.keep(strings.ToLower(strings.ReplaceAll(got.Code, "-", " ")), "https://NEW.example.org:443"); code != "" || r.ID != got.Job.ID {
+		t.Errorf("%s: %+v", code, r)
+	}
+	if r := m.until(got.Job.ID, report.ChangeKept); r.State != job.Done || m.name() != "new.example.org" {
+		t.Errorf("it is %s: %+v", m.name(), r)
+	}
+	m.told("change-asked", "changes the settings: Name.")
+	m.told("change-kept", "confirmed")
+	m.uptime.Add(int64(time.Hour))
+	if code, _ := m.keep(got.Code, "https://new.example.org"); code != "change-none" || m.name() != "new.example.org" {
+		t.Errorf("kept again: %s; it is %s", code, m.name())
+	}
+	m.sees("", report.Green)
+	fmt.Printf("SHOW a change of the name: %d of %d wrong ways to confirm it were refused; the code by the new address did it, over a start of the supervisor in between: %v\n", refused, len(wrong), !t.Failed())
+}
+
+// sees waits until people see a light, and a sentence.
+func (m *moved) sees(what string, light report.Light) {
+	m.t.Helper()
+	var last report.Status
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		st, err := patiently(m, "status", func(ctx context.Context) (report.Status, error) { return m.Status(ctx) })
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if last = st; st.Light == light && strings.Contains(st.Sentence.EN, what) {
+			return
+		}
+	}
+	m.t.Errorf("never %s, %q: %s, %q", light, what, last.Light, last.Sentence.EN)
+}
+
+// However it comes that nobody confirms it, all is as it was, and says why.
+func TestAChangeGoesBack(t *testing.T) {
+	t.Attr("shows", "ground2")
+	ways := []struct {
+		name, to, why string
+		do            func(m *moved, id string)
+	}{
+		{"time over", "new.example.org", "Nobody confirmed it in time.", func(m *moved, _ string) { m.uptime.Add(int64(2 * time.Minute)) }},
+		{"cancelled", "new.example.org", "Somebody wanted it as it was.", func(m *moved, id string) {
+			if r, err := m.CancelJob(m.t.Context(), id); err != nil || r.State != job.Running {
+				m.t.Errorf("%+v, %v", r, err)
+			}
+		}},
+		{"the machine was restarted", "new.example.org", "The machine was restarted", func(m *moved, _ string) {
+			m.stopRoot()
+			m.boot = "second"
+			m.startRoot()
+		}},
+		{"the supervisor was away", "new.example.org", "Nobody confirmed it in time.", func(m *moved, _ string) {
+			m.stop()
+			m.uptime.Add(int64(2 * time.Minute))
+		}},
+		{"the server is dead", "broken.example.org", "The server did not answer with the new settings.", nil},
+	}
+	var back atomic.Int64
+	t.Run("all", func(t *testing.T) {
+		for _, c := range ways {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				m := newMoved(t)
+				if c.do == nil {
+					m.timing.Changed = time.Second // it is never well
+				}
+				got := m.change(c.to)
+				if c.do != nil {
+					m.until(got.Job.ID, report.ChangeWaiting)
+					c.do(m, got.Job.ID)
+				}
+				m.wentBack(got.Job.ID, c.why)
+				if code, _ := m.keep(got.Code, "https://"+c.to); code != "change-none" {
+					t.Errorf("kept when it was back: %s", code)
+				}
+				if !t.Failed() {
+					back.Add(1)
+				}
+			})
+		}
+	})
+	fmt.Printf("SHOW a change that nobody confirms: back in %d of %d ways\n", back.Load(), len(ways))
+}
+
+// A code can be guessed a few times a minute; root on the machine needs none.
+func TestCodesAreNotGuessed(t *testing.T) {
+	t.Attr("shows", "ground2")
+	m := newMoved(t)
+	got := m.change("new.example.org")
+	m.until(got.Job.ID, report.ChangeWaiting)
+	tries := map[string]int{}
+	for range 3 * wrongCodes {
+		code, _ := m.keep("AAAA", "https://new.example.org")
+		tries[code]++
+	}
+	if tries["code-wrong"] != wrongCodes || tries["code-paused"] != 2*wrongCodes {
+		t.Errorf("%v", tries)
+	}
+	if code, _ := m.keep("", ""); code != "" {
+		t.Errorf("root on the machine: %s", code)
+	}
+	m.until(got.Job.ID, report.ChangeKept)
+}
+
+// A secret among the answers is nowhere but in the settings themselves: in no record, event,
+// log, answer or file, of the supervisor's or of root's.
+func TestAnAnswerThatIsASecretIsNowhere(t *testing.T) {
+	t.Attr("shows", "ground2")
+	const token = "s3cr3t-fedcba9876543210"
+	m := newMoved(t)
+	got, err := patiently(m, "change", func(ctx context.Context) (control.Changed, error) {
+		return m.Change(ctx, map[string]string{"name": "new.example.org", "dns.credentials": "token=" + token})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := []any{got}
+	files, found := 0, 0
+	look := func(when string) {
+		t.Helper()
+		st, err := patiently(m, "status", func(ctx context.Context) (report.Status, error) { return m.Status(ctx) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs, err := patiently(m, "jobs", func(ctx context.Context) ([]job.Record, error) { return m.Jobs(ctx) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(append(answers, st, jobs))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]string{"answers": string(text), "log": m.log.String()}
+		err = filepath.WalkDir(m.dir, func(path string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) || err == nil && !d.Type().IsRegular() {
+				return nil
+			}
+			text, err := os.ReadFile(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			all[path] = string(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for where, text := range all {
+			if files++; strings.Contains(text, token) {
+				found++
+				t.Errorf("%s, %s has it: %s", when, where, text)
+			}
+		}
+	}
+	m.until(got.Job.ID, report.ChangeWaiting)
+	look("while it waits")
+	m.uptime.Add(int64(2 * time.Minute))
+	m.wentBack(got.Job.ID, "Nobody")
+	look("afterwards")
+	fmt.Printf("SHOW a secret among the answers: in %d of %d files, answers and logs\n", found, files)
+}
+
+// What an owner may ask on a page: with a fresh sign-in. The event says who.
+func TestAChangeByAPage(t *testing.T) {
+	m := newMoved(t)
+	jobs, err := job.Open("", slog.New(slog.DiscardHandler), (&Supervisor{}).rootKinds()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{Log: slog.New(slog.DiscardHandler), Changes: m, Root: helper.Client{Requests: m.path(helper.Name), State: m.path("root")}, DataDir: m.path("data")})
+	s.jobs = jobs // that nobody runs
+	values := map[string]string{"name": "new.example.org"}
+	if _, _, err := s.Changes().Begin(t.Context(), values, control.Asker{Name: "jeannine", Page: true, SignedIn: time.Now().Add(-time.Hour)}); codeOf(err) != "signin-again" {
+		t.Errorf("an hour after signing in: %v", err)
+	}
+	r, _, err := s.Changes().Begin(t.Context(), values, control.Asker{Name: "jeannine", Page: true, SignedIn: time.Now()})
+	if err != nil || r.By != "jeannine" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if e := s.events.Newest(1); len(e) != 1 || e[0].What.EN != "jeannine changes the settings: Name." {
+		t.Errorf("%+v", e)
+	}
+	if r, err := s.Cancel(r.ID, control.Asker{Name: "root"}); err != nil || r.State != job.Cancelled {
+		t.Errorf("before it was begun: %+v, %v", r, err)
+	}
+	none := New(Config{Log: slog.New(slog.DiscardHandler), DataDir: m.path("data")})
+	if _, _, err := none.Changes().Begin(t.Context(), values, control.Asker{Name: "root"}); codeOf(err) != "helper-missing" {
+		t.Errorf("where nothing can do it: %v", err)
+	}
+}
+
+// What was to be changed goes with the process that knew it: it is not asked for with nothing
+// in its hands.
+func TestAChangeThatWasNotBegunIsNotBegunLater(t *testing.T) {
+	m := newMoved(t)
+	m.stopRoot()
+	got := m.change("new.example.org")
+	m.stop()
+	m.startService()
+	m.startRoot()
+	r := m.until(got.Job.ID, report.ChangeBack)
+	if r.State != job.Failed || r.Error.Code != "job-ended" || m.name() != "old.example.org" {
+		t.Errorf("it is %s: %+v, %+v", m.name(), r, r.Error)
+	}
+}
