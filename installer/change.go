@@ -21,8 +21,9 @@ import (
 // setting, and the firewall is looked after where the install opened it.
 var notChanged = []string{"data", "firewall"}
 
-// changeable are the questions that may be answered otherwise.
-func changeable() []Question {
+// Changeable are the questions that may be answered otherwise on a machine that has an
+// install.
+func Changeable() []Question {
 	return slices.DeleteFunc(Questions(), func(q Question) bool { return slices.Contains(notChanged, q.Key) })
 }
 
@@ -31,7 +32,7 @@ func changeable() []Question {
 // a name in the home network, on a server; with a public name, at home and reachable.
 func Today(s *config.Settings) Values {
 	v := Values{"where": whereOf(s)}
-	for _, q := range changeable() {
+	for _, q := range Changeable() {
 		if q.Key != "where" {
 			v[q.Key], _ = s.Get(q.Key)
 		}
@@ -56,7 +57,7 @@ func (v Values) fitting() Values {
 	v = maps.Clone(v)
 	for before := -1; len(v) != before; { // without one answer another one may not belong either
 		before = len(v)
-		for _, q := range changeable() {
+		for _, q := range Changeable() {
 			if !q.fits(v) {
 				delete(v, q.Key)
 			}
@@ -81,7 +82,7 @@ func choose(today *config.Settings, given Values) (*choice, error) {
 	c := &choice{today: today, given: given, was: Today(today)}
 	var names []string
 	now := maps.Clone(c.was)
-	for _, q := range changeable() {
+	for _, q := range Changeable() {
 		names = append(names, q.Key)
 		text, ok := given[q.Key]
 		if text = strings.TrimSpace(text); !ok || q.Secret && text == "" {
@@ -119,7 +120,7 @@ func (c *choice) settings() (*config.Settings, error) {
 		}
 	}
 	kept := map[string]bool{}
-	for _, q := range changeable() {
+	for _, q := range Changeable() {
 		text, answered := c.now[q.Key]
 		_, before := c.was[q.Key]
 		switch {
@@ -210,7 +211,7 @@ func behindOurOwn(s *config.Settings) bool {
 func (c *choice) wrong() map[string]hint.Text {
 	out := map[string]hint.Text{}
 	good := Values{}
-	for _, q := range changeable() {
+	for _, q := range Changeable() {
 		text, given := c.given[q.Key]
 		if text = strings.TrimSpace(text); !q.fits(c.now) && q.Key != "where" {
 			continue
@@ -244,7 +245,7 @@ func (c *choice) wrong() map[string]hint.Text {
 
 // alone reports whether an answer is wrong whatever the others are.
 func (c *choice) alone(key string) bool {
-	for _, q := range changeable() {
+	for _, q := range Changeable() {
 		if q.Key == key {
 			return !q.unfit(c.now, c.now.Get(key)).IsZero()
 		}

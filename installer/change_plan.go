@@ -33,7 +33,7 @@ func ChangeQuestions(today *config.Settings, given Values) ([]report.Question, e
 	}
 	wrong := c.wrong()
 	var out []report.Question
-	for _, q := range changeable() {
+	for _, q := range Changeable() {
 		if !q.fits(c.now) {
 			continue
 		}
@@ -74,7 +74,7 @@ func PlanChange(today *config.Settings, given Values) (report.ChangePlan, *confi
 	}
 	var problems []*hint.Error
 	wrong := c.wrong()
-	for _, q := range changeable() {
+	for _, q := range Changeable() {
 		w := wrong[q.Key]
 		if w.IsZero() && q.fits(c.now) {
 			w = q.unfit(c.now, c.now.Get(q.Key))
@@ -144,10 +144,10 @@ func (c *choice) differs(wanted *config.Settings) []report.Difference {
 	}
 	before, after := c.today, wanted
 	if was, is := whereOf(before), whereOf(after); was != is {
-		q := changeable()[0]
+		q := Changeable()[0]
 		out = append(out, report.Difference{Key: q.Key, Title: q.Title, Before: q.Shown(Values{"where": was}), After: q.Shown(Values{"where": is})})
 	}
-	for _, q := range changeable() {
+	for _, q := range Changeable() {
 		if !slices.Contains(changed, q.Key) {
 			continue
 		}

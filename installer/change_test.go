@@ -50,7 +50,7 @@ func allAnswers(t *testing.T) []Values {
 		is := fmt.Sprint(v)
 		again := seen[is]
 		seen[is] = true
-		return again || slices.ContainsFunc(changeable(), func(q Question) bool { return q.fits(v) && !q.Check(v, v.Get(q.Key)).IsZero() })
+		return again || slices.ContainsFunc(Changeable(), func(q Question) bool { return q.fits(v) && !q.Check(v, v.Get(q.Key)).IsZero() })
 	})
 }
 
@@ -83,7 +83,7 @@ func TestTodaysAnswersAreThoseOfTheInstall(t *testing.T) {
 		} else if today.Get("where") != v.Get("where") {
 			t.Errorf("%v: it lives at %q", v, today.Get("where"))
 		}
-		for _, q := range changeable() {
+		for _, q := range Changeable() {
 			if q.Key != "where" && q.fits(v) && today.Get(q.Key) != v.Get(q.Key) {
 				t.Errorf("%v: %s is %q", v, q.Key, today.Get(q.Key))
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/tui"
 )
@@ -15,5 +16,8 @@ func (a *app) dashboard(ctx context.Context) error {
 		return err
 	}
 	d := &tui.Dashboard{Term: a.term(), Status: c.Status, Log: c.Log, NewClaim: c.NewClaim, Restart: c.Restart}
+	if a.runDir == config.SystemRun { // another one, as that of `foyer try`, has no root to ask
+		d.Changer = func(context.Context) (*tui.Changer, error) { return a.changer(c) }
+	}
 	return d.Run(ctx)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -14,9 +15,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/foyer-server/foyer/installer"
+	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/internal/step"
 	"github.com/foyer-server/foyer/supervisor/helper"
 )
@@ -58,7 +61,11 @@ func (a *app) helper(ctx context.Context) error {
 			helper.VerbRepairOwners:  doSteps((*installer.Installer).RepairOwners),
 			helper.VerbApplySettings: doSteps((*installer.Installer).ApplySettings),
 			helper.VerbReboot:        restartMachine,
+
+			helper.VerbChangeSettings: changeSettings,
 		},
+		Check: map[string]func(context.Context, map[string]string) error{helper.VerbChangeSettings: checkAnswers},
+		Back:  map[string]func(context.Context, *helper.Task) error{helper.VerbChangeSettings: restoreSettings},
 	})
 }
 
@@ -76,30 +83,43 @@ func bootOf(ctx context.Context) string {
 // mostTold is how many changes a result tells of.
 const mostTold = 50
 
+// theInstaller is the installer of what is installed on this machine.
+func theInstaller() (*installer.Installer, error) {
+	answers, err := installer.LoadAnswers("", nil, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	exe, err := host.Program()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find this program's file: %w", err)
+	}
+	return installer.New(installer.Config{
+		Answers: answers, Root: "/", Executable: exe, Version: version, Runner: outside{}, Lost: lostNow, Log: slog.New(slog.DiscardHandler),
+	}), nil
+}
+
+// tells is how a task tells of steps.
+func tells(t *helper.Task) func(step.Event) {
+	return func(e step.Event) {
+		done := e.N - 1
+		if e.Kind == step.Done {
+			done = e.N
+		}
+		t.Progress(int64(done), int64(e.Of), hint.T("steps", "étapes"))
+		if e.Kind == step.Done && len(e.Changes) > 0 {
+			t.Say(hint.T("%s: %d changes", "%s : %d changements", e.Title, len(e.Changes)))
+		}
+	}
+}
+
 // doSteps does a part of an install, and tells how far it is and what it changed.
 func doSteps(part func(*installer.Installer, context.Context, func(step.Event)) (installer.Result, error)) func(context.Context, *helper.Task) error {
 	return func(ctx context.Context, t *helper.Task) error {
-		answers, err := installer.LoadAnswers("", nil, nil, nil)
+		in, err := theInstaller()
 		if err != nil {
 			return err
 		}
-		exe, err := host.Program()
-		if err != nil {
-			return fmt.Errorf("cannot find this program's file: %w", err)
-		}
-		in := installer.New(installer.Config{
-			Answers: answers, Root: "/", Executable: exe, Version: version, Runner: outside{}, Lost: lostNow, Log: slog.New(slog.DiscardHandler),
-		})
-		res, err := part(in, ctx, func(e step.Event) {
-			done := e.N - 1
-			if e.Kind == step.Done {
-				done = e.N
-			}
-			t.Progress(int64(done), int64(e.Of), hint.T("steps", "étapes"))
-			if e.Kind == step.Done && len(e.Changes) > 0 {
-				t.Say(hint.T("%s: %d changes", "%s : %d changements", e.Title, len(e.Changes)))
-			}
-		})
+		res, err := part(in, ctx, tells(t))
 		if err != nil {
 			return err
 		}
@@ -108,6 +128,50 @@ func doSteps(part func(*installer.Installer, context.Context, func(step.Event)) 
 		}
 		return t.Result(map[string]any{"changed": res.Changed, "changes": append([]step.Change{}, res.Changes[:min(len(res.Changes), mostTold)]...), "addresses": append([]string{}, res.Addresses...)})
 	}
+}
+
+// checkAnswers says what is wrong with other answers than those of the install.
+func checkAnswers(_ context.Context, values map[string]string) error {
+	today, err := config.Load(config.SystemFile, nil)
+	if err != nil {
+		return err
+	}
+	_, _, err = installer.PlanChange(today, values)
+	return err
+}
+
+// settingsBefore is the settings file as it was, in the folder of what is on trial.
+func settingsBefore(t *helper.Task) string { return filepath.Join(t.Folder(), "settings.toml") }
+
+// changeSettings gives other answers than those of the install.
+func changeSettings(ctx context.Context, t *helper.Task) error {
+	in, err := theInstaller()
+	if err != nil {
+		return err
+	}
+	save := func(old []byte) error { return atomicfile.Write(settingsBefore(t), old, 0o600) }
+	plan, _, err := in.ChangeSettings(ctx, t.Values(), save, tells(t))
+	if err != nil {
+		return err
+	}
+	return t.Result(report.Change{Plan: plan})
+}
+
+// restoreSettings takes changeSettings back.
+func restoreSettings(ctx context.Context, t *helper.Task) error {
+	old, err := os.ReadFile(settingsBefore(t))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // nothing was changed yet
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read the settings as they were: %w", err)
+	}
+	in, err := theInstaller()
+	if err != nil {
+		return err
+	}
+	_, err = in.RestoreSettings(ctx, old, tells(t))
+	return err
 }
 
 // restartMachine asks systemd for it, which goes on by itself.

@@ -62,19 +62,20 @@ func (a Appliance) Installed(p Process) (*supervisor.Supervisor, error) {
 		host.Close(listeners)
 		return nil, fmt.Errorf("cannot make the folder for sockets: %w", err)
 	}
-	return a.supervisor(p, listeners, a.found(p.Log)...)
+	return a.supervisor(p, listeners, changes{config.SystemFile}, a.found(p.Log)...)
 }
 
 // Trial is the supervisor of a Foyer that answers on l alone and that nobody looks for:
 // it announces nothing, and changes nothing outside its data folder. It closes l when it
 // ends.
 func (a Appliance) Trial(p Process, l host.Listener) (*supervisor.Supervisor, error) {
-	return a.supervisor(p, []host.Listener{l})
+	return a.supervisor(p, []host.Listener{l}, nil)
 }
 
-// supervisor wires one, with rooms beside those that every Foyer has. With an error the
+// supervisor wires one, with rooms beside those that every Foyer has, and with what tells
+// of other answers; nil: nothing does. With an error the
 // listeners are closed.
-func (a Appliance) supervisor(p Process, ls []host.Listener, rooms ...supervisor.Room) (*supervisor.Supervisor, error) {
+func (a Appliance) supervisor(p Process, ls []host.Listener, ch supervisor.Changes, rooms ...supervisor.Room) (*supervisor.Supervisor, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		host.Close(ls)
@@ -92,7 +93,7 @@ func (a Appliance) supervisor(p Process, ls []host.Listener, rooms ...supervisor
 		Doors:     doors(s, ls), Rooms: append([]supervisor.Room{supervisor.Looks(machineChecks(s.Data))}, rooms...),
 		Parts: supportParts(s), PeoplesDomains: []string{s.Certificates.Members},
 		Journal: p.Journal, Log: p.Log, Notify: service.Notify,
-		Root: helper.FromEnvironment(os.Getenv),
+		Root: helper.FromEnvironment(os.Getenv), Changes: ch,
 		// A folder for state is made by a service manager, for a user of Foyer's own.
 		Apart: os.Getenv("STATE_DIRECTORY") != "" && os.Geteuid() != 0,
 		Prove: func(ctx context.Context, cookie string) (string, time.Time, error) {
