@@ -10,7 +10,6 @@ import (
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/config"
-	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/internal/step"
 )
@@ -24,7 +23,7 @@ import (
 // settings-by-hand.
 func (in *Installer) ChangeSettings(ctx context.Context, given Values, save func(old []byte) error, events func(step.Event)) (plan report.ChangePlan, res Result, err error) {
 	res, err = in.upkeep(func(h *step.History) (Result, error) {
-		old, err := in.readSettings()
+		old, _, err := readSettings(in.settingsPath())
 		if errors.Is(err, fs.ErrNotExist) {
 			return Result{}, unfinished()
 		} else if err != nil {
@@ -71,7 +70,7 @@ func (in *Installer) RestoreSettings(ctx context.Context, old []byte, events fun
 		if err != nil { // it is none that was in force
 			return Result{}, err
 		}
-		now, err := in.readSettings()
+		now, _, err := readSettings(in.settingsPath())
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return Result{}, err
 		}
@@ -89,21 +88,6 @@ func (in *Installer) RestoreSettings(ctx context.Context, old []byte, events fun
 }
 
 func (in *Installer) settingsPath() string { return (&machine{cfg: in.cfg}).path(config.SystemFile) }
-
-// readSettings reads the settings file, which has to be one: what is a link is somebody's
-// own arrangement, and would be a file once it is written.
-func (in *Installer) readSettings() ([]byte, error) {
-	fi, err := os.Lstat(in.settingsPath())
-	if err != nil {
-		return nil, err
-	}
-	if !fi.Mode().IsRegular() {
-		return nil, hint.New("settings-by-hand",
-			hint.T("%s is a link, or no ordinary file: Foyer does not write there.", "%s est un lien, ou n'est pas un fichier ordinaire : Foyer n'y écrit pas.", config.SystemFile), hint.T("Nothing was changed.", "Rien n'a été changé."),
-			hint.T("Change the settings by hand, where they are.", "Modifiez les réglages à la main, là où ils sont."))
-	}
-	return os.ReadFile(in.settingsPath())
-}
 
 // writeSettings replaces the settings file: of root, readable for the service, and with the
 // mode it has.

@@ -5,11 +5,15 @@
 // reverse, what the journal says was made. A file that a person has edited is kept and
 // reported rather than overwritten.
 //
+// Later, questions of the install may be answered otherwise: what that comes to is planned
+// (PlanChange), done (ChangeSettings) and taken back (RestoreSettings) by the same steps.
+//
 // What was there before Foyer is never taken over or removed. The person's data,
 // settings and the account that owns them outlive an uninstall unless everything
 // is to go; then the file system is as it was before.
 //
-// Used by cmd/foyer and tui. It runs as root, alone: a lock keeps a second run out.
+// Used by cmd/foyer and tui. It runs as root, alone: a lock keeps a second run out. What
+// only reads settings and plans needs neither.
 package installer
 
 import (
@@ -375,10 +379,12 @@ func (in *Installer) Running() bool {
 	return false
 }
 
+func (in *Installer) lock() (unlock func(), err error) { return lock(in.cfg.Root) }
+
 // lock keeps other runs out. The lock lies where it is gone at the next start of
 // the machine.
-func (in *Installer) lock() (unlock func(), err error) {
-	path := lockPath(in.cfg.Root)
+func lock(root string) (unlock func(), err error) {
+	path := lockPath(root)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("cannot keep other runs out: %w", err)
 	}

@@ -16,7 +16,8 @@ import (
 )
 
 // settingsStep writes the settings file once. From then on it belongs to the
-// person: it is never written again, only kept readable for the service.
+// person: this step keeps it readable for the service, and what is in it changes only when
+// somebody asks for it (ChangeSettings, EditSettings).
 type settingsStep struct{ m *machine }
 
 func (settingsStep) ID() string { return "settings" }

@@ -96,6 +96,31 @@ func waiting(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// A setting that is typed, since nobody else is to read it: Ctrl-C ends that, and nothing
+// is changed.
+func TestCtrlCEndsTheWaitForASetting(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "foyer.toml"), []byte("name = \"attic\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := openScreen(t)
+	ended := s.start(t, dir, "settings", "set", "dns.credentials", "-", "--settings", "foyer.toml")
+	waiting(t, "the question", func() bool { return strings.Contains(s.text(), "dns.credentials") })
+	io.WriteString(s.hand, "\x03token=x\n")
+	select {
+	case code := <-ended:
+		if code != 1 {
+			t.Errorf("exit code %d, want 1", code)
+		}
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("it goes on: %s", s.text())
+	}
+	waiting(t, "what it says", func() bool { return strings.Contains(s.text(), "[cancelled]") })
+	if text, err := os.ReadFile(filepath.Join(dir, "foyer.toml")); err != nil || string(text) != "name = \"attic\"\n" {
+		t.Errorf("the file: %q, %v", text, err)
+	}
+}
+
 // Answers, a password and the settings may come from a terminal or a pipe. Ctrl-C ends
 // the wait for them, and what is typed behind it is not used.
 func TestCtrlCEndsTheWaitForAnswers(t *testing.T) {

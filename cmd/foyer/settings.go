@@ -81,6 +81,7 @@ func (a *app) settingsCmd() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.AddCommand(a.settingsSetCmd(), a.settingsUnsetCmd())
 	cmd.Flags().BoolVar(&secrets, "with-secrets", false, hint.T("print secrets as they are, so that what is printed does all that these settings do", "afficher les secrets tels quels, pour que le texte affiché fasse tout ce que font ces réglages").In(a.lang))
 	return cmd
 }
