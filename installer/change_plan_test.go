@@ -8,6 +8,7 @@ import (
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/report"
+	"github.com/foyer-server/foyer/internal/site"
 )
 
 // at is a server whose settings an install with these answers made, with others on top.
@@ -188,7 +189,7 @@ func TestAPlanSaysWhatItComesTo(t *testing.T) {
 			if len(p.Through) == 0 || c.through != "" && p.Through[0] != c.through || c.gone != "" && !slices.Contains(p.Gone, c.gone) || c.gone == "" && len(p.Gone) > 0 {
 				t.Errorf("through %q, gone %q", p.Through, p.Gone)
 			}
-			if !slices.Equal(p.Addresses, Addresses(wanted)) {
+			if !slices.Equal(p.Addresses, site.Of(wanted).Addresses()) {
 				t.Errorf("addresses %q", p.Addresses)
 			}
 			var steps strings.Builder
