@@ -10,7 +10,7 @@ import (
 
 // dashboard shows on screens how the Foyer of this machine is. Who may not ask is
 // told so before any screen is drawn.
-func (a *app) dashboard(ctx context.Context) error {
+func dashboard(ctx context.Context, a *app) error {
 	c := control.Dial(a.runDir)
 	if _, err := c.Status(ctx); err != nil {
 		return err

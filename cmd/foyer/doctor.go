@@ -23,13 +23,13 @@ func (a *app) doctorCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor", Args: usage(a, cobra.NoArgs),
 		Short: hint.T("Look at everything; exit code 3 when something is wrong", "Tout examiner ; code de sortie 3 si quelque chose ne va pas").In(a.lang),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return doctor(cmd.Context(), a) },
 	}
 }
 
 // doctor looks at this machine: what the running Foyer found, and whether what
 // is installed is as it should be; where nothing is installed, whether it could be.
-func (a *app) doctor(ctx context.Context) error {
+func doctor(ctx context.Context, a *app) error {
 	var found []health.Result
 	if installed() || a.runDir != config.SystemRun {
 		s, err := control.Dial(a.runDir).Status(ctx)
@@ -54,7 +54,7 @@ func (a *app) doctor(ctx context.Context) error {
 			Severity: health.Info, What: hint.T("Not looked at while the disk does not answer.", "Pas examinée tant que le disque ne répond pas."),
 		}})
 	default:
-		found = append(found, orLate("installation", hint.T("Installation", "Installation"), func() []health.Result { return a.examineInstallation(ctx) })...)
+		found = append(found, orLate("installation", hint.T("Installation", "Installation"), func() []health.Result { return examineInstallation(ctx, a) })...)
 	}
 	var reached *reach.Diagnosis
 	if s, err := a.loadSettings(ctx, a.environ); err == nil { // told elsewhere
@@ -111,7 +111,7 @@ func orLate(code string, title hint.Text, look func() []health.Result) []health.
 
 // examineInstallation compares the machine with the plan: installed, the plan
 // must be empty; not installed, it must be possible.
-func (a *app) examineInstallation(ctx context.Context) []health.Result {
+func examineInstallation(ctx context.Context, a *app) []health.Result {
 	title := hint.T("Installation", "Installation")
 	s, err := a.loadSettings(ctx, nil)
 	if err != nil {
@@ -121,7 +121,7 @@ func (a *app) examineInstallation(ctx context.Context) []health.Result {
 	if err != nil {
 		return []health.Result{health.FromError("installation", title, err)}
 	}
-	in, err := a.installer(answers, false)
+	in, err := newInstaller(answers, false)
 	if err != nil {
 		return []health.Result{health.FromError("installation", title, err)}
 	}

@@ -29,11 +29,11 @@ func (a *app) helperCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "helper", Hidden: true, Args: usage(a, cobra.NoArgs),
 		Short: hint.T("Do what takes root, at the service's request; started by systemd", "Faire ce qui demande root, quand le service le demande ; lancé par systemd").In(a.lang),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.helper(cmd.Context()) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return serveHelper(cmd.Context(), a) },
 	}
 }
 
-func (a *app) helper(ctx context.Context) error {
+func serveHelper(ctx context.Context, a *app) error {
 	if os.Geteuid() != 0 {
 		return needRoot()
 	}

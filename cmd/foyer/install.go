@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +49,7 @@ func (f *installFlags) stdin() io.Reader { return bytes.NewReader(f.once) }
 
 // loadAnswers gathers answers (installer.LoadAnswers); the file, and that of the password,
 // may be pipes.
-func (a *app) loadAnswers(ctx context.Context, path string, stdin io.Reader, environ []string, given map[string]string) (*installer.Answers, error) {
+func loadAnswers(ctx context.Context, path string, stdin io.Reader, environ []string, given map[string]string) (*installer.Answers, error) {
 	return host.Interruptible(ctx, func() (*installer.Answers, error) { return installer.LoadAnswers(path, stdin, environ, given) })
 }
 
@@ -86,7 +84,7 @@ func (a *app) installCmd() *cobra.Command {
 }
 
 func (a *app) install(ctx context.Context, f installFlags) (err error) {
-	progress, came := a.progress(ctx), installResult{}
+	progress, came := progressLines(ctx, a), installResult{}
 	if f.record {
 		atomicfile.Borrow()
 		rec, rerr := readInstallRecord(workerDir)
@@ -103,7 +101,7 @@ func (a *app) install(ctx context.Context, f installFlags) (err error) {
 	if err := f.readOnce(ctx, a); err != nil {
 		return err
 	}
-	answers, err := a.loadAnswers(ctx, f.answers, f.stdin(), a.environ, f.given)
+	answers, err := loadAnswers(ctx, f.answers, f.stdin(), a.environ, f.given)
 	if err != nil {
 		return err
 	}
@@ -131,9 +129,9 @@ func (a *app) install(ctx context.Context, f installFlags) (err error) {
 		if os.Geteuid() > 0 {
 			return needRoot()
 		}
-		return a.wizard(ctx, f, answers)
+		return wizard(ctx, a, f, answers)
 	}
-	in, err := a.installer(answers, f.replaceEdited)
+	in, err := newInstaller(answers, f.replaceEdited)
 	if err != nil {
 		return err
 	}
@@ -142,7 +140,7 @@ func (a *app) install(ctx context.Context, f installFlags) (err error) {
 		return err
 	}
 	if f.dryRun {
-		return a.showPlan(plan)
+		return showPlan(a, plan)
 	}
 	if os.Geteuid() > 0 {
 		return needRoot()
@@ -154,34 +152,28 @@ func (a *app) install(ctx context.Context, f installFlags) (err error) {
 	if came = (installResult{Result: res, Plan: plan.Changes}); !f.record {
 		os.RemoveAll(workerDir) //nolint:errcheck // of one that was cut off before; it is gone at the next start of the machine
 	}
-	return a.showResult(res, plan)
+	return showResult(a, res, plan)
 }
 
 func cancelled() error {
 	return hint.New("cancelled", hint.T("Stopped.", "Arrêté."), hint.T("Nothing was changed.", "Rien n'a été changé."), hint.Text{}).Because(tui.ErrCancelled)
 }
 
-// utf8 reports whether the terminal shows more than ASCII (setlocale(3)).
-func (a *app) utf8() bool {
-	locale := or(or(a.getenv("LC_ALL"), a.getenv("LC_CTYPE")), a.getenv("LANG"))
-	return strings.Contains(strings.ToLower(strings.ReplaceAll(locale, "-", "")), "utf8")
-}
-
-// installer wires one for this machine.
-func (a *app) installer(answers *installer.Answers, replaceEdited bool) (*installer.Installer, error) {
+// newInstaller wires one for this machine.
+func newInstaller(answers *installer.Answers, replaceEdited bool) (*installer.Installer, error) {
 	exe, err := host.Program()
 	if err != nil {
 		return nil, fmt.Errorf("cannot find this program's file: %w", err)
 	}
 	return installer.New(installer.Config{
 		Answers: answers, Root: "/", Executable: exe, Version: version, Runner: host.Exec{},
-		Claimed: a.claimedNow, Lost: lostNow, ReplaceEdited: replaceEdited, Log: slog.New(slog.DiscardHandler),
+		Claimed: claimedNow, Lost: lostNow, ReplaceEdited: replaceEdited, Log: slog.New(slog.DiscardHandler),
 	}), nil
 }
 
 // claimedNow asks the running Foyer whether it has an owner; running is false
 // when there is none to ask.
-func (a *app) claimedNow(ctx context.Context) (claimed, running bool) {
+func claimedNow(ctx context.Context) (claimed, running bool) {
 	s, err := control.Dial(config.SystemRun).Status(ctx)
 	return err == nil && s.Claimed, err == nil && s.Server.State == "healthy"
 }
@@ -200,10 +192,10 @@ func lostNow(ctx context.Context) *hint.Error {
 	return nil
 }
 
-// progress shows the steps as they are done: a line each, or with --json one
+// progressLines shows the steps as they are done: a line each, or with --json one
 // object each on standard error. FOYER_INSTALL_PAUSE_AFTER=STEP stands still after
 // a step until interrupted, so that a test can cut the power right there.
-func (a *app) progress(ctx context.Context) func(step.Event) {
+func progressLines(ctx context.Context, a *app) func(step.Event) {
 	pause := a.getenv("FOYER_INSTALL_PAUSE_AFTER")
 	return func(e step.Event) {
 		if a.json {
@@ -218,7 +210,7 @@ func (a *app) progress(ctx context.Context) func(step.Event) {
 	}
 }
 
-func (a *app) showPlan(p installer.Plan) error {
+func showPlan(a *app, p installer.Plan) error {
 	if a.json {
 		a.printJSON(map[string]any{"steps": p.Steps, "plan": p.Changes, "notes": p.Notes, "changed": false})
 		return nil
@@ -235,13 +227,6 @@ func (a *app) showPlan(p installer.Plan) error {
 	return nil
 }
 
-// notes shows what is worth knowing and not ours to change.
-func (a *app) notes(notes []hint.Text) {
-	for _, n := range notes {
-		a.printf("· %s\n", n.In(a.lang))
-	}
-}
-
 // repaired reports whether a plan was that of a machine with a program in its place
 // already, which a first install and another version do not have.
 func repaired(p installer.Plan) bool {
@@ -252,7 +237,7 @@ func nothingToDo() hint.Text {
 	return hint.T("Foyer is installed already; there was nothing to change.", "Foyer est déjà installé ; il n'y avait rien à changer.")
 }
 
-func (a *app) showResult(r installer.Result, p installer.Plan) error {
+func showResult(a *app, r installer.Result, p installer.Plan) error {
 	if a.json {
 		a.printJSON(map[string]any{"changed": r.Changed, "addresses": r.Addresses, "claim": r.ClaimCode, "owner": r.Owner, "plan": p.Changes, "notes": r.Notes})
 		return nil
@@ -273,7 +258,7 @@ func (a *app) showResult(r installer.Result, p installer.Plan) error {
 	case r.Owner != "":
 		a.say(hint.T("Its owner is %s.", "Son propriétaire est %s.", r.Owner))
 	default:
-		if claimed, running := a.claimedNow(context.Background()); running && !claimed {
+		if claimed, running := claimedNow(context.Background()); running && !claimed {
 			a.say(hint.T("It waits for its first owner: `sudo foyer claim` gives a code.", "Il attend son premier propriétaire : `sudo foyer claim` donne un code."))
 		}
 	}
@@ -283,108 +268,5 @@ func (a *app) showResult(r installer.Result, p installer.Plan) error {
 		}
 	}
 	a.notes(r.Notes)
-	return nil
-}
-
-func (a *app) uninstallCmd() *cobra.Command {
-	var purge, yes bool
-	cmd := &cobra.Command{
-		Use: "uninstall", Args: usage(a, cobra.NoArgs),
-		Short: hint.T("Take Foyer away; your data stays, unless --purge", "Retirer Foyer ; vos données restent, sauf --purge").In(a.lang),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.uninstall(cmd.Context(), purge, yes) },
-	}
-	cmd.Flags().BoolVar(&purge, "purge", false, hint.T("remove everything, your data too", "tout effacer, vos données aussi").In(a.lang))
-	cmd.Flags().BoolVar(&yes, "yes", false, hint.T("do not ask", "ne rien demander").In(a.lang))
-	return cmd
-}
-
-func (a *app) uninstall(ctx context.Context, purge, yes bool) error {
-	if os.Geteuid() > 0 {
-		return needRoot()
-	}
-	s, err := a.loadSettings(ctx, nil)
-	if errors.Is(err, host.ErrInterrupted) {
-		return err
-	}
-	if err != nil { // settings that cannot be read must not keep Foyer from being taken away
-		s = config.Default()
-	}
-	answers, err := installer.LoadAnswers("", nil, nil, map[string]string{"name": s.Name, "data": s.Data})
-	if err != nil {
-		return err
-	}
-	in, err := a.installer(answers, false)
-	if err != nil {
-		return err
-	}
-	if !yes {
-		if err := a.confirmUninstall(ctx, purge, s.Name); err != nil {
-			return err
-		}
-	}
-	var left []step.Change
-	progress := a.progress(ctx)
-	changed, err := in.Undo(ctx, purge, func(e step.Event) {
-		progress(e)
-		for _, c := range e.Changes {
-			if c.Op == step.Edited {
-				left = append(left, c)
-			}
-		}
-	})
-	if err != nil {
-		return err
-	}
-	if purge { // with its key gone, nobody should go on trusting it; without, `foyer install` finds both again
-		untrusted, err := installer.TrustStore{Runner: host.Exec{}}.Remove(ctx)
-		if err != nil {
-			return err
-		}
-		changed = changed || len(untrusted) > 0
-	}
-	os.RemoveAll(workerDir) //nolint:errcheck // the record of an install, gone at the next start of the machine
-	if a.json {
-		a.printJSON(map[string]any{"changed": changed, "purged": purge, "left": append([]step.Change{}, left...)})
-		return nil
-	}
-	for _, c := range left {
-		a.say(hint.T("! %s %s", "! %s %s", c.What, c.Why))
-	}
-	switch {
-	case len(left) > 0:
-		a.say(hint.T("Foyer is gone, but for what is left above: look at it, and remove it if it is yours.", "Foyer est parti, sauf ce qui reste ci-dessus : examinez-le, et effacez-le s'il est à vous."))
-	case !changed:
-		a.say(hint.T("Foyer is not installed here; there was nothing to do.", "Foyer n'est pas installé ici ; il n'y avait rien à faire."))
-	case purge:
-		a.say(hint.T("Foyer and all its data are gone.", "Foyer et toutes ses données sont partis."))
-	default:
-		a.say(hint.T("Foyer is gone. Your data stays in %s; `foyer install` finds it again.", "Foyer est parti. Vos données restent dans %s ; `foyer install` les retrouvera.", s.Data))
-	}
-	return nil
-}
-
-// confirmUninstall asks; nothing but the right answer is a yes. Before a purge the server's name must be typed.
-func (a *app) confirmUninstall(ctx context.Context, purge bool, name string) error {
-	if !a.onTerminal() && !a.plain {
-		return hint.New("yes-needed", hint.T("Without a terminal nobody can be asked.", "Sans terminal, personne ne peut répondre."), hint.T("Nothing was changed.", "Rien n'a été changé."),
-			hint.T("Add --yes.", "Ajoutez --yes.")).Exits(hint.ExitUsage)
-	}
-	want := "yes"
-	if a.lang == hint.FR {
-		want = "oui"
-	}
-	if purge {
-		want = name
-		a.say(hint.T("This removes Foyer and ALL ITS DATA. There is no way back. Type the server's name (%s) to go on:", "Ceci efface Foyer et TOUTES SES DONNÉES. Il n'y a pas de retour. Tapez le nom du serveur (%s) pour continuer :", want))
-	} else {
-		a.say(hint.T("This takes Foyer away and keeps its data. Type %s to go on:", "Ceci retire Foyer et garde ses données. Tapez %s pour continuer :", want))
-	}
-	typed, err := tui.ReadLine(ctx, bufio.NewReader(a.in))
-	if err != nil {
-		a.printf("\n") // after what the terminal shows of Ctrl-C
-	}
-	if err != nil || typed != want {
-		return cancelled()
-	}
 	return nil
 }

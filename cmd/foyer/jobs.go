@@ -2,70 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/internal/report"
-	"github.com/foyer-server/foyer/supervisor"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/job"
 )
-
-// checkCmd has the database checked, and shows how that goes.
-func (a *app) checkCmd() *cobra.Command {
-	var full bool
-	cmd := &cobra.Command{
-		Use: "check", Args: usage(a, cobra.NoArgs),
-		Short: hint.T("Check the database, while it is in use", "Vérifier la base de données, pendant qu'elle sert").In(a.lang),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			how := "quick"
-			if full {
-				how = "full"
-			}
-			_, err := a.doJob(cmd.Context(), supervisor.JobCheck, map[string]string{"how": how})
-			return err
-		},
-	}
-	cmd.Flags().BoolVar(&full, "full", false, hint.T("read every object, too; this takes a while", "lire aussi chaque objet ; cela prend un moment").In(a.lang))
-	return cmd
-}
-
-// usageCmd shows what takes room.
-func (a *app) usageCmd() *cobra.Command {
-	return &cobra.Command{
-		Use: "usage", Args: usage(a, cobra.NoArgs),
-		Short: hint.T("What takes room: by person, by bucket, by kind", "Ce qui prend de la place : par personne, par bucket, par genre").In(a.lang),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			last, err := a.doJob(cmd.Context(), supervisor.JobUsage, nil)
-			if err != nil || a.json {
-				return err
-			}
-			var used report.Used
-			if err := json.Unmarshal(last.Result, &used); err != nil {
-				return fmt.Errorf("cannot read the result of the job: %w", err)
-			}
-			part := func(title hint.Text) { a.say(hint.T("\n%s", "\n%s", title)) }
-			part(hint.T("People, with the files they attached", "Personnes, avec les fichiers qu'elles ont joints"))
-			for _, p := range used.People {
-				a.say(hint.T("  %s  %s, files %s", "  %s  %s, fichiers %s", p.Who, report.Size(uint64(p.Bytes)), report.Size(uint64(p.Files))))
-			}
-			part(hint.T("Buckets", "Buckets"))
-			for _, b := range used.Buckets {
-				a.say(hint.T("  %s  %s", "  %s  %s", b.Bucket, report.Size(uint64(b.Bytes))))
-			}
-			part(hint.T("Kinds of objects", "Genres d'objets"))
-			for _, k := range used.Kinds {
-				a.say(hint.T("  %s  %d, %s", "  %s  %d, %s", k.Kind, k.Objects, report.Size(uint64(k.Bytes))))
-			}
-			a.say(hint.T("\n%s free on the disk of the data.", "\n%s libres sur le disque des données.", report.Size(used.Free)))
-			return nil
-		},
-	}
-}
 
 // jobsCmd shows what takes longer than a command.
 func (a *app) jobsCmd() *cobra.Command {
@@ -94,12 +38,12 @@ func (a *app) jobsCmd() *cobra.Command {
 		Use: "start KIND [NAME=VALUE…]", Args: usage(a, cobra.MinimumNArgs(1)),
 		Short: hint.T("Have a job done, and show how it goes; `foyer jobs kinds` lists them", "Faire faire une tâche et montrer comment elle avance ; `foyer jobs kinds` les liste").In(a.lang),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.startJob(cmd.Context(), args[0], args[1:])
+			return startJob(cmd.Context(), a, args[0], args[1:])
 		},
 	}, &cobra.Command{
 		Use: "kinds", Args: usage(a, cobra.NoArgs),
 		Short: hint.T("What can be asked for, by whom, and how often", "Ce qui peut être demandé, par qui, et combien de fois").In(a.lang),
-		RunE:  func(*cobra.Command, []string) error { a.showKinds(); return nil },
+		RunE:  func(*cobra.Command, []string) error { showKinds(a); return nil },
 	}, &cobra.Command{
 		Use: "follow JOB", Args: usage(a, cobra.ExactArgs(1)),
 		Short: hint.T("Show how a job goes, until it has ended", "Montrer comment avance une tâche, jusqu'à sa fin").In(a.lang),

@@ -19,7 +19,7 @@ const startedAgain = time.Minute
 
 // startJob asks for a job of any kind, with arguments NAME=VALUE, and shows how it goes and
 // what came of it.
-func (a *app) startJob(ctx context.Context, kind string, args []string) error {
+func startJob(ctx context.Context, a *app, kind string, args []string) error {
 	given := map[string]string{}
 	for _, arg := range args {
 		name, value, ok := strings.Cut(arg, "=")
@@ -88,7 +88,7 @@ func kinds() (out []kindJSON) {
 }
 
 // showKinds shows what can be asked for.
-func (a *app) showKinds() {
+func showKinds(a *app) {
 	all := kinds()
 	if a.json {
 		a.printJSON(all)

@@ -10,16 +10,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
 
 	"github.com/foyer-server/foyer/internal/config"
@@ -50,37 +47,26 @@ func main() {
 		<-ctx.Done()
 		stop()
 	}()
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}
+	a := newApp(os.Stdin, os.Stdout, os.Stderr, os.Environ())
 	os.Exit(a.run(ctx, os.Args[1:]))
 }
 
 // app is one run of the command.
 type app struct {
-	in       io.Reader
-	out, err io.Writer // from run on printers: whatever is written to them is printable
-	screen   io.Writer // standard output itself, for screens
-	environ  []string
-
-	lang      hint.Lang
+	console
 	langGiven bool   // by --lang
-	json      bool   // one object on standard output, for scripts
-	plain     bool   // no screens, one line at a time
 	settings  string // path of the settings file
 	named     bool   // which --settings named
 	runDir    string // where the supervisor's sockets are
 }
 
-func (a *app) getenv(name string) string {
-	for _, kv := range a.environ {
-		if k, v, _ := strings.Cut(kv, "="); k == name {
-			return v
-		}
-	}
-	return ""
+// newApp is a run of the command with these as its terminal and environment.
+func newApp(in io.Reader, out, err io.Writer, environ []string) *app {
+	return &app{console: console{in: in, out: out, err: err, environ: environ}}
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
-	onPrinters(a)
+	onPrinters(&a.console)
 	a.lang, _ = hint.Locale(a.getenv)
 	for i, arg := range args { // before cobra: its help texts want the language
 		value, ok := strings.CutPrefix(arg, "--lang=")
@@ -126,7 +112,7 @@ func (a *app) root() *cobra.Command {
 			named := a.runDir != config.SystemRun // as that of `foyer try`
 			if installed() && !atWork && cutOffInstall(workerDir, atWork) == nil || named {
 				if a.onTerminal() {
-					return a.dashboard(cmd.Context())
+					return dashboard(cmd.Context(), a)
 				}
 				return a.status(cmd.Context())
 			}
@@ -173,17 +159,6 @@ func wrongUse(why hint.Text) error {
 		hint.T("`foyer --help` shows how.", "`foyer --help` montre comment.")).Exits(hint.ExitUsage)
 }
 
-// onTerminal reports whether a person sits at both ends and wants screens.
-func (a *app) onTerminal() bool {
-	return a.atTerminal() && !a.plain && !a.json && a.getenv("TERM") != "" && a.getenv("TERM") != "dumb"
-}
-
-// atTerminal reports whether a person sits at both ends.
-func (a *app) atTerminal() bool {
-	in, ok := a.in.(*os.File)
-	return ok && term.IsTerminal(in.Fd()) && isTerminal(a.screen)
-}
-
 // loadSettings reads the settings file, which may be a pipe, and the environment. One that
 // somebody named has to be there; that of an installed Foyer need not.
 func (a *app) loadSettings(ctx context.Context, environ []string) (*config.Settings, error) {
@@ -198,44 +173,4 @@ func (a *app) loadSettings(ctx context.Context, environ []string) (*config.Setti
 func installed() bool {
 	_, err := os.Lstat(config.SystemOpt + "/current")
 	return err == nil
-}
-
-// logger is the log of a long-running command: to w, at level debug when
-// FOYER_LOG says so, without the time where the service manager's journal adds it.
-// Every record is one line, of which no part is longer than longestLogged: the handler
-// quotes control characters, line ends and what is invisible, so that the log still
-// tells what came.
-func (a *app) logger(w io.Writer) *slog.Logger {
-	timed := a.getenv("JOURNAL_STREAM") == ""
-	opts := &slog.HandlerOptions{ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
-		switch {
-		case attr.Key == slog.TimeKey && len(groups) == 0 && !timed:
-			return slog.Attr{}
-		case attr.Key == slog.LevelKey && len(groups) == 0:
-			return attr
-		}
-		return shortened(attr)
-	}}
-	if a.getenv("FOYER_LOG") == "debug" {
-		opts.Level = slog.LevelDebug
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
-}
-
-// longestLogged is how many bytes of one attribute are logged: strangers write
-// some of them, and a stack must fit.
-const longestLogged = 16 << 10
-
-func shortened(attr slog.Attr) slog.Attr {
-	text := ""
-	switch attr.Value.Kind() {
-	case slog.KindString:
-		text = attr.Value.String()
-	case slog.KindAny:
-		text = fmt.Sprintf("%+v", attr.Value.Any())
-	}
-	if len(text) > longestLogged {
-		attr.Value = slog.StringValue(text[:longestLogged] + "…")
-	}
-	return attr
 }

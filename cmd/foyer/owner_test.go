@@ -48,7 +48,7 @@ func TestAnOwnerNobodyKnowsOfIsUnknown(t *testing.T) {
 		t.Cleanup(func() { srv.Close() })
 		say := func(args ...string) string {
 			var out bytes.Buffer
-			a := &app{in: strings.NewReader(""), out: &out, err: &out}
+			a := newApp(strings.NewReader(""), &out, &out, nil)
 			if code := a.run(t.Context(), append(args, "--run", dir)); code != 0 {
 				t.Errorf("%q: exit code %d", args, code)
 			}

@@ -24,7 +24,7 @@ var nothingToTurn = []string{
 func told(t *testing.T, lang string, environ []string, args ...string) (code int, out, said string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	a := &app{in: strings.NewReader(""), out: &stdout, err: &stderr, environ: environ}
+	a := newApp(strings.NewReader(""), &stdout, &stderr, environ)
 	code = a.run(t.Context(), append([]string{"--lang", lang}, args...))
 	return code, stdout.String(), stderr.String()
 }

@@ -23,7 +23,7 @@ func TestWhatSettingsPrintsIsAFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		var stdout, stderr bytes.Buffer
-		a := &app{in: strings.NewReader(""), out: &stdout, err: &stderr}
+		a := newApp(strings.NewReader(""), &stdout, &stderr, nil)
 		if code = a.run(t.Context(), append([]string{"settings", "--settings", path}, args...)); code == 0 {
 			return code, stdout.String() // what is passed over is told beside
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +20,7 @@ import (
 // Whatever this command writes goes through here, and is printable: names of devices
 // and programs, answers of routers and authorities, what the process behind the
 // control socket says. Sentences and values are cleaned one by one, so that none of
-// them ends a line (printf, line, say, complain); app.out and app.err are printers, so
+// them ends a line (console.go: printf, line, say, complain); console.out and app.err are printers, so
 // that what missed that is harmless still. Only Bubble Tea gets at the terminal itself,
 // and tui sees to what it draws.
 
@@ -38,11 +37,11 @@ type printer struct {
 
 // onPrinters puts one before standard output and one before standard error; screen
 // is the terminal itself.
-func onPrinters(a *app) {
-	a.screen = a.out
+func onPrinters(c *console) {
+	c.screen = c.out
 	plain := false
-	a.out = &printer{w: a.out, json: &a.json, ascii: isTerminal(a.out) && !a.utf8()}
-	a.err = &printer{w: a.err, json: &plain, ascii: isTerminal(a.err) && !a.utf8()}
+	c.out = &printer{w: c.out, json: &c.json, ascii: isTerminal(c.out) && !c.utf8()}
+	c.err = &printer{w: c.err, json: &plain, ascii: isTerminal(c.err) && !c.utf8()}
 }
 
 // Write implements io.Writer. The beginning of a character is kept until its end
@@ -99,58 +98,8 @@ func escaped(text string, ascii bool) string {
 	return b.String()
 }
 
-// printf prints on standard output; what is put into format may be of others
-// (hint.Sprintf).
-func (a *app) printf(format string, args ...any) {
-	fmt.Fprint(a.out, hint.Sprintf(a.lang, format, args...))
-}
-
-// line writes one line, however long.
-func line(w io.Writer, text string) { fmt.Fprintln(w, hint.Printable(text)) }
-
-// say prints a sentence for people: on standard output, or on standard error
-// when standard output carries data.
-func (a *app) say(t hint.Text) {
-	w := a.out
-	if a.json {
-		w = a.err
-	}
-	fmt.Fprintln(w, t.In(a.lang))
-}
-
-// complain shows an error: what it means, what Foyer did, the one thing to do.
-// With --json it is one object, on standard output.
-func (a *app) complain(err error) {
-	if errors.Is(err, errSaid) {
-		return
-	}
-	e := hint.Find(err)
-	if a.json {
-		obj := map[string]any{"error": "failed", "message": err.Error(), "exit": hint.ExitCode(err)}
-		if e != nil {
-			obj["error"], obj["message"], obj["did"], obj["do"] = e.Code, e.What.In(a.lang), e.Did.In(a.lang), e.Do.In(a.lang)
-		}
-		a.printJSON(obj)
-		return
-	}
-	fmt.Fprintln(a.err, "foyer: "+hint.Describe(err, a.lang))
-	if e != nil {
-		fmt.Fprintln(a.err, hint.Sprintf(a.lang, "[%s]", e.Code))
-	}
-}
-
 // errSaid ends a command whose outcome was shown already; it only carries the exit code.
 var errSaid = errors.New("said already")
-
-// printJSON prints one object for programs. They get every text as it is: what a
-// terminal would obey is escaped.
-func (a *app) printJSON(v any) {
-	enc := json.NewEncoder(a.out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		fmt.Fprintln(a.err, "foyer: "+hint.Describe(err, a.lang))
-	}
-}
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)

@@ -63,7 +63,7 @@ func (brokenPipe) Write([]byte) (int, error) { return 0, errors.New("broken pipe
 func TestJSONIsEscapedAndNotChanged(t *testing.T) {
 	want := map[string]string{"name": strings.ToValidUTF8(hostile, "\ufffd"), "emoji": "👨‍👩‍👧", "last": string(utf8.MaxRune)}
 	var out bytes.Buffer
-	a := &app{out: &out, json: true}
+	a := &console{out: &out, json: true}
 	onPrinters(a)
 	a.printJSON(want)
 	var got map[string]string
@@ -77,7 +77,7 @@ func TestJSONIsEscapedAndNotChanged(t *testing.T) {
 
 func TestPrintfEndsNoLineForOthers(t *testing.T) {
 	var out bytes.Buffer
-	a := &app{out: &out, lang: hint.FR}
+	a := &console{out: &out, lang: hint.FR}
 	onPrinters(a)
 	a.printf("%s\n  %-8s|%d\n", hint.T("yes", "oui"), "a\nb", 3)
 	line(a.out, "one\ntwo")

@@ -37,7 +37,7 @@ func (a *app) proxyCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.proxy(args[0], s, p)
+			return proxy(a, args[0], s, p)
 		},
 	}
 	f := cmd.Flags()
@@ -51,7 +51,7 @@ func (a *app) proxyCmd() *cobra.Command {
 
 var proxyKinds = []string{"nginx", "apache", "caddy", "haproxy", "traefik"}
 
-func (a *app) proxy(kind string, s *config.Settings, p proxySnippet) error {
+func proxy(a *app, kind string, s *config.Settings, p proxySnippet) error {
 	place := site.Of(s)
 	if names := place.Names(); p.Name == "" && len(names) > 0 {
 		p.Name = names[0]

@@ -15,7 +15,7 @@ func TestProxySnippetsAreAsDocumented(t *testing.T) {
 	}
 	for _, kind := range proxyKinds {
 		var out, said bytes.Buffer
-		a := &app{in: strings.NewReader(""), out: &out, err: &said, environ: []string{"FOYER_PROXY_LISTEN=127.0.0.1:8888", "FOYER_PROXY_TRUSTED=127.0.0.1", "FOYER_ADDRESSES=cloud.example"}}
+		a := newApp(strings.NewReader(""), &out, &said, []string{"FOYER_PROXY_LISTEN=127.0.0.1:8888", "FOYER_PROXY_TRUSTED=127.0.0.1", "FOYER_ADDRESSES=cloud.example"})
 		if code := a.run(t.Context(), []string{"proxy", kind, "--settings", "", "--lang", "en"}); code != 0 || said.Len() > 0 {
 			t.Fatalf("%s: %d %s", kind, code, said.String())
 		}

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"foyer": func() {
 		ctx, stop := signal.NotifyContext(context.Background(), host.Interrupts()...)
 		defer stop()
-		a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}
+		a := newApp(os.Stdin, os.Stdout, os.Stderr, os.Environ())
 		os.Exit(a.run(ctx, os.Args[1:]))
 	}})
 }

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"strings"
-	"unicode"
-
 	"github.com/spf13/cobra"
 
 	"github.com/foyer-server/foyer/internal/config"
@@ -84,24 +80,4 @@ func (a *app) settingsCmd() *cobra.Command {
 	cmd.AddCommand(a.settingsSetCmd(), a.settingsUnsetCmd())
 	cmd.Flags().BoolVar(&secrets, "with-secrets", false, hint.T("print secrets as they are, so that what is printed does all that these settings do", "afficher les secrets tels quels, pour que le texte affiché fasse tout ce que font ces réglages").In(a.lang))
 	return cmd
-}
-
-// inTOML is a line of TOML that our printer leaves as it is: beyond ASCII there are only
-// characters of strings, which may be written as escapes where they are not shown.
-func (a *app) inTOML(text string) string {
-	if p, ok := a.out.(*printer); !ok || !p.ascii {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case r > 0xffff:
-			fmt.Fprintf(&b, `\U%08X`, r)
-		case r > unicode.MaxASCII:
-			fmt.Fprintf(&b, `\u%04X`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
-	"github.com/foyer-server/foyer/supervisor/health"
 )
 
 func (a *app) statusCmd() *cobra.Command {
@@ -77,21 +76,3 @@ func statusJSON(s report.Status) any {
 		Claimed *bool `json:"claimed"`
 	}{s, ownedBy(s)}
 }
-
-// findings prints those that want attention, each with what it means, what was
-// done and what to do.
-func (a *app) findings(rs []health.Result) {
-	for _, r := range rs {
-		if r.Severity == health.OK {
-			continue
-		}
-		a.printf("\n%s %s: %s [%s]\n", severityMark(r.Severity), r.Title, r.What, r.Code)
-		for _, t := range []hint.Text{r.Did, r.Do} {
-			if !t.IsZero() {
-				a.printf("  %s\n", t)
-			}
-		}
-	}
-}
-
-func severityMark(s health.Severity) string { return [...]string{"✓", "·", "!", "✗"}[s] }

@@ -19,12 +19,12 @@ func (a *app) superviseCmd() *cobra.Command {
 		Use: "supervise", Hidden: true, Args: usage(a, cobra.NoArgs),
 		Short: hint.T("Keep the server alive; started by the service manager", "Garder le serveur en vie ; lancé par le gestionnaire de services").In(a.lang),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return service.Run(cmd.Context(), a.supervise)
+			return service.Run(cmd.Context(), func(ctx context.Context) error { return supervise(ctx, a) })
 		},
 	}
 }
 
-func (a *app) supervise(ctx context.Context) error {
+func supervise(ctx context.Context, a *app) error {
 	if err := host.NoCoreFiles(); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (a *app) trustCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "trust", Args: usage(a, cobra.NoArgs),
 		Short: hint.T("Let the programs of this machine trust this server", "Faire que les programmes de cette machine fassent confiance à ce serveur").In(a.lang),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.trust(cmd, f) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return trust(a, cmd, f) },
 	}
 	cmd.Flags().BoolVar(&f.undo, "undo", false, hint.T("let them trust it no longer", "qu'ils ne le fassent plus").In(a.lang))
 	cmd.Flags().BoolVar(&f.print, "print", false, hint.T("only print the certificate, as PEM", "seulement donner le certificat, en PEM").In(a.lang))
@@ -34,7 +34,7 @@ func (a *app) trustCmd() *cobra.Command {
 	return cmd
 }
 
-func (a *app) trust(cmd *cobra.Command, f trustFlags) error {
+func trust(a *app, cmd *cobra.Command, f trustFlags) error {
 	store := installer.TrustStore{Runner: host.Exec{}}
 	if !f.print && os.Geteuid() > 0 {
 		return needRoot()

@@ -37,7 +37,7 @@ func (a *app) tryCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "try", Args: usage(a, cobra.NoArgs),
 		Short: hint.T("Run everything in the foreground; nothing is installed", "Tout lancer au premier plan ; rien n'est installé").In(a.lang),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.try(cmd.Context(), f) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return try(cmd.Context(), a, f) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.data, "data", "", hint.T("folder for the data, kept afterwards (default: a temporary one, removed at the end)", "dossier des données, conservé ensuite (par défaut : un dossier temporaire, effacé à la fin)").In(a.lang))
@@ -60,12 +60,12 @@ type trying struct {
 	Certificate string `json:"root_certificate,omitempty"` // file to trust; absent with --http
 }
 
-func (a *app) try(ctx context.Context, f tryFlags) (err error) {
+func try(ctx context.Context, a *app, f tryFlags) (err error) {
 	addr, err := tryAddress(f)
 	if err != nil {
 		return err
 	}
-	owner, password, err := a.tryOwner(ctx, f)
+	owner, password, err := tryOwner(ctx, a, f)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (a *app) try(ctx context.Context, f tryFlags) (err error) {
 	if f.http {
 		l.Name = host.HTTP
 	}
-	env := a.tryEnv(data, l.Addr().(*net.TCPAddr).Port)
+	env := tryEnv(data, l.Addr().(*net.TCPAddr).Port)
 	if f.front {
 		l.Name = host.Front
 		env = append(env, "FOYER_PROXY_LISTEN="+l.Addr().String())
@@ -104,7 +104,7 @@ func (a *app) try(ctx context.Context, f tryFlags) (err error) {
 	}
 	defer remove()
 	a.runDir = runDir
-	forget, err := a.trySettings(ctx)
+	forget, err := trySettings(ctx, a)
 	if err != nil {
 		l.Close()
 		return err
@@ -140,7 +140,7 @@ func (a *app) try(ctx context.Context, f tryFlags) (err error) {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- sv.Run(ctx) }()
-	if err := a.announce(ctx, sv, f, l, data, owner, ended); err != nil {
+	if err := announce(ctx, a, sv, f, l, data, owner, ended); err != nil {
 		cancel()
 		return errors.Join(err, <-ended)
 	}
@@ -149,7 +149,7 @@ func (a *app) try(ctx context.Context, f tryFlags) (err error) {
 
 // announce waits until the server answers and prints how to reach it. It returns
 // nil, too, when the supervisor ended meanwhile: its error is then still in ended.
-func (a *app) announce(ctx context.Context, sv *supervisor.Supervisor, f tryFlags, l host.Listener, data, owner string, ended chan error) error {
+func announce(ctx context.Context, a *app, sv *supervisor.Supervisor, f tryFlags, l host.Listener, data, owner string, ended chan error) error {
 	st := sv.Status(ctx)
 	for st.Server.State != "healthy" {
 		if st.Server.State == "crash-loop" {
@@ -231,7 +231,7 @@ func tryAddress(f tryFlags) (string, error) {
 // trySettings makes a.settings the file that is read here and by the server's process:
 // none, unless somebody named one. A pipe is read once, so what it says is kept in the run
 // folder until the end.
-func (a *app) trySettings(ctx context.Context) (forget func(), err error) {
+func trySettings(ctx context.Context, a *app) (forget func(), err error) {
 	forget = func() {}
 	if !a.named || a.settings == "" {
 		a.settings = ""
@@ -253,7 +253,7 @@ func (a *app) trySettings(ctx context.Context) (forget func(), err error) {
 }
 
 // tryOwner finds the owner to make and their password.
-func (a *app) tryOwner(ctx context.Context, f tryFlags) (name, password string, err error) {
+func tryOwner(ctx context.Context, a *app, f tryFlags) (name, password string, err error) {
 	if f.owner == "" && f.answers == "" {
 		return "", "", nil
 	}
@@ -261,7 +261,7 @@ func (a *app) tryOwner(ctx context.Context, f tryFlags) (name, password string, 
 	if f.owner != "" {
 		flags["owner"] = f.owner
 	}
-	answers, err := a.loadAnswers(ctx, f.answers, a.in, a.environ, flags)
+	answers, err := loadAnswers(ctx, f.answers, a.in, a.environ, flags)
 	if err != nil {
 		return "", "", err
 	}
@@ -269,7 +269,7 @@ func (a *app) tryOwner(ctx context.Context, f tryFlags) (name, password string, 
 }
 
 // tryEnv is what the server's process needs to know besides its inherited settings.
-func (a *app) tryEnv(data string, port int) []string {
+func tryEnv(data string, port int) []string {
 	other := port - 1
 	if other < 1 {
 		other = port + 1

@@ -2,17 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
-
-	"github.com/charmbracelet/x/term"
 
 	"github.com/foyer-server/foyer/cmd/foyer/appliance"
 	"github.com/foyer-server/foyer/installer"
-	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/tui"
 )
@@ -20,9 +14,9 @@ import (
 // wizard asks a person, on screens or in lines, and has the install done by a
 // process of its own, which goes on when the terminal goes away. Coming back shows
 // the install that is at work, or takes up the answers given so far.
-func (a *app) wizard(ctx context.Context, f installFlags, answers *installer.Answers) error {
+func wizard(ctx context.Context, a *app, f installFlags, answers *installer.Answers) error {
 	w := &worker{app: a, flags: f, dir: workerDir}
-	kept := a.keptAnswers()
+	kept := keptAnswers()
 	values := kept
 	if a.langGiven {
 		delete(values, "language")
@@ -47,10 +41,10 @@ func (a *app) wizard(ctx context.Context, f installFlags, answers *installer.Ans
 			}
 			return tui.Sight{Values: values, Notes: notes}
 		},
-		Remember: a.keepAnswers,
-		Plan:     func(ctx context.Context, v installer.Values) (tui.Plan, error) { return a.planFor(ctx, f, v) },
+		Remember: keepAnswers,
+		Plan:     w.planFor,
 		Apply:    w.apply,
-		Claimed:  func(ctx context.Context) bool { claimed, _ := a.claimedNow(ctx); return claimed },
+		Claimed:  func(ctx context.Context) bool { claimed, _ := claimedNow(ctx); return claimed },
 	}
 	run := ask.Screens
 	if !a.onTerminal() {
@@ -66,40 +60,35 @@ func (a *app) wizard(ctx context.Context, f installFlags, answers *installer.Ans
 	case err != nil:
 		return err
 	}
-	a.forgetAnswers()
-	return a.showResult(w.result.Result, installer.Plan{Changes: w.result.Plan})
-}
-
-// term is the terminal this command runs at.
-func (a *app) term() tui.Term {
-	return tui.Term{In: a.in, Out: a.screen, Environ: a.environ, Lang: a.lang, UTF8: a.utf8()}
+	forgetAnswers()
+	return showResult(a, w.result.Result, installer.Plan{Changes: w.result.Plan})
 }
 
 // settle are the answers an install with these values has.
-func (a *app) settle(ctx context.Context, f installFlags, v installer.Values) (*installer.Answers, error) {
+func (w *worker) settle(ctx context.Context, v installer.Values) (*installer.Answers, error) {
 	appliance.Settle(v)
 	if v["language"] == "" {
-		v["language"] = string(a.lang)
+		v["language"] = string(w.lang)
 	}
-	for k, text := range f.given {
+	for k, text := range w.flags.given {
 		if _, ok := v[k]; !ok {
 			v[k] = text
 		}
 	}
-	environ := a.environ
-	if f.password != "" { // wherever it was, it is not read again
-		environ = append(slices.Clone(environ), "FOYER_OWNER_PASSWORD="+f.password)
+	environ := w.environ
+	if w.flags.password != "" { // wherever it was, it is not read again
+		environ = append(slices.Clone(environ), "FOYER_OWNER_PASSWORD="+w.flags.password)
 	}
-	return a.loadAnswers(ctx, f.answers, f.stdin(), environ, v)
+	return loadAnswers(ctx, w.flags.answers, w.flags.stdin(), environ, v)
 }
 
 // planFor is the plan with these answers, as people read it.
-func (a *app) planFor(ctx context.Context, f installFlags, v installer.Values) (tui.Plan, error) {
-	answers, err := a.settle(ctx, f, v)
+func (w *worker) planFor(ctx context.Context, v installer.Values) (tui.Plan, error) {
+	answers, err := w.settle(ctx, v)
 	if err != nil {
 		return tui.Plan{}, err
 	}
-	in, err := a.installer(answers, f.replaceEdited)
+	in, err := newInstaller(answers, w.flags.replaceEdited)
 	if err != nil {
 		return tui.Plan{}, err
 	}
@@ -112,67 +101,10 @@ func (a *app) planFor(ctx context.Context, f installFlags, v installer.Values) (
 	if err != nil {
 		return tui.Plan{}, err
 	}
-	out.Notes = append(out.Notes, a.appliance(set).Outlook(ctx)...)
+	out.Notes = append(out.Notes, w.appliance(set).Outlook(ctx)...)
 	out.Summary = appliance.Summary(set, in.Addresses())
 	for _, c := range plan.Changes {
-		out.Changes = append(out.Changes, tui.Change{Mark: c.Op, What: c.KindText().In(a.lang) + " " + c.What, Why: c.Why})
+		out.Changes = append(out.Changes, tui.Change{Mark: c.Op, What: c.KindText().In(w.lang) + " " + c.What, Why: c.Why})
 	}
 	return out, nil
-}
-
-// keptPath is where the answers of a wizard that was cut short are.
-func keptPath() string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(dir, "foyer", "wizard.json")
-}
-
-func (a *app) keptAnswers() installer.Values {
-	var v installer.Values
-	data, err := os.ReadFile(keptPath())
-	if err != nil || json.Unmarshal(data, &v) != nil {
-		return nil
-	}
-	for k := range v { // of another version, or by another hand
-		if !slices.ContainsFunc(installer.Questions(), func(q installer.Question) bool { return q.Key == k }) {
-			delete(v, k)
-		}
-	}
-	return v
-}
-
-// keepAnswers keeps what is no secret. Where that cannot be done it is asked again.
-func (a *app) keepAnswers(v installer.Values) {
-	path := keptPath()
-	for _, q := range installer.Questions() {
-		if q.Secret {
-			delete(v, q.Key)
-		}
-	}
-	data, err := json.Marshal(v)
-	if err != nil || path == "" || os.MkdirAll(filepath.Dir(path), 0o700) != nil {
-		return
-	}
-	atomicfile.Write(path, data, 0o600) //nolint:errcheck // it is a convenience
-}
-
-func (a *app) forgetAnswers() {
-	path := keptPath()
-	if path != "" && os.Remove(path) == nil {
-		os.Remove(filepath.Dir(path)) //nolint:errcheck // if it is empty
-	}
-}
-
-// ttyInstead gives a command whose standard input is a pipe, as in `curl … | sh`,
-// the terminal the person sits at.
-func (a *app) ttyInstead() {
-	in, ok := a.in.(*os.File)
-	if !ok || term.IsTerminal(in.Fd()) || !isTerminal(a.screen) {
-		return
-	}
-	if tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0); err == nil {
-		a.in = tty
-	}
 }

@@ -201,7 +201,7 @@ func (w *worker) apply(ctx context.Context, v installer.Values, progress func(tu
 // start starts the process that installs. The answers go to it through its
 // environment, which only root can read.
 func (w *worker) start(ctx context.Context, v installer.Values) (*exec.Cmd, error) {
-	if _, err := w.settle(ctx, w.flags, v); err != nil { // it fills in what follows from the machine
+	if _, err := w.settle(ctx, v); err != nil { // it fills in what follows from the machine
 		return nil, err
 	}
 	exe, err := os.Executable()

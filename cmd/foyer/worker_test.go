@@ -78,7 +78,7 @@ func TestAnInstallKeepsARecord(t *testing.T) {
 	if err := rec.end(installResult{Result: res}, nil); err != nil {
 		t.Fatal(err)
 	}
-	w := &worker{app: &app{}, dir: dir}
+	w := &worker{app: newApp(nil, nil, nil, nil), dir: dir}
 	ended := make(chan struct{})
 	close(ended)
 	last, err := w.follow(t.Context(), ended, func(tui.Progress) {})
@@ -107,7 +107,7 @@ func TestAnInstallThatFailsSaysWhyInItsRecord(t *testing.T) {
 	if rec, err = readInstallRecord(dir); err != nil {
 		t.Fatal(err)
 	}
-	got := hint.Find((&worker{app: &app{}, dir: dir}).read(rec))
+	got := hint.Find((&worker{app: newApp(nil, nil, nil, nil), dir: dir}).read(rec))
 	if got == nil || got.Code != "port-taken" || got.Do.FR != "Faire." || hint.ExitCode(got) != hint.ExitUsage {
 		t.Errorf("%+v", got)
 	}
@@ -128,7 +128,7 @@ func TestAnInstallThatDiedIsToldAndBegunAgain(t *testing.T) {
 	}
 	died := make(chan struct{})
 	close(died)
-	w := &worker{app: &app{}, dir: dir}
+	w := &worker{app: newApp(nil, nil, nil, nil), dir: dir}
 	last, err := w.follow(t.Context(), died, func(tui.Progress) {})
 	if err != nil {
 		t.Fatal(err)

@@ -77,7 +77,7 @@ func TestEverythingIsWrittenThroughThePrinter(t *testing.T) {
 					if slices.Contains(allowed[within], name) {
 						return true
 					}
-					t.Errorf("%s: %s in %s: people are written to by printf, line, say and complain (cmd/foyer/print.go), by tell, ask and draw (tui)", fset.Position(pos), name, within)
+					t.Errorf("%s: %s in %s: people are written to by printf, line, say and complain (cmd/foyer/console.go), by tell, ask and draw (tui)", fset.Position(pos), name, within)
 					return true
 				})
 			}
