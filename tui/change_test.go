@@ -217,7 +217,7 @@ func TestDashboardChangesSettings(t *testing.T) {
 	t.Attr("shows", "ground2")
 	c := &changing{}
 	m := sampleDashboard(hint.EN, 80, 24, wellStatus(), nil)
-	if hit(m, 's'); m.screen != nil || strings.Contains(m.View().Content, "S: settings") {
+	if hit(m, 's'); m.shown != nil || strings.Contains(m.View().Content, "S: settings") {
 		t.Error("settings are offered where they cannot be changed")
 	}
 	m.Changer = func(context.Context) (*Changer, error) { return c.changer(hint.EN), nil }
@@ -227,7 +227,7 @@ func TestDashboardChangesSettings(t *testing.T) {
 	if hit(m, 's'); !strings.Contains(m.View().Content, "Where does this server live?") {
 		t.Fatalf("it shows:\n%s", m.View().Content)
 	}
-	if hit(m, esc); m.screen != nil {
+	if hit(m, esc); m.shown != nil {
 		t.Error("not back")
 	}
 	c.change, c.state = report.Change{State: report.ChangeWaiting, Until: time.Now().Add(time.Minute), Plan: samplePlanOfChange()}, report.JobRunning
@@ -235,11 +235,11 @@ func TestDashboardChangesSettings(t *testing.T) {
 	if hit(m, 's'); !strings.Contains(m.View().Content, "Does it work?") || strings.Contains(m.View().Content, "code=") {
 		t.Errorf("of a change that waits it shows:\n%s", m.View().Content)
 	}
-	if hit(m, esc); m.screen != nil || len(c.did) != 0 {
+	if hit(m, esc); m.shown != nil || len(c.did) != 0 {
 		t.Error("leaving it decides something, or does not leave")
 	}
 	m.Changer = func(context.Context) (*Changer, error) { return nil, errors.New("no settings") }
-	if hit(m, 's'); m.screen != nil || !strings.Contains(m.View().Content, "no settings") {
+	if hit(m, 's'); m.shown != nil || !strings.Contains(m.View().Content, "no settings") {
 		t.Errorf("it shows:\n%s", m.View().Content)
 	}
 }

@@ -69,8 +69,8 @@ func plug(r room) struct{} {
 type dashboard struct {
 	*Dashboard
 	page
-	ctx    context.Context //nolint:containedctx // of Run: what screens ask for ends with it
-	screen screen          // nil: home
+	ctx   context.Context //nolint:containedctx // of Run: what screens ask for ends with it
+	shown screen          // nil: home
 	scroll
 	known bool
 	st    report.Status
@@ -113,8 +113,8 @@ func (m *dashboard) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		return m, tea.Tick(every, func(time.Time) tea.Msg { return again{} })
 	case again:
-		if m.screen != nil {
-			return m, tea.Batch(m.status, m.screen.update(m, msg))
+		if m.shown != nil {
+			return m, tea.Batch(m.status, m.shown.update(m, msg))
 		}
 		return m, m.status
 	case restartMsg:
@@ -125,8 +125,8 @@ func (m *dashboard) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.KeyPressMsg:
 		return m, m.key(msg)
 	}
-	if m.screen != nil {
-		return m, m.screen.update(m, msg)
+	if m.shown != nil {
+		return m, m.shown.update(m, msg)
 	}
 	return m, nil
 }
@@ -137,10 +137,10 @@ func (m *dashboard) key(msg tea.KeyPressMsg) tea.Cmd {
 	if k == "ctrl+c" {
 		return tea.Quit
 	}
-	if m.screen != nil {
-		cmd, leave := m.screen.key(m, msg)
+	if m.shown != nil {
+		cmd, leave := m.shown.key(m, msg)
 		if leave {
-			m.screen, m.scroll = nil, scroll{}
+			m.shown, m.scroll = nil, scroll{}
 		}
 		return cmd
 	}
@@ -155,7 +155,7 @@ func (m *dashboard) key(msg tea.KeyPressMsg) tea.Cmd {
 		if r.key == k && (r.has == nil || r.has(m)) {
 			opened, cmd := r.open(m)
 			if opened != nil {
-				m.screen, m.scroll = opened, scroll{}
+				m.shown, m.scroll = opened, scroll{}
 			}
 			return cmd
 		}
@@ -165,8 +165,8 @@ func (m *dashboard) key(msg tea.KeyPressMsg) tea.Cmd {
 }
 
 func (m *dashboard) View() tea.View {
-	if m.screen != nil {
-		return m.draw(m.screen.view(m))
+	if m.shown != nil {
+		return m.draw(m.shown.view(m))
 	}
 	return m.draw(m.homeView())
 }

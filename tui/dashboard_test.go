@@ -152,10 +152,10 @@ func TestDashboardRestartsAfterAYesOnly(t *testing.T) {
 	n := 0
 	m := sampleDashboard(hint.EN, 80, 24, wellStatus(), nil)
 	m.Restart = func(context.Context) error { n++; return nil }
-	if hit(m, 'r', 'n'); n != 0 || m.screen != nil {
+	if hit(m, 'r', 'n'); n != 0 || m.shown != nil {
 		t.Fatalf("restarted %d times after a no", n)
 	}
-	if hit(m, 'r', 'y'); n != 1 || m.screen != nil {
+	if hit(m, 'r', 'y'); n != 1 || m.shown != nil {
 		t.Errorf("restarted %d times after a yes", n)
 	}
 }
@@ -163,7 +163,7 @@ func TestDashboardRestartsAfterAYesOnly(t *testing.T) {
 func TestDashboardGivesNoCodeToASecondOwner(t *testing.T) {
 	m := sampleDashboard(hint.EN, 80, 24, wellStatus(), nil)
 	m.NewClaim = func(context.Context) (control.Claim, error) { t.Error("asked"); return control.Claim{}, nil }
-	if hit(m, 'c'); m.screen != nil || !strings.Contains(m.View().Content, "It has an owner") {
+	if hit(m, 'c'); m.shown != nil || !strings.Contains(m.View().Content, "It has an owner") {
 		t.Errorf("it says:\n%s", m.View().Content)
 	}
 }
@@ -178,7 +178,7 @@ func TestLogIsFilteredAndHarmless(t *testing.T) {
 	if v := ansi.Strip(m.View().Content); strings.Contains(v, "started") || !strings.Contains(v, "server healthy") {
 		t.Errorf("the filter shows:\n%s", v)
 	}
-	if hit(m, esc); m.screen != nil {
+	if hit(m, esc); m.shown != nil {
 		t.Error("not back")
 	}
 }

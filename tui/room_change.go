@@ -29,7 +29,7 @@ type changerMsg struct {
 func (s *changeScreen) update(m *dashboard, msg tea.Msg) tea.Cmd {
 	if msg, ok := msg.(changerMsg); ok {
 		if msg.err != nil {
-			m.screen, m.say1 = nil, hint.Says(msg.err)
+			m.shown, m.say1 = nil, hint.Says(msg.err)
 			return nil
 		}
 		for _, j := range m.st.Jobs { // one that waits is shown, nothing is asked
