@@ -121,7 +121,7 @@ func TestOtherAnswersAreAnotherInstall(t *testing.T) {
 	}
 	for _, a := range all {
 		was, file := installed(t, a)
-		for _, i := range rand.Perm(len(all))[:2] {
+		for _, i := range rand.Perm(len(all))[:1] {
 			b := all[i]
 			want, wantFile := installed(t, b)
 			got, gotFile := to(was, file, b)

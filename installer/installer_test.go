@@ -332,6 +332,7 @@ func TestFilesEditedByHandAreKept(t *testing.T) {
 		if err := os.WriteFile(o.unit("foyer.service"), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		o.started = time.Now() // it has been started since
 		p, err := in.Plan(t.Context())
 		if err != nil || !p.Empty() || len(p.Changes) != 1 || p.Changes[0].Op != step.Edited {
 			t.Fatalf("plan %+v, %v", p.Changes, err)

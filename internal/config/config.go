@@ -208,20 +208,6 @@ func (s *Settings) Get(key string) (text, source string) {
 	return text, s.sources[key]
 }
 
-func (s *Settings) field(key string) any {
-	return map[string]any{
-		"name": &s.Name, "language": &s.Language, "data": &s.Data, "database": &s.Database, "http_port": &s.HTTPPort, "https_port": &s.HTTPSPort,
-		"addresses": &s.Addresses, "mdns": &s.MDNS, "router": &s.Router, "dyndns": &s.DynDNS,
-		"dns.provider": &s.DNS.Provider, "dns.credentials": &s.DNS.Credentials, "dns.zone": &s.DNS.Zone,
-		"proxy.listen": &s.Proxy.Listen, "proxy.trusted": &s.Proxy.Trusted, "proxy.protocol": &s.Proxy.Protocol, "limits.body": &s.Limits.Body, "limits.header": &s.Limits.Header,
-		"limits.header_seconds": &s.Limits.HeaderSeconds, "limits.body_seconds": &s.Limits.BodySeconds,
-		"certificates.ca": &s.Certificates.CA, "certificates.ca_roots": &s.Certificates.CARoots, "certificates.email": &s.Certificates.Email, "certificates.rehearse": &s.Certificates.Rehearse, "certificates.members": &s.Certificates.Members,
-		"certificates.cert_file": &s.Certificates.CertFile, "certificates.key_file": &s.Certificates.KeyFile,
-		"dns.resolvers": &s.DNS.Resolvers, "reach.peer": &s.Reach.Peer, "reach.answer": &s.Reach.Answer,
-		"limits.idle_seconds": &s.Limits.IdleSeconds, "limits.connections": &s.Limits.Connections,
-	}[key]
-}
-
 // Keys documents every setting outside [kinto], in the order of the file.
 // KintoKeys documents those inside.
 var Keys = []Key{

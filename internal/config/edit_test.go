@@ -120,7 +120,7 @@ func TestTheWayBackIsTheFileAsItWas(t *testing.T) {
 			base := Default()
 			base.Language = string(lang)
 			in := func(s *Settings) []byte { return bytes.ReplaceAll(s.File(lang), []byte("\n"), []byte(eol)) }
-			for round := range 50 {
+			for round := range 20 {
 				some := slices.DeleteFunc(slices.Clone(edits), func(e Edit) bool {
 					needed := slices.Contains([]string{"router", "dyndns", "dns.provider", "proxy.trusted", "certificates.cert_file", "certificates.key_file"}, e.Key)
 					return e.Key == "language" || round > 0 && !needed && rand.IntN(2) == 0
@@ -177,7 +177,7 @@ func otherFile() string {
 func TestAnyFileIsChangedAndStaysWhatItWas(t *testing.T) {
 	t.Attr("shows", "ground2")
 	changed, refused := 0, 0
-	for range 1500 {
+	for range 600 {
 		text := randomFile()
 		var doc map[string]any
 		if toml.Unmarshal(Normalise([]byte(text)), &doc) != nil {
@@ -221,7 +221,7 @@ func TestAnyFileIsChangedAndStaysWhatItWas(t *testing.T) {
 		changed++
 	}
 	t.Logf("SHOW %d random files changed, each comment and each other setting kept; %d refused", changed, refused)
-	if changed < 1000 {
+	if changed < 300 {
 		t.Errorf("only %d were changed", changed)
 	}
 }

@@ -1,0 +1,72 @@
+package config
+
+// field points to where a setting is kept; nil: there is no such setting.
+func (s *Settings) field(key string) any {
+	switch key {
+	case "name":
+		return &s.Name
+	case "language":
+		return &s.Language
+	case "data":
+		return &s.Data
+	case "database":
+		return &s.Database
+	case "http_port":
+		return &s.HTTPPort
+	case "https_port":
+		return &s.HTTPSPort
+	case "addresses":
+		return &s.Addresses
+	case "mdns":
+		return &s.MDNS
+	case "router":
+		return &s.Router
+	case "dyndns":
+		return &s.DynDNS
+	case "dns.provider":
+		return &s.DNS.Provider
+	case "dns.credentials":
+		return &s.DNS.Credentials
+	case "dns.zone":
+		return &s.DNS.Zone
+	case "proxy.listen":
+		return &s.Proxy.Listen
+	case "proxy.trusted":
+		return &s.Proxy.Trusted
+	case "proxy.protocol":
+		return &s.Proxy.Protocol
+	case "limits.body":
+		return &s.Limits.Body
+	case "limits.header":
+		return &s.Limits.Header
+	case "limits.header_seconds":
+		return &s.Limits.HeaderSeconds
+	case "limits.body_seconds":
+		return &s.Limits.BodySeconds
+	case "certificates.ca":
+		return &s.Certificates.CA
+	case "certificates.ca_roots":
+		return &s.Certificates.CARoots
+	case "certificates.email":
+		return &s.Certificates.Email
+	case "certificates.rehearse":
+		return &s.Certificates.Rehearse
+	case "certificates.members":
+		return &s.Certificates.Members
+	case "certificates.cert_file":
+		return &s.Certificates.CertFile
+	case "certificates.key_file":
+		return &s.Certificates.KeyFile
+	case "dns.resolvers":
+		return &s.DNS.Resolvers
+	case "reach.peer":
+		return &s.Reach.Peer
+	case "reach.answer":
+		return &s.Reach.Answer
+	case "limits.idle_seconds":
+		return &s.Limits.IdleSeconds
+	case "limits.connections":
+		return &s.Limits.Connections
+	}
+	return nil
+}
