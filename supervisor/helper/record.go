@@ -149,7 +149,8 @@ func (t *Task) scrub(s string) string {
 }
 
 func (t *Task) scrubText(x hint.Text) hint.Text {
-	return hint.Clean(hint.Text{EN: t.scrub(x.EN), FR: t.scrub(x.FR)})
+	x.EN, x.FR = t.scrub(x.EN), t.scrub(x.FR)
+	return hint.Clean(x)
 }
 
 // problem is an error as a record keeps it.
