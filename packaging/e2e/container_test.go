@@ -349,8 +349,12 @@ func (m *machine) client(fresh bool) *http.Client {
 	return &http.Client{
 		Timeout: patience,
 		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return m.dial(ctx, network, "127.0.0.1:443")
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				_, port, err := net.SplitHostPort(address)
+				if err != nil {
+					return nil, err
+				}
+				return m.dial(ctx, network, net.JoinHostPort("127.0.0.1", port))
 			},
 			TLSClientConfig:   &tls.Config{RootCAs: pool},
 			DisableKeepAlives: fresh,
