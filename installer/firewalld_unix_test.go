@@ -54,13 +54,13 @@ func (f *firewalld) Run(ctx context.Context, name string, args ...string) (strin
 func (f *firewalld) zone() string { return f.path("etc/firewalld/zones/public.xml") }
 
 func (f *firewalld) text() string {
-	ports := ""
+	var ports strings.Builder
 	for _, r := range slices.Sorted(maps.Keys(f.open)) {
 		if _, port, ok := strings.Cut(r, " "); ok && f.open[r] {
-			ports += "  <port port=\"" + port + "\"/>\n"
+			ports.WriteString("  <port port=\"" + port + "\"/>\n")
 		}
 	}
-	return strings.Replace(broughtZone, "\n", "\n"+ports, 1)
+	return strings.Replace(broughtZone, "\n", "\n"+ports.String(), 1)
 }
 
 // With firewalld, too: old ports close, what it made for ours goes with the last of them, and

@@ -26,8 +26,8 @@ func (in *Installer) RepairOwners(ctx context.Context, events func(step.Event)) 
 }
 
 // ApplySettings makes the machine as the settings file says: folders, units, the firewall,
-// where the install opened something in it, and the service, which is started anew where it
-// began before the file was written. Whether it answers visitors is not waited for. The
+// where the install opened something in it, which is closed for ports that are not ours any
+// more, and the service, which is restarted where it began before the file was written. Whether it answers visitors is not waited for. The
 // error is as that of RepairOwners.
 func (in *Installer) ApplySettings(ctx context.Context, events func(step.Event)) (Result, error) {
 	return in.some(ctx, events, settingsSteps)

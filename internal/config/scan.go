@@ -248,7 +248,7 @@ func (s *scanner) name() (parts []string, err error) {
 			}
 			parts = append(parts, doc.K)
 		} else {
-			for !s.done() && (isBare(s.text[s.at])) {
+			for !s.done() && isBare(s.text[s.at]) {
 				s.at++
 			}
 			if s.at == start {

@@ -207,10 +207,10 @@ func (s *Service) StartedBefore(ctx context.Context, t time.Time, sockets bool) 
 	if err != nil || st.Since.IsZero() {
 		return false, err
 	}
-	if st.Since.Before(t.Truncate(time.Second)) {
-		return true, nil
+	if second := t.Truncate(time.Second); !st.Since.Equal(second) {
+		return st.Since.Before(second), nil
 	}
-	began, err := s.beganSystemd(ctx, unit) // of what was written in the second in which it was started
+	began, err := s.beganSystemd(ctx, unit) // it was written in the second of the start
 	return err == nil && !began.IsZero() && began.Before(t), err
 }
 
