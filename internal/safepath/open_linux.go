@@ -24,22 +24,22 @@ func openPath(path string) (*os.File, error) {
 }
 
 // openFolder opens the folder name; inside wants errMount where something is mounted on it.
-func (d *Dir) openFolder(name string, inside bool) (*os.File, error) {
-	return d.openBeneath(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, inside)
+func openFolder(d *Dir, name string, inside bool) (*os.File, error) {
+	return openBeneath(d, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, inside)
 }
 
 // openFile opens a file in the same way.
-func (d *Dir) openFile(name string, flags int, inside bool) (*os.File, error) {
+func openFile(d *Dir, name string, flags int, inside bool) (*os.File, error) {
 	if flags&unix.O_NOFOLLOW == 0 {
-		return d.openat(name, flags)
+		return openat(d, name, flags)
 	}
-	return d.openBeneath(name, flags, inside)
+	return openBeneath(d, name, flags, inside)
 }
 
 // openBeneath opens name without a link. Where there is no openat2(2) (a kernel before
 // 5.6, a container that forbids it) one name is opened with O_NOFOLLOW, and the mounts
 // are compared.
-func (d *Dir) openBeneath(name string, flags int, inside bool) (*os.File, error) {
+func openBeneath(d *Dir, name string, flags int, inside bool) (*os.File, error) {
 	if !d.how.byName {
 		how := &unix.OpenHow{
 			Flags:   uint64(flags) | unix.O_CLOEXEC,
@@ -63,7 +63,7 @@ func (d *Dir) openBeneath(name string, flags int, inside bool) (*os.File, error)
 			return nil, err
 		}
 	}
-	f, err := d.openat(name, flags)
+	f, err := openat(d, name, flags)
 	if err != nil || !inside || sameMount(d.f, f) {
 		return f, err
 	}

@@ -23,13 +23,13 @@ func openPath(path string) (*os.File, error) {
 
 // openFolder opens the folder name; inside wants errMount where another file system
 // begins.
-func (d *Dir) openFolder(name string, inside bool) (*os.File, error) {
-	return d.openFile(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, inside)
+func openFolder(d *Dir, name string, inside bool) (*os.File, error) {
+	return openFile(d, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, inside)
 }
 
 // openFile opens a file in the same way.
-func (d *Dir) openFile(name string, flags int, inside bool) (*os.File, error) {
-	f, err := d.openat(name, flags)
+func openFile(d *Dir, name string, flags int, inside bool) (*os.File, error) {
+	f, err := openat(d, name, flags)
 	if err != nil || !inside {
 		return f, err
 	}

@@ -101,7 +101,7 @@ func (h how) walk(path string, file bool) (d *Dir, name string, err error) {
 			if links++; links > mostLinks {
 				return nil, "", &fs.PathError{Op: "open", Path: path, Err: unix.ELOOP}
 			}
-			target, err := here.follow(name, st)
+			target, err := follow(here, name, st)
 			if err != nil {
 				return nil, "", err
 			}
@@ -129,7 +129,7 @@ func (h how) walk(path string, file bool) (d *Dir, name string, err error) {
 }
 
 // follow reads a link that root alone can have made.
-func (d *Dir) follow(name string, link unix.Stat_t) (string, error) {
+func follow(d *Dir, name string, link unix.Stat_t) (string, error) {
 	st, err := d.stat()
 	if err != nil {
 		return "", d.fail("look at", "", err)
@@ -241,7 +241,7 @@ func (d *Dir) open(name string, inside bool) (*Dir, error) {
 	if name == ".." || name == "" || strings.Contains(name, "/") {
 		return nil, d.fail("open", name, unix.EINVAL)
 	}
-	f, err := d.openFolder(name, inside)
+	f, err := openFolder(d, name, inside)
 	if err != nil {
 		if st, serr := d.lstat(name); serr == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
 			return nil, &Error{d.in(name), Link}
@@ -270,7 +270,7 @@ func (d *Dir) open(name string, inside bool) (*Dir, error) {
 }
 
 // openat opens by its name what is in the folder (openat(2)).
-func (d *Dir) openat(name string, flags int) (*os.File, error) {
+func openat(d *Dir, name string, flags int) (*os.File, error) {
 	fd := -1
 	err := retry(func() (err error) {
 		fd, err = unix.Openat(d.fd(), name, flags|unix.O_CLOEXEC, 0)
@@ -283,8 +283,8 @@ func (d *Dir) openat(name string, flags int) (*os.File, error) {
 }
 
 // readable is the folder opened so that its names can be read, and itself be changed.
-func (d *Dir) readable() (*os.File, error) {
-	f, err := d.openat(".", unix.O_RDONLY|unix.O_DIRECTORY)
+func readable(d *Dir) (*os.File, error) {
+	f, err := openat(d, ".", unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, d.fail("read", "", err)
 	}
@@ -309,7 +309,7 @@ func (d *Dir) Names(most int) (names []string, err error) {
 // each gives each name in the folder to do, until it returns an error. However many
 // there are, few are held at a time.
 func (d *Dir) each(do func(name string) error) error {
-	f, err := d.readable()
+	f, err := readable(d)
 	if err != nil {
 		return err
 	}
@@ -332,7 +332,7 @@ func (d *Dir) each(do func(name string) error) error {
 
 // Sync makes the names in the folder durable.
 func (d *Dir) Sync() error {
-	f, err := d.readable()
+	f, err := readable(d)
 	if err != nil {
 		return err
 	}
@@ -345,7 +345,7 @@ func (d *Dir) Sync() error {
 
 // Own gives the folder itself an owner and a mode, durably.
 func (d *Dir) Own(mode fs.FileMode, uid, gid int) error {
-	f, err := d.readable()
+	f, err := readable(d)
 	if err != nil {
 		return err
 	}
@@ -475,7 +475,7 @@ func (d *Dir) file(name string, inside bool, fit func(dir, st unix.Stat_t) Why) 
 	if err := look(before); err != nil {
 		return nil, err
 	}
-	f, err := d.openFile(name, flags|unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, inside)
+	f, err := openFile(d, name, flags|unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, inside)
 	switch err {
 	case nil:
 	case errMount:
@@ -722,7 +722,7 @@ func (d *Dir) TakeOver(uid, gid int, skip func(name string) bool) error {
 		}
 	}
 	for _, act := range []bool{false, true} {
-		if err := d.takeOver(uid, gid, skip, act, 0); err != nil {
+		if err := takeOver(d, uid, gid, skip, act, 0); err != nil {
 			return err
 		}
 	}
@@ -731,7 +731,7 @@ func (d *Dir) TakeOver(uid, gid int, skip func(name string) bool) error {
 
 // takeOver does it from the inside out: while a folder is not given away, root's run
 // that was cut short finds it as it was.
-func (d *Dir) takeOver(uid, gid int, skip func(string) bool, act bool, depth int) error {
+func takeOver(d *Dir, uid, gid int, skip func(string) bool, act bool, depth int) error {
 	if depth > mostDeep {
 		return &Error{d.path, TooDeep}
 	}
@@ -761,7 +761,7 @@ func (d *Dir) takeOver(uid, gid int, skip func(string) bool, act bool, depth int
 		}
 		switch kind := st.Mode & unix.S_IFMT; {
 		case kind == unix.S_IFDIR:
-			err = d.takeOverDir(name, dir, fit, uid, gid, skip, act, depth)
+			err = takeOverDir(d, name, dir, fit, uid, gid, skip, act, depth)
 		case kind != unix.S_IFREG || int(st.Uid) == uid:
 		case !act:
 			if why := fit(dir, st); why != 0 {
@@ -783,7 +783,7 @@ func (d *Dir) takeOver(uid, gid int, skip func(string) bool, act bool, depth int
 	return d.Sync()
 }
 
-func (d *Dir) takeOverDir(name string, dir unix.Stat_t, fit func(dir, st unix.Stat_t) Why, uid, gid int, skip func(string) bool, act bool, depth int) error {
+func takeOverDir(d *Dir, name string, dir unix.Stat_t, fit func(dir, st unix.Stat_t) Why, uid, gid int, skip func(string) bool, act bool, depth int) error {
 	sub, err := d.open(name, true)
 	if err == errMount {
 		return nil
@@ -792,7 +792,7 @@ func (d *Dir) takeOverDir(name string, dir unix.Stat_t, fit func(dir, st unix.St
 		return err
 	}
 	defer sub.Close() //nolint:errcheck // a folder, opened to be looked through
-	if err := sub.takeOver(uid, gid, skip, act, depth+1); err != nil {
+	if err := takeOver(sub, uid, gid, skip, act, depth+1); err != nil {
 		return err
 	}
 	st, err := sub.stat()
