@@ -61,7 +61,7 @@ func restarts(t *testing.T, timing Timing, lives []time.Duration) (waits []time.
 			DataDir: dir, Journal: NewJournal(io.Discard), Log: slog.New(slog.DiscardHandler), Notify: func(string) error { return nil }, Timing: timing,
 		})
 		s.local = local
-		s.keep(ctx)
+		minder{s}.keep(ctx)
 	})
 	return waits, states
 }

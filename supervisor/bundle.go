@@ -42,14 +42,14 @@ const (
 )
 
 // bundleKind is the job that makes a support bundle.
-func (s *Supervisor) bundleKind() job.Kind {
+func (s worker) bundleKind() job.Kind {
 	return job.Kind{
 		Name: JobBundle, Title: hint.T("Make a support bundle", "Faire un dossier d'assistance"), Lane: job.Reads, Resume: true, Run: s.makeBundle,
 	}
 }
 
 // makeBundle writes a support bundle. A job that was begun again writes the same file.
-func (s *Supervisor) makeBundle(ctx context.Context, t *job.Task) error {
+func (s worker) makeBundle(ctx context.Context, t *job.Task) error {
 	dir := filepath.Join(s.cfg.StateDir, "bundles")
 	if s.cfg.StateDir == "" { // as under `foyer try`
 		dir = filepath.Join(s.cfg.RunDir, "bundles")

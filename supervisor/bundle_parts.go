@@ -15,7 +15,7 @@ import (
 )
 
 // parts are those of a support bundle that the supervisor itself has.
-func (s *Supervisor) parts() []Part {
+func (s worker) parts() []Part {
 	return []Part{
 		jsonPart("version.json", hint.T("Versions", "Versions"), func(context.Context) any { return versions(s.cfg.Version) }),
 		jsonPart("status.json", hint.T("How things are", "Comment vont les choses"), func(ctx context.Context) any {
@@ -47,7 +47,7 @@ func jsonPart(name string, title hint.Text, what func(context.Context) any) Part
 
 // impersonal are events as a stranger may read them: of those that may tell of people there
 // remains that something happened, and when.
-func (s *Supervisor) impersonal(all []report.Event) []report.Event {
+func (s worker) impersonal(all []report.Event) []report.Event {
 	all = slices.Clone(all)
 	for i, e := range all {
 		if !s.isOfMachine(e.Code) {
@@ -58,7 +58,7 @@ func (s *Supervisor) impersonal(all []report.Event) []report.Event {
 }
 
 // isOfMachine reports whether events with this code tell of the machine, and of nobody.
-func (s *Supervisor) isOfMachine(code string) bool {
+func (s worker) isOfMachine(code string) bool {
 	return strings.HasPrefix(code, "server-") || strings.HasPrefix(code, "data-") || s.board.Has(code) ||
 		slices.Contains([]string{"job", "repaired", "repair-given-up", "claim-code", "reset-code"}, code)
 }

@@ -369,7 +369,7 @@ func (c *changes) bringBack(ctx context.Context, t *job.Task, why string) {
 
 // answersStill reports whether the server answers soon, with the settings as they are now.
 func (s *Supervisor) answersStill(ctx context.Context, t *job.Task) bool {
-	if !s.awaitServer(ctx, s.cfg.Timing.Changed) {
+	if !(worker{s}).awaitServer(ctx, s.cfg.Timing.Changed) {
 		return true // nobody wants to know any more
 	}
 	if !s.isHealthy() {

@@ -22,8 +22,11 @@ const (
 	JobUsage = "what-takes-room"
 )
 
+// worker does the jobs of a supervisor, beside the server.
+type worker struct{ *Supervisor }
+
 // kinds are the jobs of the supervisor's own.
-func (s *Supervisor) kinds() []job.Kind {
+func (s worker) kinds() []job.Kind {
 	return []job.Kind{{
 		Name: JobCheck, Title: hint.T("Check the database", "Vérifier la base de données"), Lane: job.Reads, Resume: true, Page: true,
 		Args:  map[string][]string{"how": {"quick", "full"}},
@@ -50,7 +53,7 @@ const (
 
 // checkDatabase has the server look through its database. When the server is replaced
 // meanwhile, the next one begins anew.
-func (s *Supervisor) checkDatabase(ctx context.Context, t *job.Task) error {
+func (s worker) checkDatabase(ctx context.Context, t *job.Task) error {
 	began := time.Now()
 	how := t.Args()["how"]
 	if how == "" {
@@ -88,7 +91,7 @@ func (s *Supervisor) checkDatabase(ctx context.Context, t *job.Task) error {
 
 // awaitServer waits until the server answers, but not for longer than d, and reports
 // whether ctx still lasts.
-func (s *Supervisor) awaitServer(ctx context.Context, d time.Duration) bool {
+func (s worker) awaitServer(ctx context.Context, d time.Duration) bool {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		s.mu.Lock()
 		state := s.child.state
@@ -104,7 +107,7 @@ func (s *Supervisor) awaitServer(ctx context.Context, d time.Duration) bool {
 }
 
 // whatTakesRoom asks the server what its database holds, and adds what the disk has left.
-func (s *Supervisor) whatTakesRoom(ctx context.Context, t *job.Task) error {
+func (s worker) whatTakesRoom(ctx context.Context, t *job.Task) error {
 	resp, err := s.askServer(ctx, "/usage")
 	if err != nil {
 		return err
@@ -126,7 +129,7 @@ func (s *Supervisor) whatTakesRoom(ctx context.Context, t *job.Task) error {
 
 // askServer has the server do something, and returns its answer, whose body is to be closed. It
 // has no time limit but ctx.
-func (s *Supervisor) askServer(ctx context.Context, path string) (*http.Response, error) {
+func (s worker) askServer(ctx context.Context, path string) (*http.Response, error) {
 	return s.ask(ctx, http.MethodPost, path)
 }
 
@@ -153,7 +156,7 @@ func (s *Supervisor) ask(ctx context.Context, method, path string) (*http.Respon
 }
 
 // askCheck follows one check of the server to its end.
-func (s *Supervisor) askCheck(ctx context.Context, how string, t *job.Task) (last report.CheckLine, err error) {
+func (s worker) askCheck(ctx context.Context, how string, t *job.Task) (last report.CheckLine, err error) {
 	resp, err := s.askServer(ctx, "/check?how="+how)
 	if err != nil {
 		return last, err

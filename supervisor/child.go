@@ -52,8 +52,11 @@ type facts struct {
 // errRemounted: a disk came, or went, and this process cannot see what is there now.
 var errRemounted = errors.New("the disks of this machine have changed")
 
+// minder keeps the server of a supervisor running: starts it, looks at it, replaces it.
+type minder struct{ *Supervisor }
+
 // remounted is errRemounted when that is so. It is asked while the data cannot be used.
-func (s *Supervisor) remounted() error {
+func (s minder) remounted() error {
 	if !s.keeper.remounted() {
 		return nil
 	}
@@ -63,7 +66,7 @@ func (s *Supervisor) remounted() error {
 
 // await returns once the data are there that the server is to have. Errors are that of ctx
 // and errRemounted.
-func (s *Supervisor) await(ctx context.Context) error {
+func (s minder) await(ctx context.Context) error {
 	for first := true; ; first = false {
 		t := s.keeper.check()
 		s.mu.Lock()
@@ -91,7 +94,7 @@ func (s *Supervisor) await(ctx context.Context) error {
 
 // keep starts the server, and again each time it ends, until ctx ends; then it returns nil.
 // The error is errRemounted.
-func (s *Supervisor) keep(ctx context.Context) error {
+func (s minder) keep(ctx context.Context) error {
 	quick := 0 // deaths in a row of servers that were not steady
 	for {
 		if err := s.await(ctx); ctx.Err() != nil {
@@ -143,7 +146,7 @@ func (s *Supervisor) keep(ctx context.Context) error {
 
 // runServer runs one server until it ends and returns why it did. When ctx ends
 // the server is told to finish, and killed if it does not.
-func (s *Supervisor) runServer(ctx context.Context) (why string) {
+func (s minder) runServer(ctx context.Context) (why string) {
 	cmd := s.cfg.Serve()
 	done, err := host.Pass(cmd, append([]host.Listener{s.local}, s.cfg.Listeners...))
 	if err != nil {
@@ -291,7 +294,7 @@ func (g *signs) read(c child, f facts, err error, t Timing, now time.Time) (dead
 
 // watch looks at the server until ctx ends: records how it is, tells the service
 // manager, and has a server that hangs killed. The error is errRemounted.
-func (s *Supervisor) watch(ctx context.Context) error {
+func (s minder) watch(ctx context.Context) error {
 	ready, reported := false, time.Time{}
 	var life signs
 	var due time.Time      // when the next look is
@@ -382,7 +385,7 @@ func (s *Supervisor) watch(ctx context.Context) error {
 
 // nextLook waits until the next look at the server is due, or somebody asks for one, which
 // is then to be closed. lasts: ctx still does.
-func (s *Supervisor) nextLook(ctx context.Context, due time.Time) (peek chan struct{}, lasts bool) {
+func (s minder) nextLook(ctx context.Context, due time.Time) (peek chan struct{}, lasts bool) {
 	t := time.NewTimer(time.Until(due))
 	defer t.Stop()
 	select {

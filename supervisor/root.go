@@ -15,7 +15,7 @@ import (
 // Kinds are the jobs of the supervisor's own that can be asked for, to be told of: they
 // cannot be run.
 func Kinds() []job.Kind {
-	s := &Supervisor{}
+	s := worker{&Supervisor{}}
 	kinds := slices.DeleteFunc(append(s.kinds(), s.rootKinds()...), func(k job.Kind) bool { return k.Own })
 	for i := range kinds {
 		kinds[i].Run = nil
@@ -24,7 +24,7 @@ func Kinds() []job.Kind {
 }
 
 // rootKinds are the jobs that root does (package helper), by the names of its verbs.
-func (s *Supervisor) rootKinds() []job.Kind {
+func (s worker) rootKinds() []job.Kind {
 	var out []job.Kind
 	for _, v := range helper.Verbs {
 		if v.Ends { // the job of what is on trial asks for it
@@ -47,7 +47,7 @@ const healthyAgain = 3 * time.Minute
 // askRoot has root do something, and shows its record as that of the job. When the
 // supervisor is started again meanwhile, which applying settings may do, it goes on
 // following.
-func (s *Supervisor) askRoot(ctx context.Context, v helper.Verb, t *job.Task) error {
+func (s worker) askRoot(ctx context.Context, v helper.Verb, t *job.Task) error {
 	tell := telling(t)
 	r, err := s.cfg.Root.Do(ctx, v, t.ID(), t.Args(), t.Again(), func(r job.Record) { tell(hint.Clean(r)) })
 	if err != nil {
@@ -103,7 +103,7 @@ func news(before, now []hint.Text) []hint.Text {
 
 // answersAgain waits until the server is well with the settings as they are now, which root,
 // who has no network, cannot see.
-func (s *Supervisor) answersAgain(ctx context.Context, t *job.Task) error {
+func (s worker) answersAgain(ctx context.Context, t *job.Task) error {
 	if !s.awaitServer(ctx, healthyAgain) {
 		return ctx.Err()
 	}

@@ -61,7 +61,7 @@ func (r *rooted) serve() {
 func (r *rooted) jobs() (m *job.Manager, end func()) {
 	r.t.Helper()
 	r.s.cfg.Root = r.client
-	kinds := r.s.rootKinds()
+	kinds := worker{r.s}.rootKinds()
 	m, err := job.Open(r.dir, slog.New(slog.DiscardHandler), kinds...)
 	if err != nil {
 		r.t.Fatal(err)

@@ -230,8 +230,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return control.Serve(ctx, door, s, s.cfg.Log) })
-	g.Go(func() error { return s.keep(ctx) })
-	g.Go(func() error { return s.watch(ctx) })
+	g.Go(func() error { return minder{s}.keep(ctx) })
+	g.Go(func() error { return minder{s}.watch(ctx) })
 	g.Go(func() error { s.look(ctx); return nil })
 	g.Go(func() error { s.sample(ctx); return nil })
 	g.Go(func() error { s.gatherPeople(ctx); return nil })
@@ -475,9 +475,9 @@ func (s *Supervisor) Jobs() *job.Manager { return s.jobs }
 // openJobs opens the records of jobs in the supervisor's own folder. Where that cannot be
 // read, jobs live as long as the supervisor: it has more to do than that.
 func (s *Supervisor) openJobs() (jobs *job.Manager, err error) {
-	kinds := slices.Concat(s.kinds(), s.cfg.Jobs)
+	kinds := slices.Concat(worker{s}.kinds(), s.cfg.Jobs)
 	if s.cfg.Root.There() {
-		kinds = append(kinds, s.rootKinds()...)
+		kinds = append(kinds, worker{s}.rootKinds()...)
 	}
 	if s.cfg.StateDir != "" {
 		if jobs, err = job.Open(filepath.Join(s.cfg.StateDir, "jobs"), s.cfg.Log, kinds...); err != nil {

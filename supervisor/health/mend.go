@@ -141,11 +141,13 @@ func (b *Board) judge(it *item, began, now time.Time) (facts []report.Event) {
 			}
 		}
 		if m.once(toldHelped) {
-			facts = append(facts, b.mended(it, m))
+			title, _ := b.jobs.Title(m.kind)
+			facts = append(facts, mended(it, title))
 		}
 	}
-	if r != nil && m.Judged && m.Tried > 0 {
-		facts = append(facts, b.gaveUp(it, r, m, now)...)
+	if r != nil && m.Judged && m.Tried > 0 && gaveUp(it, r, m, now) {
+		shown := b.withRepair(it, now)
+		facts = append(facts, report.Event{Code: "repair-given-up", Severity: it.last.Severity, Subject: it.Code, What: it.last.What, Did: shown.Did, Do: shown.Do})
 	}
 	if len(facts) > 0 {
 		b.spoil(now)
@@ -164,29 +166,27 @@ func (b *Board) wantedBy(m *mending) bool {
 	return false
 }
 
-// mended is the fact that something was mended. That it is well again need not be told
+// mended is the fact that something was mended, by a job with this title. That it is well again need not be told
 // besides.
-func (b *Board) mended(it *item, m *mending) report.Event {
+func mended(it *item, title hint.Text) report.Event {
 	if it.last.Severity < Warning && it.Told >= Warning {
 		it.Told, it.Turned = it.last.Severity, it.turned
 		it.Cycles++
 	}
-	title, _ := b.jobs.Title(m.kind)
 	return report.Event{
 		Code: "repaired", Subject: it.Code, What: hint.T("%s: mended.", "%s : réparé.", it.Title),
 		Did: hint.T("Foyer did this: %s.", "Foyer a fait ceci : %s.", title),
 	}
 }
 
-// gaveUp is the fact that Foyer gives up, for a day or altogether.
-func (b *Board) gaveUp(it *item, r *Repair, m *mending, now time.Time) []report.Event {
+// gaveUp reports whether it is to be told that Foyer gives up, for a day or altogether.
+func gaveUp(it *item, r *Repair, m *mending, now time.Time) bool {
 	at, ever, given := m.next(*r, it.wanted)
 	switch {
 	case !given || ever && !at.After(now), ever && !m.once(toldPaused), !ever && !m.once(toldGivenUp):
-		return nil
+		return false
 	}
-	shown := b.withRepair(it, now)
-	return []report.Event{{Code: "repair-given-up", Severity: it.last.Severity, Subject: it.Code, What: it.last.What, Did: shown.Did, Do: shown.Do}}
+	return true
 }
 
 // withRepair is the outcome of a check with what is being done about it. b.mu is held.
