@@ -25,7 +25,7 @@ type structured interface {
 // check looks through the database beside whatever else goes on: by POST /check?how=quick
 // whether its file fits together, by how=full whether each object in it can be read, too. It
 // ends when whoever asked goes.
-func (s *server) check(w http.ResponseWriter, r *http.Request) {
+func (s private) check(w http.ResponseWriter, r *http.Request) {
 	full := r.URL.Query().Get("how") == "full"
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, flush := json.NewEncoder(w), http.NewResponseController(w)
@@ -45,7 +45,7 @@ func (s *server) check(w http.ResponseWriter, r *http.Request) {
 	tell(last)
 }
 
-func (s *server) examine(ctx context.Context, full bool, tell func(report.CheckLine)) (done, of int64, err error) {
+func (s private) examine(ctx context.Context, full bool, tell func(report.CheckLine)) (done, of int64, err error) {
 	if db, ok := s.store.(structured); ok {
 		said := hint.T("Looking whether the database's file fits together.", "Examen de la cohérence du fichier de la base.")
 		tell(report.CheckLine{Said: &said})
@@ -96,7 +96,7 @@ func (s *server) examine(ctx context.Context, full bool, tell func(report.CheckL
 
 // cannotRead keeps that a check met an object that is not what was written, until one reads
 // every object.
-func (s *server) cannotRead(err error) {
+func (s private) cannotRead(err error) {
 	if e := hint.Find(err); e != nil && e.Code == "database-damaged" {
 		s.unreadable.Store(e)
 	}
@@ -107,7 +107,7 @@ const checkPage = 500
 
 // readAll reads every object of a list, the newest first. What is changed meanwhile was
 // written a moment ago, and need not be read.
-func (s *server) readAll(ctx context.Context, l kinto.List, read func(n int)) error {
+func (s private) readAll(ctx context.Context, l kinto.List, read func(n int)) error {
 	q := kinto.Everything()
 	q.Limit = checkPage
 	for more := true; more; {

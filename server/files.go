@@ -25,8 +25,11 @@ func openFiles(set *config.Settings) (*attachment.Folder, error) {
 	return attachment.Open(dir)
 }
 
+// collector takes away the contents of attachments that no record refers to any more.
+type collector struct{ *server }
+
 // collect clears contents away until ctx ends.
-func (s *server) collect(ctx context.Context) {
+func (s collector) collect(ctx context.Context) {
 	tick := time.NewTicker(collectEvery)
 	defer tick.Stop()
 	for {
@@ -40,7 +43,7 @@ func (s *server) collect(ctx context.Context) {
 }
 
 // collectOnce clears away what was not put since before and is in no record.
-func (s *server) collectOnce(ctx context.Context, before time.Time) {
+func (s collector) collectOnce(ctx context.Context, before time.Time) {
 	files, bytes, err := s.files.Collect(ctx, before, func(hash string) (bool, error) { return s.kinto.Holds(ctx, hash) })
 	switch {
 	case ctx.Err() != nil:

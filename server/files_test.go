@@ -51,13 +51,13 @@ func TestContentsOfNoRecordAreCollected(t *testing.T) {
 		}
 	}
 	attach(&kinto.File{Location: "x", Hash: attached, Size: 8, Type: "text/plain", Name: "x.txt"})
-	s.collectOnce(t.Context(), time.Now().Add(-time.Minute))
+	collector{s}.collectOnce(t.Context(), time.Now().Add(-time.Minute))
 	if f, err := files.Open(loose); err != nil {
 		t.Errorf("a young one went: %v", err)
 	} else {
 		f.Close()
 	}
-	s.collectOnce(t.Context(), time.Now().Add(time.Minute))
+	collector{s}.collectOnce(t.Context(), time.Now().Add(time.Minute))
 	if _, err := files.Open(loose); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a loose one stayed: %v", err)
 	}
@@ -67,7 +67,7 @@ func TestContentsOfNoRecordAreCollected(t *testing.T) {
 		f.Close()
 	}
 	attach(nil)
-	s.collectOnce(t.Context(), time.Now().Add(time.Minute))
+	collector{s}.collectOnce(t.Context(), time.Now().Add(time.Minute))
 	if _, err := files.Open(attached); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("taken away, yet it stayed: %v", err)
 	}

@@ -24,7 +24,7 @@ const (
 )
 
 // health answers how the server is.
-func (s *server) health(w http.ResponseWriter, r *http.Request) {
+func (s private) health(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookTime)
 	defer cancel()
 	h := report.Health{Version: s.Version, Words: map[hint.Lang][]string{}, Names: []string{}}

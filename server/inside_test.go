@@ -28,7 +28,7 @@ import (
 func ask(t *testing.T, s *server) (int, report.Health) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	s.health(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/health", nil))
+	private{s}.health(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/health", nil))
 	var h report.Health
 	if err := json.Unmarshal(w.Body.Bytes(), &h); err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestHealthWhenTheStorageFails(t *testing.T) {
 		t.Errorf("%d %+v", status, h)
 	}
 	w := httptest.NewRecorder()
-	s.local(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/", nil))
+	private{s}.answer(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/", nil))
 	if w.Code != http.StatusNotFound {
 		t.Errorf("something else is served to the supervisor: %d", w.Code)
 	}
@@ -165,7 +165,7 @@ func FuzzSecure(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.Host = name
-		got, err := url.Parse(s.secure(r))
+		got, err := url.Parse(called{s}.secure(r))
 		if err != nil {
 			t.Fatalf("%q: %v", name, err)
 		}
@@ -186,11 +186,11 @@ func TestPagesTellTheAddressesOfTheSite(t *testing.T) {
 		s := &server{Config: Config{Settings: set}, port: set.HTTPSPort}
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.Host = "cloud.martin.fr"
-		if got, want := s.addresses(r), site.Of(set).Addresses(); !slices.Equal(got, want) {
+		if got, want := (called{s}).addresses(r), site.Of(set).Addresses(); !slices.Equal(got, want) {
 			t.Errorf("behind %q: %q, want %q", behind, got, want)
 		}
 		r.Host = "evil.example"
-		if got := s.address(r); got != "https://cloud.martin.fr/" {
+		if got := (called{s}).address(r); got != "https://cloud.martin.fr/" {
 			t.Errorf("behind %q: whoever is called something else sends people to %s", behind, got)
 		}
 	}

@@ -17,9 +17,13 @@ import (
 	"github.com/foyer-server/foyer/server/web"
 )
 
+// called is what a server is called: the names it answers to, and the addresses it tells
+// people.
+type called struct{ *server }
+
 // names are what this server answers to, the best for others first: what it was given,
 // then whatever else it has certificates for.
-func (s *server) names() []string {
+func (s called) names() []string {
 	names := site.Of(s.Settings).Given()
 	if s.certs == nil {
 		return names
@@ -33,7 +37,7 @@ func (s *server) names() []string {
 }
 
 // port is the one visitors use, after a colon; empty: the usual one of HTTPS.
-func (s *server) portOf(r *http.Request) string {
+func (s called) portOf(r *http.Request) string {
 	switch {
 	case site.Of(s.Settings).BehindProxy(): // the proxy's, which it passes on with the name
 		if _, port, err := net.SplitHostPort(r.Host); err == nil && port != "443" {
@@ -50,7 +54,7 @@ func (s *server) portOf(r *http.Request) string {
 // address is this server's address as the sender of r can reach it, and as others
 // can: made of a name it was given, or of the private address r came to, whatever
 // r says it is called. With PlainHTTP it is what a browser on this machine calls it.
-func (s *server) address(r *http.Request) string {
+func (s called) address(r *http.Request) string {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -85,7 +89,7 @@ func (s *server) address(r *http.Request) string {
 }
 
 // addresses are all by which people reach this server.
-func (s *server) addresses(r *http.Request) []string {
+func (s called) addresses(r *http.Request) []string {
 	if s.PlainHTTP {
 		return []string{s.address(r)}
 	}

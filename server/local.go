@@ -11,9 +11,12 @@ import (
 	"github.com/foyer-server/foyer/server/front"
 )
 
-// local answers on the private socket, to the supervisor alone: how the server is,
-// and that a nonce was made for which somebody will come.
-func (s *server) local(w http.ResponseWriter, r *http.Request) {
+// private is what a server tells its supervisor alone, on the socket of those two.
+type private struct{ *server }
+
+// answer answers there: how the server is, what it holds, what happened, and that a nonce
+// was made for which somebody will come.
+func (s private) answer(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/health" && reads(r):
 		s.health(w, r)
@@ -37,7 +40,7 @@ func (s *server) local(w http.ResponseWriter, r *http.Request) {
 
 // happened tells what happened to people, oldest first, each numbered in the order of
 // the data.
-func (s *server) happened(w http.ResponseWriter, r *http.Request) {
+func (s private) happened(w http.ResponseWriter, r *http.Request) {
 	all, err := s.people.Happened(r.Context())
 	if err != nil {
 		fail(w, http.StatusServiceUnavailable, 201, hint.Short(err.Error(), 200))

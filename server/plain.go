@@ -32,7 +32,7 @@ func (s *server) plain(w http.ResponseWriter, r *http.Request) {
 	case !strings.HasPrefix(path, "/"):
 		fail(w, http.StatusBadRequest, 107, "Invalid URL path.")
 	default:
-		target := strings.TrimSuffix(s.secure(r), "/") + r.URL.EscapedPath()
+		target := strings.TrimSuffix(called{s}.secure(r), "/") + r.URL.EscapedPath()
 		if r.URL.RawQuery != "" {
 			target += "?" + r.URL.RawQuery
 		}
@@ -94,7 +94,7 @@ func (s *server) behind(l net.Listener) net.Listener {
 // HOST is what they called us by, if that is a name of ours or an IP address;
 // a name we do not know (the router's own for us, or somebody's trick) becomes
 // the private address they came to, for which we have a certificate.
-func (s *server) secure(r *http.Request) string {
+func (s called) secure(r *http.Request) string {
 	if site.Of(s.Settings).BehindProxy() { // the proxy alone knows the names it has certificates for
 		return "https://" + r.Host + "/"
 	}

@@ -148,8 +148,8 @@ func open(ctx context.Context, cfg Config) (s *server, err error) {
 	}
 	s.api = api.New(api.Config{Kinto: s.kinto, Auth: auth.New(db, set.Kinto, a, cfg.Log), Files: s.files, Settings: set, Version: cfg.Version, Log: cfg.Log, Connections: s.room.connections, OpenFiles: s.room.files, Done: ctx.Done()})
 	w := web.Config{
-		Name: set.Name, Claimer: a, Secure: s.secure, Log: cfg.Log,
-		People: a, Address: s.address, Addresses: s.addresses, Light: s.light, Appliance: cfg.Appliance, Version: cfg.Version,
+		Name: set.Name, Claimer: a, Secure: called{s}.secure, Log: cfg.Log,
+		People: a, Address: called{s}.address, Addresses: called{s}.addresses, Light: s.light, Appliance: cfg.Appliance, Version: cfg.Version,
 		Forget: func(ctx context.Context, by *people.Person, name string) error {
 			return s.kinto.Forget(ctx, kinto.Caller{ID: "account:" + by.Name, Owner: by.Owner}, "account:"+name)
 		},
@@ -201,7 +201,7 @@ func (s *server) serve(ctx context.Context, door *localDoor) error {
 	beside, stop := context.WithCancel(ctx)
 	defer stop()
 	s.beside = beside
-	door.use(s.local)
+	door.use(private{s}.answer)
 	var public []*http.Server
 	var runs []func() error
 	for _, l := range s.Listeners {
@@ -242,7 +242,7 @@ func (s *server) serve(ctx context.Context, door *localDoor) error {
 		})
 	}
 	if s.down == nil {
-		wg.Go(func() { s.collect(beside) })
+		wg.Go(func() { collector{s}.collect(beside) })
 		wg.Go(func() { s.count.run(beside, s.people, s.identify) })
 	}
 	var err error

@@ -16,7 +16,7 @@ import (
 const usedMost = 50
 
 // usage answers what takes room.
-func (s *server) usage(w http.ResponseWriter, r *http.Request) {
+func (s private) usage(w http.ResponseWriter, r *http.Request) {
 	used, err := s.used(r.Context())
 	if err != nil {
 		s.Log.Warn("what takes room is not known", "err", err)
@@ -27,7 +27,7 @@ func (s *server) usage(w http.ResponseWriter, r *http.Request) {
 }
 
 // used adds up what lists weigh. It looks at no object but the buckets.
-func (s *server) used(ctx context.Context) (used report.Used, err error) {
+func (s private) used(ctx context.Context) (used report.Used, err error) {
 	err = s.store.Read(ctx, func(tx kinto.Reader) error {
 		used = report.Used{}
 		buckets := map[string]*report.UsedIn{}

@@ -43,7 +43,7 @@ func flush(c *call) {
 		c.fail(err)
 		return
 	}
-	c.document(http.StatusAccepted, struct{}{})
+	document(c, http.StatusAccepted, struct{}{})
 }
 
 // counters counts what there is.
@@ -56,7 +56,7 @@ func counters(c *call) {
 		c.fail(err)
 		return
 	}
-	c.document(http.StatusOK, map[string]map[kinto.Kind]int{"objects": objects, "tombstones": tombstones})
+	document(c, http.StatusOK, map[string]map[kinto.Kind]int{"objects": objects, "tombstones": tombstones})
 }
 
 // userData deletes what is a user's alone.
@@ -76,5 +76,5 @@ func userData(c *call, principal string) {
 		c.fail(c.refused(who, err))
 		return
 	}
-	c.document(http.StatusOK, map[string]map[string]string{"data": {"principal": principal}})
+	document(c, http.StatusOK, map[string]map[string]string{"data": {"principal": principal}})
 }

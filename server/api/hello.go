@@ -113,7 +113,7 @@ func hello(c *call) {
 	if c.readonly && who.ID == "" {
 		keep(c.w.Header(), int(readonlyCache.Seconds()))
 	}
-	c.document(http.StatusOK, body)
+	document(c, http.StatusOK, body)
 }
 
 // userOf is what hello tells a caller of themselves.

@@ -57,7 +57,7 @@ func openAPI(c *call) {
 			}
 		}
 	}
-	c.document(http.StatusOK, map[string]any{
+	document(c, http.StatusOK, map[string]any{
 		"swagger": "2.0", "host": host, "schemes": []string{scheme}, "basePath": "/v1",
 		"info": map[string]any{
 			"title": c.Settings.Kinto.String("project_name"), "version": "1.23",

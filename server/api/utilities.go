@@ -36,20 +36,20 @@ func heartbeat(c *call) {
 	if plugin("attachment")(c.api) {
 		said["attachments"] = ok
 	}
-	c.document(status, said)
+	document(c, status, said)
 }
 
 func alive(c *call) {
-	c.document(http.StatusOK, struct{}{})
+	document(c, http.StatusOK, struct{}{})
 }
 
 func version(c *call) {
-	c.document(http.StatusOK, map[string]string{"name": "foyer", "version": c.Version, "source": "https://github.com/foyer-server/foyer"})
+	document(c, http.StatusOK, map[string]string{"name": "foyer", "version": c.Version, "source": "https://github.com/foyer-server/foyer"})
 }
 
 // contribute says where the program comes from (https://www.contributejson.org).
 func contribute(c *call) {
-	c.document(http.StatusOK, map[string]any{
+	document(c, http.StatusOK, map[string]any{
 		"name": "foyer", "description": "A personal storage server that looks after itself. It speaks the Kinto HTTP API.",
 		"repository": map[string]string{"url": "https://github.com/foyer-server/foyer", "license": "Apache-2.0"},
 		"participate": map[string]string{
@@ -63,7 +63,7 @@ func contribute(c *call) {
 }
 
 // document answers with v as JSON.
-func (c *call) document(status int, v any) {
+func document(c *call, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic("api: an answer cannot be encoded: " + err.Error())

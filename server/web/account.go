@@ -46,8 +46,11 @@ type accountPage struct {
 	Passkeys bool
 }
 
+// accountPages are where people look after their own account.
+type accountPages struct{ *Site }
+
 // account is /account: one's own password, passkeys and sessions.
-func (s *Site) account() {
+func (s accountPages) account() {
 	page := func(w http.ResponseWriter, r *http.Request, who *people.Person, status int, problem *hint.Error) {
 		p := accountPage{frame: s.frame(r, who, "/account", accountSays.Title, "form.js", "passkey.js"), Say: accountSays, Choose: s.choose()}
 		var err error

@@ -47,8 +47,11 @@ type appsPage struct {
 	Trusts          bool
 }
 
+// appPages are where people make and take back passwords for apps.
+type appPages struct{ *Site }
+
 // apps is /apps: what an app needs, and the passwords of apps.
-func (s *Site) apps() {
+func (s appPages) apps() {
 	page := func(w http.ResponseWriter, r *http.Request, who *people.Person, status int, p appsPage, problem *hint.Error) {
 		p.frame, p.Say, p.URL, p.Trusts = s.frame(r, who, "/apps", appsSays.Title, "form.js"), appsSays, s.apiURL(r), s.Trust != nil
 		acc, err := s.People.Account(r.Context(), who.Name)

@@ -39,8 +39,11 @@ type claimPage struct {
 	Passkeys   bool
 }
 
+// claimPages are those by which somebody becomes the owner.
+type claimPages struct{ *Site }
+
 // claim is /claim: the form, and its answer as a page or as JSON.
-func (s *Site) claim() {
+func (s claimPages) claim() {
 	s.handle(Unclaimed, http.MethodGet, "/claim", func(w http.ResponseWriter, r *http.Request) {
 		state := "form"
 		if claimed, err := s.Claimer.Claimed(r.Context()); err == nil && claimed {
@@ -60,7 +63,7 @@ func (s *Site) claim() {
 	})
 }
 
-func (s *Site) claimPage(w http.ResponseWriter, r *http.Request, status int, p claimPage, problem *hint.Error) {
+func (s claimPages) claimPage(w http.ResponseWriter, r *http.Request, status int, p claimPage, problem *hint.Error) {
 	p.frame, p.Say, p.Choose = s.frame(r, nil, "/claim", claimSays.Title, "form.js", "passkey.js"), claimSays, s.choose()
 	_, p.Passkeys = s.place(r)
 	p.wrong(problem)
@@ -76,7 +79,7 @@ type claimRequest struct {
 }
 
 // readClaim reads a form, or JSON, as kind says.
-func (s *Site) readClaim(w http.ResponseWriter, r *http.Request, c *claimRequest, kind string) (people.Secret, error) {
+func (s claimPages) readClaim(w http.ResponseWriter, r *http.Request, c *claimRequest, kind string) (people.Secret, error) {
 	r.Body = http.MaxBytesReader(w, r.Body, claimBytes)
 	malformed := hint.New("request-malformed", hint.T("This claim cannot be read.", "Cette demande est illisible."), hint.T("Nothing was changed.", "Rien n'a été changé."),
 		hint.T(`Send a form, or JSON such as {"code": "K7QX-9M2P", "name": "jeannine", "password": "…"}.`, `Envoyez un formulaire, ou du JSON comme {"code": "K7QX-9M2P", "name": "jeannine", "password": "…"}.`))
@@ -100,7 +103,7 @@ func (s *Site) readClaim(w http.ResponseWriter, r *http.Request, c *claimRequest
 }
 
 // claimAnswer says how it went.
-func (s *Site) claimAnswer(w http.ResponseWriter, r *http.Request, c claimRequest, value string, err error) {
+func (s claimPages) claimAnswer(w http.ResponseWriter, r *http.Request, c claimRequest, value string, err error) {
 	switch {
 	case err == nil && c.json:
 		s.json(w, http.StatusCreated, map[string]string{"owner": c.Name})

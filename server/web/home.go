@@ -49,8 +49,11 @@ type told struct {
 // latelyMost is how much of what happened the page tells.
 const latelyMost = 8
 
+// homePages are the first page: how the machine is, and what happened.
+type homePages struct{ *Site }
+
 // home is / for browsers.
-func (s *Site) home() {
+func (s homePages) home() {
 	s.handle(0, http.MethodGet, "/", func(w http.ResponseWriter, r *http.Request) {
 		claimed, err := s.Claimer.Claimed(r.Context())
 		var who *people.Person
@@ -75,7 +78,7 @@ func (s *Site) home() {
 
 // tell puts on the page how the machine is and what happened: by the supervisor, who
 // knows all of it, or by the server, where there is no supervisor to ask.
-func (s *Site) tell(ctx context.Context, p *homePage, who *people.Person) error {
+func (s homePages) tell(ctx context.Context, p *homePage, who *people.Person) error {
 	p.Scripts = []string{"live.js"}
 	if st, ok := s.status(ctx); ok {
 		var kinds []report.JobKind

@@ -39,8 +39,11 @@ type joinPage struct {
 	Code, User string // typed before; never the password
 }
 
+// joinPages are for whoever was sent a link: an invitation, or a way back in.
+type joinPages struct{ *Site }
+
 // join is /join, for who was invited, and /reset, for who lost their password.
-func (s *Site) join() {
+func (s joinPages) join() {
 	s.taking("/join", joinSays, true, func(r *http.Request) (string, error) {
 		secret, err := s.secret(r)
 		if err != nil {
@@ -59,7 +62,7 @@ func (s *Site) join() {
 }
 
 // taking is a page that takes a code for a session.
-func (s *Site) taking(path string, say joinTexts, joins bool, take func(*http.Request) (cookie string, err error)) {
+func (s joinPages) taking(path string, say joinTexts, joins bool, take func(*http.Request) (cookie string, err error)) {
 	page := func(w http.ResponseWriter, r *http.Request, status int, p joinPage, problem *hint.Error) {
 		p.frame, p.Say, p.Choose, p.Path, p.Joins = s.frame(r, nil, path, say.Title, "form.js", "passkey.js"), say, s.choose(), path, joins
 		_, p.Passkeys = s.place(r)

@@ -59,8 +59,11 @@ func mends(kinds []report.JobKind, found report.Result) *report.Repair {
 // latelyPage is how much of what happened the page of the machine tells.
 const latelyPage = 30
 
+// machinePages are where an owner looks after the machine.
+type machinePages struct{ *Site }
+
 // machine is /machine: how the whole machine is, what it does, and what owners may ask of it.
-func (s *Site) machine() {
+func (s machinePages) machine() {
 	page := func(w http.ResponseWriter, r *http.Request, who *people.Person, status int, problem *hint.Error) {
 		p := machinePage{frame: s.frame(r, who, "/machine", machineSays.Title, "live.js"), Say: machineSays}
 		p.wrong(problem)
@@ -147,7 +150,7 @@ type jobPage struct {
 }
 
 // job is /job?id=: one of them, as it goes on.
-func (s *Site) job() {
+func (s machinePages) job() {
 	page := func(w http.ResponseWriter, r *http.Request, who *people.Person, j report.Job, problem *hint.Error, status int) {
 		p := jobPage{frame: s.frame(r, who, "/job?id="+url.QueryEscape(j.ID), j.Title, "live.js"), Say: jobSays, Job: j}
 		p.wrong(problem)

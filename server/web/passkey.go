@@ -85,9 +85,12 @@ func (s *Site) secret(r *http.Request) (people.Secret, error) {
 	return people.Secret{Password: password}, nil
 }
 
+// passkeyPages are those with which browsers make and use passkeys.
+type passkeyPages struct{ *Site }
+
 // passkeys is what scripts ask before they ask a device: /passkey/make for a new
 // one, /passkey/use for one there is.
-func (s *Site) passkeys() {
+func (s passkeyPages) passkeys() {
 	s.handle(Unclaimed, http.MethodPost, "/passkey/make", func(w http.ResponseWriter, r *http.Request) {
 		var asked struct {
 			Name string `json:"name"`
@@ -125,7 +128,7 @@ func (s *Site) passkeys() {
 	})
 }
 
-func (s *Site) question(w http.ResponseWriter, r *http.Request, options []byte, state string, err error) {
+func (s passkeyPages) question(w http.ResponseWriter, r *http.Request, options []byte, state string, err error) {
 	if err != nil {
 		s.failed(w, r, nil, err)
 		return

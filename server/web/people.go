@@ -49,8 +49,11 @@ type peoplePage struct {
 	Waiting []people.Invitation
 }
 
+// peoplePages are where an owner looks after those who have an account.
+type peoplePages struct{ *Site }
+
 // people is /people: who has an account, and invitations.
-func (s *Site) people() {
+func (s peoplePages) people() {
 	page := func(w http.ResponseWriter, r *http.Request, who *people.Person, status int, link passOn, problem *hint.Error) {
 		p := peoplePage{frame: s.frame(r, who, "/people", peopleSays.Title, "form.js"), passOn: link, Say: peopleSays}
 		p.wrong(problem)
@@ -136,7 +139,7 @@ type personPage struct {
 }
 
 // person is /person?name=: one of them.
-func (s *Site) person() {
+func (s peoplePages) person() {
 	page := func(w http.ResponseWriter, r *http.Request, who *people.Person, name string, status int, link passOn, problem *hint.Error) {
 		p := personPage{frame: s.frame(r, who, "/person?name="+url.QueryEscape(name), personSays.Title, "form.js"), passOn: link, Say: personSays}
 		var err error

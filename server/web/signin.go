@@ -31,8 +31,11 @@ type signinPage struct {
 	Passkeys   bool
 }
 
+// signinPages are where people sign in.
+type signinPages struct{ *Site }
+
 // signin is /signin and /signout.
-func (s *Site) signin() {
+func (s signinPages) signin() {
 	page := func(w http.ResponseWriter, r *http.Request, next, name string, problem *hint.Error, status int) {
 		path := "/signin"
 		if next != "/" {

@@ -27,9 +27,12 @@ type startPage struct {
 	Secure string
 }
 
+// startPages are for whoever comes without encryption.
+type startPages struct{ *Site }
+
 // start is /start: what the QR code of a home server opens over plain HTTP. Its
 // script asks whether HTTPS is trusted already and then goes there.
-func (s *Site) start() {
+func (s startPages) start() {
 	s.handle(Unclaimed|Plain, http.MethodGet, "/start", func(w http.ResponseWriter, r *http.Request) {
 		p := startPage{frame: s.frame(r, nil, "/start", startSays.Title, "start.js"), Say: startSays, Secure: s.Secure(r)}
 		w.Header().Set("Content-Security-Policy", policy(strings.TrimSuffix(p.Secure, "/")))

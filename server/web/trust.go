@@ -112,8 +112,11 @@ type trustPage struct {
 	Secure     string
 }
 
+// trustPages teach devices to trust this server.
+type trustPages struct{ *Site }
+
 // trust is /trust and the files people get there.
-func (s *Site) trust() error {
+func (s trustPages) trust() error {
 	block, _ := pem.Decode(s.Trust.RootPEM())
 	if block == nil {
 		return errors.New("cannot make the pages: the root certificate is none")
@@ -160,7 +163,7 @@ var mobileconfigSays = hint.T("Lets this device recognise the Foyer at home. It 
 // mobileconfig is a configuration profile that holds the root (Apple,
 // Configuration Profile Reference: com.apple.security.root). The same root makes
 // the same identifiers, so that installing it again replaces it.
-func (s *Site) mobileconfig(l hint.Lang) []byte {
+func (s trustPages) mobileconfig(l hint.Lang) []byte {
 	text := func(t string) string {
 		var b bytes.Buffer
 		_ = xml.EscapeText(&b, []byte(t)) // a bytes.Buffer takes everything

@@ -149,26 +149,26 @@ func New(cfg Config) (*Site, error) {
 		}
 		s.pages[l] = t
 	}
-	s.home()
-	s.claim()
+	homePages{s}.home()
+	claimPages{s}.claim()
 	if cfg.People != nil {
-		s.signin()
-		s.passkeys()
-		s.join()
-		s.people()
-		s.person()
-		s.account()
-		s.apps()
+		signinPages{s}.signin()
+		passkeyPages{s}.passkeys()
+		joinPages{s}.join()
+		peoplePages{s}.people()
+		peoplePages{s}.person()
+		accountPages{s}.account()
+		appPages{s}.apps()
 	}
 	if cfg.People != nil && cfg.Appliance != nil {
-		s.machine()
-		s.job()
+		machinePages{s}.machine()
+		machinePages{s}.job()
 	}
 	if cfg.Trust != nil {
-		if err := s.trust(); err != nil {
+		if err := (trustPages{s}).trust(); err != nil {
 			return nil, err
 		}
-		s.start()
+		startPages{s}.start()
 	}
 	return s, nil
 }
