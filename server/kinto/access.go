@@ -110,7 +110,7 @@ func enter(tx Reader, l List) (scope, error) {
 
 // holds reports whether the caller holds permission n, where self is the object
 // asked about: the requested one, or nil for a list or a missing one.
-func (s *Service) holds(who Caller, sc *scope, self *Object, n need) bool {
+func (s rights) holds(who Caller, sc *scope, self *Object, n need) bool {
 	if who.Owner && sc.list.Kind == Account {
 		return true
 	}

@@ -58,12 +58,12 @@ const accountPrefix = "account:"
 
 // manages reports whether a caller holds a permission on every account: by
 // settings, or as the owner of the server.
-func (s *Service) manages(who Caller, permission string) bool {
+func (s rights) manages(who Caller, permission string) bool {
 	return who.Owner || slices.ContainsFunc(s.granted[Account][permission], who.is)
 }
 
 // accountLists are the lists that a request on the list of accounts is for.
-func (s *Service) accountLists(tx Reader, r *Request) ([]List, error) {
+func (s rights) accountLists(tx Reader, r *Request) ([]List, error) {
 	if r.Who.App {
 		return nil, ErrForbidden
 	}
@@ -84,7 +84,7 @@ func (s *Service) accountLists(tx Reader, r *Request) ([]List, error) {
 }
 
 // lookAccounts does a Get or Count of the list of accounts.
-func (s *Service) lookAccounts(tx Reader, r *Request) (*Answer, error) {
+func (s reader) lookAccounts(tx Reader, r *Request) (*Answer, error) {
 	lists, err := s.accountLists(tx, r)
 	if err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func (s *Service) lookAccounts(tx Reader, r *Request) (*Answer, error) {
 }
 
 // findAccounts selects one page of several lists into a, and counts all of them.
-func (s *Service) findAccounts(tx Reader, lists []List, q Query, a *Answer) error {
+func (s reader) findAccounts(tx Reader, lists []List, q Query, a *Answer) error {
 	if q.Limit <= 0 || q.Limit > s.page {
 		q.Limit = s.page
 	}
@@ -153,7 +153,7 @@ func (s *Service) findAccounts(tx Reader, lists []List, q Query, a *Answer) erro
 }
 
 // deleteAccounts deletes accounts; the owner's stays.
-func (s *Service) deleteAccounts(tx Tx, r *Request) (*Answer, error) {
+func (s writer) deleteAccounts(tx Tx, r *Request) (*Answer, error) {
 	a, err := s.lookAccounts(tx, r)
 	if errors.Is(err, errNoTimestamp) {
 		if _, err = tx.Touch(r.List); err == nil {
@@ -192,7 +192,7 @@ func (s *Service) deleteAccounts(tx Tx, r *Request) (*Answer, error) {
 
 // checkAccount refuses what an account is not to become. Passwords come as hashes,
 // which r says it made; no other is let in.
-func (s *Service) checkAccount(r *Request, o, old *Object) error {
+func (s writer) checkAccount(r *Request, o, old *Object) error {
 	if old == nil && r.Who.ID != "" && r.Who.ID != accountPrefix+o.ID && !s.manages(r.Who, "write") {
 		return Invalid("body", "data.id", "Username and account ID do not match.")
 	}
@@ -211,7 +211,7 @@ func (s *Service) checkAccount(r *Request, o, old *Object) error {
 }
 
 // agree asks the rules of accounts about what an account is about to become.
-func (s *Service) agree(tx Tx, r *Request, o, old *Object) error {
+func (s writer) agree(tx Tx, r *Request, o, old *Object) error {
 	if old == nil {
 		return s.accounts.MakeAccount(tx, r.Who, o.ID, s.manages(r.Who, "write"))
 	}

@@ -42,7 +42,7 @@ func (s *Service) Allowed(ctx context.Context, r *Request) error {
 	if s.readonly {
 		return ErrReadOnly
 	}
-	return s.store.Read(ctx, func(tx Reader) error { return s.check(tx, r) })
+	return s.store.Read(ctx, func(tx Reader) error { return s.rights().check(tx, r) })
 }
 
 // Room is how large an attachment may be.
@@ -60,14 +60,14 @@ func (s *Service) Room(ctx context.Context, r *Request) (room Room, err error) {
 	}
 	err = s.store.Read(ctx, func(tx Reader) error {
 		room = Room{Bytes: -1}
-		sc, old, err := s.allowObject(tx, r)
+		sc, old, err := s.rights().allowObject(tx, r)
 		if err != nil {
 			return err
 		}
 		if err := r.Cond.object(old); err != nil {
-			return s.modified(tx, r, &sc, old, err)
+			return s.reader().modified(tx, r, &sc, old, err)
 		}
-		b, err := s.bill(tx, r.Who, r.List, r.ID, old == nil)
+		b, err := s.writer().bill(tx, r.Who, r.List, r.ID, old == nil)
 		if err != nil || b == nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func (a *attaching) show(data []byte) []byte {
 
 // mayAttach refuses what a request may not do to the attachment of a record. The
 // attribute is the server's: a client may only take it away.
-func (s *Service) mayAttach(tx Tx, r *Request, o, old *Object) error {
+func (s writer) mayAttach(tx Tx, r *Request, o, old *Object) error {
 	before := attachmentBefore(old)
 	if r.attach != nil {
 		return nil
@@ -118,7 +118,7 @@ func keptAs(after, before []byte) []byte {
 }
 
 // attach keeps the attachment of a record in step with its attribute.
-func (s *Service) attach(tx Tx, r *Request, o, old *Object, bill *bill) error {
+func (s writer) attach(tx Tx, r *Request, o, old *Object, bill *bill) error {
 	if a := r.attach; a != nil {
 		if err := bill.upload(tx, a.file); err != nil {
 			return err

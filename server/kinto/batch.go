@@ -38,7 +38,7 @@ func (q *Query) plain() bool {
 
 // afford counts what is about to be looked through in a list, where that is bounded; of
 // plain queries what is found counts.
-func (s *Service) afford(tx Reader, l List, q *Query) error {
+func (s reader) afford(tx Reader, l List, q *Query) error {
 	if err := s.spend(0, 0); err != nil || s.reading == nil || q.plain() {
 		return err // when it is used up, nothing more is read
 	}
@@ -50,7 +50,7 @@ func (s *Service) afford(tx Reader, l List, q *Query) error {
 }
 
 // found counts what a plain query has found, where that is bounded.
-func (s *Service) found(q *Query, found []Object) error {
+func (s reader) found(q *Query, found []Object) error {
 	if s.reading == nil || !q.plain() {
 		return nil
 	}
@@ -62,7 +62,7 @@ func (s *Service) found(q *Query, found []Object) error {
 }
 
 // spend counts what was read, where that is bounded.
-func (s *Service) spend(objects, bytes int) error {
+func (s reader) spend(objects, bytes int) error {
 	left := s.reading
 	if left == nil {
 		return nil

@@ -29,13 +29,13 @@ func (n OwnNames) ids() []string {
 // it is for whoever has a bucket by that and none by the other.
 func (s *Service) OwnBucket(ctx context.Context, who Caller, names OwnNames) (id string, err error) {
 	err = s.store.Read(ctx, func(tx Reader) error {
-		id, err = s.ownBucket(tx, who, names)
+		id, err = s.reader().ownBucket(tx, who, names)
 		return err
 	})
 	return id, err
 }
 
-func (s *Service) ownBucket(tx Reader, who Caller, names OwnNames) (string, error) {
+func (s reader) ownBucket(tx Reader, who Caller, names OwnNames) (string, error) {
 	if names.Known == "" {
 		return names.Secret, nil
 	}
@@ -60,7 +60,7 @@ func (s *Service) ownBucket(tx Reader, who Caller, names OwnNames) (string, erro
 // another server by somebody who could do worse than that: an owner of this one, or whom the
 // settings let write every bucket or every account. The id of a caller of basicauth is made
 // of a password, so that nobody can know what their bucket will be called before they tell.
-func (s *Service) meantFor(tx Reader, who Caller, b *Object) (bool, error) {
+func (s reader) meantFor(tx Reader, who Caller, b *Object) (bool, error) {
 	maker, err := tx.Owner(List{Kind: Bucket}.URI(b.ID))
 	if err != nil || maker == who.Principal() {
 		return err == nil, err
@@ -115,7 +115,7 @@ func (s *Service) Ensure(ctx context.Context, who Caller, names OwnNames, collec
 	}
 	there := true
 	err = s.store.Read(ctx, func(tx Reader) error {
-		if bucket, err = s.ownBucket(tx, who, names); err != nil {
+		if bucket, err = s.reader().ownBucket(tx, who, names); err != nil {
 			return err
 		}
 		there = true
@@ -139,7 +139,7 @@ func (s *Service) Ensure(ctx context.Context, who Caller, names OwnNames, collec
 	}
 	err = s.store.Write(ctx, about, func(tx Tx) error {
 		var err error
-		if bucket, err = s.ownBucket(tx, who, names); err != nil { // somebody may have been quicker
+		if bucket, err = s.reader().ownBucket(tx, who, names); err != nil { // somebody may have been quicker
 			return err
 		}
 		all := ownPlaces(bucket, collection)
@@ -147,7 +147,7 @@ func (s *Service) Ensure(ctx context.Context, who Caller, names OwnNames, collec
 		if err != nil {
 			return err
 		}
-		bill, err := s.bill(tx, who, all[0].list, bucket, first == nil)
+		bill, err := s.writer().bill(tx, who, all[0].list, bucket, first == nil)
 		if err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ func (s *Service) Ensure(ctx context.Context, who Caller, names OwnNames, collec
 			if err := tx.Put(p.list, o, nil); err != nil {
 				return err
 			}
-			story, err := s.chronicle(tx, who, p.list)
+			story, err := s.writer().chronicle(tx, who, p.list)
 			if err == nil {
 				err = story.add(o, nil)
 			}

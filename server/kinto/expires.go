@@ -4,7 +4,7 @@ import "strings"
 
 // expires is for how many seconds an anonymous caller may keep what is read;
 // negative: nothing is said (protocol §2, caching).
-func (s *Service) expires(tx Reader, r *Request) (int, error) {
+func (s reader) expires(tx Reader, r *Request) (int, error) {
 	if r.Who.ID != "" {
 		return -1, nil
 	}

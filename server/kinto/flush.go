@@ -91,7 +91,7 @@ func (s *Service) Forget(ctx context.Context, who Caller, principal string) erro
 				if strings.HasPrefix(uri, gone+"/") {
 					continue
 				}
-				deleted, err := s.forget(tx, who, g, principal)
+				deleted, err := s.writer().forget(tx, who, g, principal)
 				if err != nil {
 					return err
 				}
@@ -109,7 +109,7 @@ func (s *Service) Forget(ctx context.Context, who Caller, principal string) erro
 }
 
 // forget deletes an object, or takes a principal out of its permissions.
-func (s *Service) forget(tx Tx, who Caller, g Granted, principal string) (deleted bool, err error) {
+func (s writer) forget(tx Tx, who Caller, g Granted, principal string) (deleted bool, err error) {
 	old, err := tx.Get(g.List, g.ID)
 	if err != nil || old == nil {
 		return false, err

@@ -29,7 +29,7 @@ func Members(o *Object) []string {
 const groupsOfEverybody = 200
 
 // everybody refuses one more group of everybody than there may be.
-func (s *Service) everybody(tx Reader, o, old *Object) error {
+func (s writer) everybody(tx Reader, o, old *Object) error {
 	if !slices.Contains(Members(o), Authenticated) || old != nil && slices.Contains(Members(old), Authenticated) {
 		return nil
 	}

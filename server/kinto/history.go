@@ -110,7 +110,7 @@ type chronicle struct {
 }
 
 // chronicle begins the entries of a request of who on objects of a list.
-func (s *Service) chronicle(tx Tx, who Caller, l List) (*chronicle, error) {
+func (s writer) chronicle(tx Tx, who Caller, l List) (*chronicle, error) {
 	h := s.history
 	if !h.on || l.Kind == History || l.Kind == Account || who.ID != "" && slices.Contains(h.users, who.ID) {
 		return nil, nil
@@ -285,7 +285,7 @@ func (s *Service) Snapshot(ctx context.Context, who Caller, l List, at int64, in
 		if err != nil {
 			return err
 		}
-		if !s.holds(who, &sc, nil, need{Record, "read"}) {
+		if !s.rights().holds(who, &sc, nil, need{Record, "read"}) {
 			return ErrForbidden
 		}
 		if invalid != nil {
@@ -294,7 +294,7 @@ func (s *Service) Snapshot(ctx context.Context, who Caller, l List, at int64, in
 		size := 0
 		add := func(o Object) error {
 			found = append(found, o)
-			if err := s.spend(1, o.size()); err != nil {
+			if err := s.reader().spend(1, o.size()); err != nil {
 				return err
 			}
 			if size += o.size(); size > snapshotBytes {
@@ -305,7 +305,7 @@ func (s *Service) Snapshot(ctx context.Context, who Caller, l List, at int64, in
 		known := map[string]bool{}
 		now := Everything()
 		now.Before = at + 1
-		err = s.each(tx, l, now, func(o Object) error {
+		err = s.reader().each(tx, l, now, func(o Object) error {
 			known[o.ID] = true
 			return add(o)
 		})
@@ -319,10 +319,10 @@ func (s *Service) Snapshot(ctx context.Context, who Caller, l List, at int64, in
 			}
 		}
 		history := List{Parent: bucketOf(l), Kind: History}
-		if err := s.afford(tx, history, &past); err != nil {
+		if err := s.reader().afford(tx, history, &past); err != nil {
 			return err
 		}
-		err = s.each(tx, history, past, func(o Object) error {
+		err = s.reader().each(tx, history, past, func(o Object) error {
 			id := string(key(stringOr(attribute(o.Data, "record_id"))))
 			if known[id] {
 				return nil
@@ -337,12 +337,12 @@ func (s *Service) Snapshot(ctx context.Context, who Caller, l List, at int64, in
 		slices.SortFunc(found, func(a, b Object) int { return cmp.Compare(b.Timestamp, a.Timestamp) })
 		return err
 	}
-	err = s.search(ctx, &past, true, func(ctx context.Context) error { return s.store.Read(ctx, look) })
+	err = s.reader().search(ctx, &past, true, func(ctx context.Context) error { return s.store.Read(ctx, look) })
 	return found, err
 }
 
 // each calls fn for all that a query finds, the newest first, page by page.
-func (s *Service) each(tx Reader, l List, q Query, fn func(Object) error) error {
+func (s reader) each(tx Reader, l List, q Query, fn func(Object) error) error {
 	q.Limit = 1000
 	for {
 		found, more, err := tx.Select(l, q)

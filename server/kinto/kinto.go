@@ -184,23 +184,23 @@ func (s *Service) Do(ctx context.Context, r *Request) (*Answer, error) {
 
 func (s *Service) do(ctx context.Context, r *Request) (a *Answer, err error) {
 	if !r.Op.writes() {
-		return s.read(ctx, r)
+		return s.reader().read(ctx, r)
 	}
 	if s.readonly {
 		return nil, ErrReadOnly
 	}
 	if r.Invalid != nil || r.Who.ID == "" {
 		// Whoever may not write, or says nonsense, does not disturb those who write.
-		if err := s.store.Read(ctx, func(tx Reader) error { return s.check(tx, r) }); err != nil {
+		if err := s.store.Read(ctx, func(tx Reader) error { return s.rights().check(tx, r) }); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.takeAim(ctx, r); err != nil {
+	if err := s.writer().takeAim(ctx, r); err != nil {
 		return nil, err
 	}
-	s.readAhead(r)
+	s.writer().readAhead(r)
 	err = s.store.Write(ctx, s.About(r.List, r.target()), func(tx Tx) error {
-		if a, err = s.write(tx, r); err != nil {
+		if a, err = s.writer().write(tx, r); err != nil {
 			return err
 		}
 		return present(tx, r, a)

@@ -129,7 +129,7 @@ func grants(raw []byte, permission string, who []string) bool {
 }
 
 // permissions is what an object's permissions become by a request that gives some.
-func (s *Service) permissions(tx Reader, r *Request, id string, given Permissions, old *Object) ([]byte, error) {
+func (s rights) permissions(tx Reader, r *Request, id string, given Permissions, old *Object) ([]byte, error) {
 	now := Permissions{}
 	writer := r.Who.name()
 	if r.List.Kind == Account { // whoever makes it

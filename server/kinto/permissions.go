@@ -61,11 +61,11 @@ func (s *Service) PermissionsOf(ctx context.Context, r *Request) (a *Answer, err
 		return nil, err
 	}
 	err = s.store.Read(ctx, func(tx Reader) error {
-		all, err := s.entries(tx, r.Who)
+		all, err := s.reader().entries(tx, r.Who)
 		if err != nil {
 			return err
 		}
-		if err := s.spend(len(all), 0); err != nil {
+		if err := s.reader().spend(len(all), 0); err != nil {
 			return err
 		}
 		page := NewPage(&q, false)
@@ -98,7 +98,7 @@ func (s *Service) PermissionsOf(ctx context.Context, r *Request) (a *Answer, err
 }
 
 // entries are all of a caller's.
-func (s *Service) entries(tx Reader, who Caller) ([]permissionEntry, error) {
+func (s reader) entries(tx Reader, who Caller) ([]permissionEntry, error) {
 	held := map[string]Granted{}
 	add := func(g Granted) {
 		if k := g.List.Kind; k != Bucket && k != Collection && k != Group && k != Record {
@@ -179,7 +179,7 @@ func (e *permissionEntry) set(k Kind, id string) {
 
 // permissionsBySettings are those that settings give a caller on every object of a
 // kind.
-func (s *Service) permissionsBySettings(k Kind, who Caller) []string {
+func (s rights) permissionsBySettings(k Kind, who Caller) []string {
 	names := map[string]string{"read": string(k) + "_read", "write": string(k) + "_write"}
 	for i := range kinds {
 		if child := kinds[i].name; kinds[i].parent == k && child != History {

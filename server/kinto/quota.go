@@ -45,7 +45,7 @@ type bill struct {
 
 // bill begins that of a write of who to an object of a list, in a bucket that is there,
 // or to a bucket, which is there or is made.
-func (s *Service) bill(tx Reader, who Caller, l List, id string, isNew bool) (*bill, error) {
+func (s writer) bill(tx Reader, who Caller, l List, id string, isNew bool) (*bill, error) {
 	b := &bill{Quotas: s.quotas}
 	var err error
 	switch {

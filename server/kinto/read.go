@@ -8,7 +8,7 @@ import (
 )
 
 // read does a Get or Count.
-func (s *Service) read(ctx context.Context, r *Request) (a *Answer, err error) {
+func (s reader) read(ctx context.Context, r *Request) (a *Answer, err error) {
 	look := func(tx Reader) error {
 		if a, err = s.look(tx, r); err == nil {
 			a.Expires, err = s.expires(tx, r)
@@ -49,7 +49,7 @@ var errLongSearch = Invalid("querystring", "", fmt.Sprintf("This search takes lo
 
 // search runs fn, which looks through a list for a query unless that is plain, as long as
 // somebody waits for the answer and for searchTime at most.
-func (s *Service) search(ctx context.Context, q *Query, list bool, fn func(context.Context) error) error {
+func (s reader) search(ctx context.Context, q *Query, list bool, fn func(context.Context) error) error {
 	if !list || q.plain() || s.reading != nil {
 		return fn(ctx)
 	}
@@ -66,7 +66,7 @@ func (s *Service) search(ctx context.Context, q *Query, list bool, fn func(conte
 // errNoTimestamp: the list never had a timestamp, and the caller may see it.
 var errNoTimestamp = errors.New("the list has no timestamp")
 
-func (s *Service) look(tx Reader, r *Request) (*Answer, error) {
+func (s reader) look(tx Reader, r *Request) (*Answer, error) {
 	if err := s.spend(0, 0); err != nil {
 		return nil, err // used up
 	}
@@ -111,7 +111,7 @@ func (s *Service) look(tx Reader, r *Request) (*Answer, error) {
 }
 
 // find selects one page of a list into a.
-func (s *Service) find(tx Reader, l List, q Query, a *Answer) error {
+func (s reader) find(tx Reader, l List, q Query, a *Answer) error {
 	if q.Limit <= 0 || q.Limit > s.page {
 		q.Limit = s.page
 	}
@@ -153,7 +153,7 @@ func (c Cond) object(o *Object) error {
 	return nil
 }
 
-func (s *Service) getObject(tx Reader, r *Request) (*Answer, error) {
+func (s reader) getObject(tx Reader, r *Request) (*Answer, error) {
 	sc, o, err := s.allowObject(tx, r)
 	if err != nil {
 		return nil, err
@@ -174,7 +174,7 @@ func (s *Service) getObject(tx Reader, r *Request) (*Answer, error) {
 }
 
 // notThere is the error for an object that does not exist, to a caller who may know.
-func (s *Service) notThere(sc *scope, r *Request) error {
+func (s rights) notThere(sc *scope, r *Request) error {
 	if sc.missing != nil {
 		return sc.missing
 	}
@@ -183,7 +183,7 @@ func (s *Service) notThere(sc *scope, r *Request) error {
 
 // answer is an Answer about one object. Its permissions are shown to those in
 // its own list of writers only (protocol §4.5).
-func (s *Service) answer(r *Request, o *Object) *Answer {
+func (s reader) answer(r *Request, o *Object) *Answer {
 	a := &Answer{Object: o, Timestamp: o.Timestamp}
 	if len(o.Permissions) > 0 && grants(o.Permissions, "write", r.Who.Principals) {
 		a.Permissions = o.Permissions
@@ -193,7 +193,7 @@ func (s *Service) answer(r *Request, o *Object) *Answer {
 
 // check does everything of a write that can be done without writing, so that
 // callers who may not write learn it without waiting for those who may.
-func (s *Service) check(tx Reader, r *Request) error {
+func (s rights) check(tx Reader, r *Request) error {
 	if r.ID == "" && r.Op == Delete {
 		if r.List.Kind == Account {
 			_, err := s.accountLists(tx, r)
@@ -208,7 +208,7 @@ func (s *Service) check(tx Reader, r *Request) error {
 
 // allowObject decides whether the caller may do what r asks to the object, which
 // it returns when there is one; then whether the request makes sense.
-func (s *Service) allowObject(tx Reader, r *Request) (sc scope, o *Object, err error) {
+func (s rights) allowObject(tx Reader, r *Request) (sc scope, o *Object, err error) {
 	sc, err = enter(tx, r.List)
 	if err != nil {
 		return sc, nil, err
@@ -247,7 +247,7 @@ func (s *Service) allowObject(tx Reader, r *Request) (sc scope, o *Object, err e
 }
 
 // may is protocol §4.3 for an object.
-func (s *Service) may(r *Request, sc *scope, o *Object) bool {
+func (s rights) may(r *Request, sc *scope, o *Object) bool {
 	k := r.List.Kind
 	if r.Own && r.Op == Put && (o == nil || r.Cond.NoneMatch.Any) {
 		return true
@@ -278,7 +278,7 @@ func (s *Service) may(r *Request, sc *scope, o *Object) bool {
 
 // allowList decides whether the caller may read, or delete, in a list, and what
 // of it (protocol §4.3, lists and partial access).
-func (s *Service) allowList(tx Reader, r *Request) (Query, error) {
+func (s rights) allowList(tx Reader, r *Request) (Query, error) {
 	q := r.Query
 	q.Granted = nil
 	sc, err := enter(tx, r.List)

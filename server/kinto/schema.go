@@ -271,7 +271,7 @@ func newSchemaPattern(text string, left int) (*schemaPattern, error) {
 // readAhead reads the schemas that a request brings before its transaction begins, which
 // finds them read: other writes do not wait for that. What is wrong with them is told
 // there.
-func (s *Service) readAhead(r *Request) {
+func (s writer) readAhead(r *Request) {
 	if r.List.Kind != Collection && r.List.Kind != Bucket || !r.Body.HasData || r.Invalid != nil {
 		return
 	}
@@ -392,7 +392,7 @@ func wholeNumber(raw []byte) (n int64, none, ok bool) {
 // conform checks what an object of a list is about to hold against the schemas
 // above it, when that is asked for. A record is given the version of its
 // collection's schema (protocol §8, records).
-func (s *Service) conform(sc *scope, o *Object) error {
+func (s writer) conform(sc *scope, o *Object) error {
 	k := sc.list.Kind
 	if !s.validate || k != Record && k != Collection && k != Group {
 		return nil

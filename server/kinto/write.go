@@ -9,7 +9,7 @@ import (
 )
 
 // write does a Create, Put, Patch or Delete inside a transaction.
-func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
+func (s writer) write(tx Tx, r *Request) (*Answer, error) {
 	if r.ID == "" && r.Op == Delete {
 		if r.List.Kind == Account {
 			return s.deleteAccounts(tx, r)
@@ -51,7 +51,7 @@ func (s *Service) write(tx Tx, r *Request) (*Answer, error) {
 }
 
 // modified completes the error of a precondition that does not hold.
-func (s *Service) modified(tx Reader, r *Request, sc *scope, old *Object, err error) error {
+func (s reader) modified(tx Reader, r *Request, sc *scope, old *Object, err error) error {
 	e, ok := err.(*ModifiedError)
 	switch {
 	case !ok:
@@ -78,7 +78,7 @@ func (s *Service) modified(tx Reader, r *Request, sc *scope, old *Object, err er
 }
 
 // put makes the object what the request says, over old or anew.
-func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*Answer, error) {
+func (s writer) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*Answer, error) {
 	body := r.Body
 	bill, err := s.bill(tx, r.Who, r.List, id, old == nil)
 	if err != nil {
@@ -195,7 +195,7 @@ func (s *Service) put(tx Tx, r *Request, sc *scope, id string, old *Object) (*An
 }
 
 // patched is what a JSON Patch makes of an object, which it sees as clients do.
-func (s *Service) patched(tx Reader, r *Request, old *Object) (Body, error) {
+func (s writer) patched(tx Reader, r *Request, old *Object) (Body, error) {
 	seen := *old
 	var err error
 	if seen.Permissions, err = shown(tx, r.Who, old.Permissions); err != nil {
@@ -218,7 +218,7 @@ func otherID() *InvalidError {
 	return Invalid("body", "id", "Object id does not match existing object")
 }
 
-func (s *Service) delete(tx Tx, r *Request, old *Object) (*Answer, error) {
+func (s writer) delete(tx Tx, r *Request, old *Object) (*Answer, error) {
 	want, err := chosen(tx, r.List, r.Modified, old, "querystring", "last_modified")
 	if err != nil {
 		return nil, err
@@ -295,7 +295,7 @@ func (k Kind) holdsOthers() bool {
 }
 
 // deleteList deletes what the request's query finds, each with its own timestamp.
-func (s *Service) deleteList(tx Tx, r *Request) (*Answer, error) {
+func (s writer) deleteList(tx Tx, r *Request) (*Answer, error) {
 	q, err := s.allowList(tx, r)
 	if err != nil {
 		return nil, err
@@ -376,7 +376,7 @@ func turnPage(tx Tx, r *Request, a *Answer) error {
 // takeAim finds what a deletion in a list is for before the transaction, when that
 // takes looking at more than what is deleted: other writes do not wait for it. The
 // transaction looks again, at what was found.
-func (s *Service) takeAim(ctx context.Context, r *Request) error {
+func (s writer) takeAim(ctx context.Context, r *Request) error {
 	r.aim = nil
 	if r.Op != Delete || r.ID != "" || r.List.Kind == Account || len(r.Query.Filters) == 0 && len(r.Query.Sort) < 2 {
 		return nil
