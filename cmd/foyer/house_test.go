@@ -23,12 +23,19 @@ const module = "github.com/foyer-server/foyer/"
 // readHouse parses every Go file of the product, tests left out, by folder.
 func readHouse(t *testing.T) (*token.FileSet, map[string][]*ast.File) {
 	t.Helper()
+	return readTree(t, "../..")
+}
+
+// readTree parses every Go file below root, tests and other modules left out, by folder of
+// the repository.
+func readTree(t *testing.T, root string) (*token.FileSet, map[string][]*ast.File) {
+	t.Helper()
 	fset, house := token.NewFileSet(), map[string][]*ast.File{}
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && len(d.Name()) > 2 || d.Name() == "node_modules" || d.Name() == "testdata" || d.Name() == "build" || d.Name() == "packaging") {
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && len(d.Name()) > 2 || d.Name() == "node_modules" || d.Name() == "testdata" || d.Name() == "build" || d.Name() == "packaging" && path != root) {
 			return filepath.SkipDir
 		}
 		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
@@ -82,6 +89,68 @@ func TestImportsAreAsTheMapSays(t *testing.T) {
 			t.Errorf("%s is on the map and not in the tree", dir)
 		}
 	}
+}
+
+// mostMethods is how many methods a type has at most: beyond that it is several types in one.
+const mostMethods = 30
+
+// tooLarge are types that still have more, and how many: they may shrink, and not grow.
+var tooLarge = map[string]int{"server/storage/postgres.tx": 33}
+
+// No type does everything. Methods of one name in files for several systems are one.
+func TestNoTypeDoesEverything(t *testing.T) {
+	t.Attr("shows", "ground2")
+	methods := map[string]map[string]bool{}
+	add := func(dir string, files []*ast.File) {
+		for _, f := range files {
+			for _, d := range f.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv != nil {
+					of := dir + "." + receiver(fn.Recv.List[0].Type)
+					if methods[of] == nil {
+						methods[of] = map[string]bool{}
+					}
+					methods[of][fn.Name.Name] = true
+				}
+			}
+		}
+	}
+	for _, root := range []string{"../..", "../../packaging"} {
+		_, house := readTree(t, root)
+		for dir, files := range house {
+			add(dir, files)
+		}
+	}
+	most := 0
+	for of, names := range methods {
+		allowed := max(mostMethods, tooLarge[of])
+		if tooLarge[of] == 0 {
+			most = max(most, len(names))
+		}
+		if len(names) > allowed {
+			t.Errorf("%s has %d methods, of %d at most: it is several types in one", of, len(names), allowed)
+		}
+	}
+	for of, n := range tooLarge {
+		if len(methods[of]) < n {
+			t.Errorf("%s has %d methods by now: write that down in tooLarge, or take it out, so that it does not grow again", of, len(methods[of]))
+		}
+	}
+	t.Logf("SHOW methods of one type: %d at most, of %d types; larger still: %v", most, len(methods), tooLarge)
+}
+
+// receiver is the name of the type that a method is of.
+func receiver(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return receiver(e.X)
+	case *ast.IndexExpr:
+		return receiver(e.X)
+	case *ast.IndexListExpr:
+		return receiver(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return ""
 }
 
 func TestEachPackageTellsItsStory(t *testing.T) {

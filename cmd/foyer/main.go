@@ -4,7 +4,7 @@
 // This package only wires: one file per subcommand, each reading its flags and
 // settings and calling one front door. How errors are shown and which exit code
 // they give is decided here once (docs/codes.md), as is what may reach a terminal
-// (print.go). Everybody may be named here; nobody names this package.
+// (console.go). Everybody may be named here; nobody names this package.
 package main
 
 import (
