@@ -509,7 +509,7 @@ func TestAnAnswerThatIsASecretIsNowhere(t *testing.T) {
 // What an owner may ask on a page: with a fresh sign-in. The event says who.
 func TestAChangeByAPage(t *testing.T) {
 	m := newMoved(t)
-	jobs, err := job.Open("", slog.New(slog.DiscardHandler), (&Supervisor{}).rootKinds()...)
+	jobs, err := job.Open("", slog.New(slog.DiscardHandler), (worker{&Supervisor{}}).rootKinds()...)
 	if err != nil {
 		t.Fatal(err)
 	}
