@@ -42,9 +42,9 @@ func Today(s *config.Settings) Values {
 
 func whereOf(s *config.Settings) string {
 	switch {
-	case s.Router != "off":
+	case len(site.Of(s).RouterWays()) > 0:
 		return WhereReachable
-	case s.Proxy.Listen != "", s.MDNS == "off":
+	case !site.Of(s).Announced():
 		return WhereServer
 	case slices.ContainsFunc(s.Addresses, netname.Public):
 		return WhereReachable
@@ -148,7 +148,7 @@ func (c *choice) settings() (*config.Settings, error) {
 	if err := follow(c.now.Get("where"), s, func(key string) bool { return kept[key] }); err != nil {
 		wrong = append(wrong, hint.Find(err))
 	}
-	if s.DNS.Provider == "" || s.DynDNS == "router" && s.Router == "off" { // nobody can keep the name any more
+	if s.DNS.Provider == "" || s.DynDNS == "router" && len(site.Of(s).RouterWays()) == 0 { // nobody can keep the name any more
 		set("dyndns", "off")
 	}
 	return s, config.All(wrong)

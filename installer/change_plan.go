@@ -191,7 +191,7 @@ func plain(value string) hint.Text {
 
 // listens is where the service listens, as a text to compare.
 func listens(s *config.Settings) string {
-	if s.Proxy.Listen != "" {
+	if site.Of(s).BehindProxy() {
 		return s.Proxy.Listen
 	}
 	return fmt.Sprint(s.HTTPPort, " ", s.HTTPSPort)
@@ -205,7 +205,7 @@ func stepsTo(today, wanted *config.Settings) []hint.Text {
 		out[0] = hint.T("%s is changed: one of its settings, and nothing else in it.", "%s est modifié : un de ses réglages, et rien d'autre.", config.SystemFile)
 	}
 	switch moved := listens(today) != listens(wanted); {
-	case moved && wanted.Proxy.Listen != "":
+	case moved && site.Of(wanted).BehindProxy():
 		out = append(out, hint.T("The service listens at %s, for your web server alone.", "Le service écoute à %s, pour votre seul serveur web.", wanted.Proxy.Listen))
 	case moved:
 		out = append(out, hint.T("The service listens on ports %d and %d.", "Le service écoute sur les ports %d et %d.", wanted.HTTPPort, wanted.HTTPSPort))
@@ -220,7 +220,6 @@ func stepsTo(today, wanted *config.Settings) []hint.Text {
 	case len(closed) > 0:
 		out = append(out, hint.T("Where Foyer has opened this machine's firewall, it lets nobody in any more on port %s.", "Là où Foyer a ouvert le pare-feu de la machine, il ne laisse plus entrer personne par le port %s.", strings.Join(closed, ", ")))
 	}
-	asked := func(s *config.Settings) bool { return s.Router != "off" && s.Proxy.Listen == "" }
 	switch {
 	case asked(wanted) && !asked(today):
 		out = append(out, hint.T("The router is asked to let visitors in on ports 443 and 80.", "La box est priée de laisser entrer les visiteurs par les ports 443 et 80."))
@@ -240,6 +239,9 @@ func stepsTo(today, wanted *config.Settings) []hint.Text {
 	return out
 }
 
+// asked reports whether the router is asked to let visitors in.
+func asked(s *config.Settings) bool { return len(site.Of(s).RouterWays()) > 0 }
+
 // ports are those of the machine's own by which everybody comes in.
 func ports(s *config.Settings) (out []string) {
 	for _, p := range site.Of(s).PublicPorts() {
@@ -258,15 +260,15 @@ func stillWanted(s *config.Settings) (out []string) {
 
 // namedAtHome is the name by which a server is found at home; "" = none.
 func namedAtHome(s *config.Settings) string {
-	if s.MDNS == "off" || s.Proxy.Listen != "" {
+	if !site.Of(s).Announced() {
 		return ""
 	}
-	return s.Name + ".local"
+	return site.Of(s).LocalName()
 }
 
 // certified are the names that get a certificate of a public authority.
 func certified(s *config.Settings) []string {
-	if s.Proxy.Listen != "" || s.Certificates.CA != "" {
+	if site.Of(s).Authority() != site.LetsEncrypt {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(s.Addresses), func(a string) bool { return !netname.Public(a) })
@@ -276,11 +278,11 @@ func certified(s *config.Settings) []string {
 func notesOn(today, wanted *config.Settings, gone []string) []hint.Text {
 	var out []hint.Text
 	switch {
-	case wanted.Proxy.Listen != today.Proxy.Listen && wanted.Proxy.Listen != "":
+	case wanted.Proxy.Listen != today.Proxy.Listen && site.Of(wanted).BehindProxy():
 		out = append(out, hint.T("Your web server has to send visitors to %s: `foyer proxy nginx`, or apache, caddy, haproxy, traefik, prints what to add there.", "Votre serveur web doit envoyer les visiteurs à %s : `foyer proxy nginx`, ou apache, caddy, haproxy, traefik, écrit ce qu'il faut y ajouter.", wanted.Proxy.Listen))
-	case wanted.Proxy.Listen == "" && today.Proxy.Listen != "":
+	case !site.Of(wanted).BehindProxy() && site.Of(today).BehindProxy():
 		out = append(out, hint.T("Your web server has to leave ports %d and %d to Foyer. Where a firewall guards this machine that Foyer has not opened, let visitors in on them.", "Votre serveur web doit laisser les ports %d et %d à Foyer. Si un pare-feu que Foyer n'a pas ouvert protège cette machine, laissez-y entrer les visiteurs.", wanted.HTTPPort, wanted.HTTPSPort))
-	case whereOf(wanted) == WhereReachable && wanted.Router == "off" && (whereOf(today) != WhereReachable || today.Router != "off"):
+	case whereOf(wanted) == WhereReachable && !asked(wanted) && (whereOf(today) != WhereReachable || asked(today)):
 		out = append(out, hint.T("Ports 80 and 443 must be forwarded to this machine by hand, on the router.", "Les ports 80 et 443 doivent être redirigés vers cette machine à la main, sur la box."))
 	}
 	lost := map[string]bool{}

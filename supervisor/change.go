@@ -284,7 +284,7 @@ func (c *changes) run(ctx context.Context, t *job.Task) error {
 	defer stop()
 	inForce := sync.OnceFunc(func() {
 		beside.Go(func() {
-			if c.s.answersStill(follow, t) {
+			if c.answersStill(follow, t) {
 				return
 			}
 			c.bringBack(follow, t, helper.WhySilent)
@@ -368,11 +368,12 @@ func (c *changes) bringBack(ctx context.Context, t *job.Task, why string) {
 }
 
 // answersStill reports whether the server answers soon, with the settings as they are now.
-func (s *Supervisor) answersStill(ctx context.Context, t *job.Task) bool {
+func (c *changes) answersStill(ctx context.Context, t *job.Task) bool {
+	s := c.s
 	if !(worker{s}).awaitServer(ctx, s.cfg.Timing.Changed) {
 		return true // nobody wants to know any more
 	}
-	if !s.isHealthy() {
+	if !isHealthy(s) {
 		t.Say(hint.T("The server does not answer with the new settings; the old ones come back.", "Le serveur ne répond pas avec les nouveaux réglages ; les anciens reviennent."))
 		return false
 	}

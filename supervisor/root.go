@@ -107,7 +107,7 @@ func (s worker) answersAgain(ctx context.Context, t *job.Task) error {
 	if !s.awaitServer(ctx, healthyAgain) {
 		return ctx.Err()
 	}
-	if !s.isHealthy() {
+	if !isHealthy(s.Supervisor) {
 		return hint.New("not-healthy", hint.T("The settings were applied, and the server does not answer.", "Les réglages ont été appliqués, et le serveur ne répond pas."),
 			hint.T("Foyer keeps starting it.", "Foyer continue de le relancer."), hint.T("`sudo foyer logs` shows why; then put the settings right, and apply them again.", "`sudo foyer logs` montre pourquoi ; corrigez alors les réglages et appliquez-les de nouveau."))
 	}
@@ -116,7 +116,7 @@ func (s worker) answersAgain(ctx context.Context, t *job.Task) error {
 }
 
 // isHealthy reports whether the server answered the last look.
-func (s *Supervisor) isHealthy() bool {
+func isHealthy(s *Supervisor) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.child.state == stateHealthy

@@ -25,9 +25,10 @@ var asked = map[string]map[string]struct {
 		"serveCmd":            {[]string{".in"}, nil},      // the supervisor's hand; read beside the server
 		"trySettings":         {[]string{"host.Interruptible"}, map[string][]string{"interrupt_linux_test.go": {"try, settings from a pipe"}}},
 		"uninstall":           {[]string{"installer.LoadAnswers"}, nil},
-		"doSteps":             {[]string{"installer.LoadAnswers"}, nil},
+		"theInstaller":        {[]string{"installer.LoadAnswers"}, nil},
 		"examineInstallation": {[]string{"installer.LoadAnswers"}, nil},
 		"confirmUninstall":    {[]string{".in", "bufio.NewReader", "tui.ReadLine"}, map[string][]string{"../../packaging/e2e/cancelled_test.go": {"uninstall", "uninstall --purge"}}},
+		"agreed":              {[]string{".in", "bufio.NewReader", "tui.ReadLine"}, map[string][]string{"../../packaging/e2e/cancelled_test.go": {"change"}}},
 		"typedSetting":        {[]string{".in", "bufio.NewReader", "tui.ReadLine"}, map[string][]string{"interrupt_linux_test.go": {"settings", "set", "dns.credentials"}}},
 		"readOnce":            {[]string{".in", "installer.ReadAnswers", "host.Interruptible"}, map[string][]string{"interrupt_linux_test.go": {"install, answers typed", "install, answers from a pipe"}, "../../packaging/e2e/cancelled_test.go": {"answers typed", "answers from a pipe"}}},
 		"tryOwner":            {[]string{".in"}, map[string][]string{"interrupt_linux_test.go": {"try, answers typed", "try, answers from a pipe"}}},
@@ -36,7 +37,7 @@ var asked = map[string]map[string]struct {
 	},
 	"tui": {
 		"program":  {[]string{".In"}, map[string][]string{"../../packaging/e2e/cancelled_test.go": {"screens, a question", "screens, the plan", "the dashboard"}}},
-		"Lines":    {[]string{".In", "bufio.NewReader"}, nil},
+		"newLines": {[]string{".In", "bufio.NewReader"}, nil},
 		"ReadLine": {[]string{"host.Interruptible", ".ReadString"}, nil},
 		"ask":      {[]string{"ReadLine"}, map[string][]string{"../../tui/interrupted_test.go": {"the question ", "the plan", "what to change", "an answer that is changed"}, "../../packaging/e2e/cancelled_test.go": {"lines, a question", "lines, the plan", "a dumb terminal"}}},
 	},

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/foyer-server/foyer/installer"
-	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
@@ -25,7 +24,9 @@ func (a *app) changeCmd() *cobra.Command {
 		Use: "change [KEY=VALUE…]", Args: usage(a, cobra.ArbitraryArgs),
 		Short: hint.T("Change your mind: where this server is, its name, how it is found; it goes back by itself unless that is confirmed",
 			"Changer d'avis : où est ce serveur, son nom, comment on le trouve ; tout revient de soi-même sans confirmation").In(a.lang),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.change(cmd.Context(), f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return changing{a, control.Dial(a.runDir)}.run(cmd.Context(), f, args)
+		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.yes, "yes", false, hint.T("do not ask, and keep it once the server answers with it", "ne rien demander, et le garder dès que le serveur répond avec").In(a.lang))
@@ -37,10 +38,15 @@ func (a *app) changeCmd() *cobra.Command {
 	return cmd
 }
 
+// changing is the command at work.
+type changing struct {
+	*app
+	c *control.Client
+}
+
 type changeFlags struct{ yes, dryRun, keep, back bool }
 
-func (a *app) change(ctx context.Context, f changeFlags, args []string) error {
-	c := control.Dial(a.runDir)
+func (a changing) run(ctx context.Context, f changeFlags, args []string) error {
 	values := installer.Values{}
 	for _, arg := range args {
 		key, value, ok := strings.Cut(arg, "=")
@@ -53,17 +59,17 @@ func (a *app) change(ctx context.Context, f changeFlags, args []string) error {
 	case (f.keep || f.back) && len(args) > 0:
 		return wrongUse(hint.T("--keep and --back take no answers", "--keep et --back ne prennent pas de réponses"))
 	case f.keep:
-		j, err := c.KeepChange(ctx, "", "")
+		j, err := a.c.KeepChange(ctx, "", "")
 		if err != nil {
 			return err
 		}
 		return a.changed(j)
 	case f.back:
-		return a.changeBack(ctx, c)
+		return a.back(ctx)
 	case len(args) == 0 && !f.dryRun && !f.yes && !a.json:
-		return a.changeAsking(ctx, c)
+		return a.ask(ctx)
 	}
-	plan, err := c.ChangePlan(ctx, values)
+	plan, err := a.c.ChangePlan(ctx, values)
 	if err != nil {
 		return err
 	}
@@ -83,16 +89,16 @@ func (a *app) change(ctx context.Context, f changeFlags, args []string) error {
 			return err
 		}
 	}
-	begun, err := c.Change(ctx, values)
+	begun, err := a.c.Change(ctx, values)
 	if err != nil {
 		return err
 	}
-	return a.changeFollowed(ctx, c, begun, f.yes)
+	return a.follow(ctx, begun, f.yes)
 }
 
-// changer asks on a terminal, with today's answers.
-func (a *app) changer(c *control.Client) (*tui.Changer, error) {
-	today, err := config.Load(config.SystemFile, nil)
+// newChanger asks on a terminal, with today's answers.
+func newChanger(ctx context.Context, a *app, c *control.Client) (*tui.Changer, error) {
+	today, err := a.loadSettings(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -109,8 +115,8 @@ func (a *app) changer(c *control.Client) (*tui.Changer, error) {
 	}, nil
 }
 
-// changeAsking asks a person, on screens or in lines. A change that is under way is shown.
-func (a *app) changeAsking(ctx context.Context, c *control.Client) error {
+// ask asks a person, on screens or in lines. A change that is under way is shown.
+func (a changing) ask(ctx context.Context) error {
 	if !a.plain {
 		a.ttyInstead()
 		if !a.atTerminal() {
@@ -118,11 +124,11 @@ func (a *app) changeAsking(ctx context.Context, c *control.Client) error {
 				hint.T("Give the answers: foyer change KEY=VALUE --yes; or --plain, to be asked line by line.", "Donnez les réponses : foyer change CLÉ=VALEUR --yes ; ou --plain, pour des questions ligne par ligne.")).Exits(hint.ExitUsage)
 		}
 	}
-	jobs, err := c.Jobs(ctx) // who may not ask is told so before any screen is drawn
+	jobs, err := a.c.Jobs(ctx) // who may not ask is told so before any screen is drawn
 	if err != nil {
 		return err
 	}
-	ch, err := a.changer(c)
+	ch, err := newChanger(ctx, a.app, a.c)
 	if err != nil {
 		return err
 	}
@@ -153,7 +159,7 @@ func (a *app) changeAsking(ctx context.Context, c *control.Client) error {
 }
 
 // sayPlan says what other answers come to.
-func (a *app) sayPlan(p report.ChangePlan) {
+func (a changing) sayPlan(p report.ChangePlan) {
 	if len(p.Differs) == 0 {
 		a.say(hint.T("All of it is as it is today.", "Tout est comme aujourd'hui."))
 		return
@@ -174,7 +180,7 @@ func (a *app) sayPlan(p report.ChangePlan) {
 }
 
 // agreed asks whether a plan is to be done; nothing but yes is a yes.
-func (a *app) agreed(ctx context.Context) error {
+func (a changing) agreed(ctx context.Context) error {
 	if a.json || !a.onTerminal() && !a.plain {
 		return hint.New("yes-needed", hint.T("Without a terminal nobody can be asked.", "Sans terminal, personne ne peut répondre."), hint.T("Nothing was changed.", "Rien n'a été changé."),
 			hint.T("Add --yes.", "Ajoutez --yes.")).Exits(hint.ExitUsage)
@@ -197,9 +203,9 @@ const (
 	changeSilence = 2 * time.Minute // after which a Foyer that does not answer is given up
 )
 
-// changeFollowed says how a change goes. With keep it is confirmed when the server answers
+// follow says how a change goes. With keep it is confirmed when the server answers
 // with it, as whoever sits at the machine would; else whoever asked is told how to.
-func (a *app) changeFollowed(ctx context.Context, c *control.Client, begun control.Changed, keep bool) error {
+func (a changing) follow(ctx context.Context, begun control.Changed, keep bool) error {
 	j, said, told := begun.Job, 0, false
 	for heard := time.Now(); !j.State.Ended(); {
 		select {
@@ -208,7 +214,7 @@ func (a *app) changeFollowed(ctx context.Context, c *control.Client, begun contr
 			return errSaid
 		case <-time.After(changeLook):
 		}
-		now, err := c.Job(ctx, j.ID)
+		now, err := a.c.Job(ctx, j.ID)
 		if err != nil { // the service is started anew
 			if time.Since(heard) > changeSilence {
 				return err
@@ -226,8 +232,8 @@ func (a *app) changeFollowed(ctx context.Context, c *control.Client, begun contr
 			continue
 		}
 		if keep {
-			if st, err := c.Status(ctx); err == nil && st.Server.State == "healthy" {
-				if _, err := c.KeepChange(ctx, "", ""); err != nil {
+			if st, err := a.c.Status(ctx); err == nil && st.Server.State == "healthy" {
+				if _, err := a.c.KeepChange(ctx, "", ""); err != nil {
 					return err
 				}
 			}
@@ -243,9 +249,9 @@ func (a *app) changeFollowed(ctx context.Context, c *control.Client, begun contr
 	return a.changed(j)
 }
 
-// changeBack undoes the change that waits.
-func (a *app) changeBack(ctx context.Context, c *control.Client) error {
-	jobs, err := c.Jobs(ctx)
+// back undoes the change that waits.
+func (a changing) back(ctx context.Context) error {
+	jobs, err := a.c.Jobs(ctx)
 	if err != nil {
 		return err
 	}
@@ -253,11 +259,11 @@ func (a *app) changeBack(ctx context.Context, c *control.Client) error {
 		if j.Kind != report.KindChange || j.State.Ended() {
 			continue
 		}
-		if _, err := c.CancelJob(ctx, j.ID); err != nil {
+		if _, err := a.c.CancelJob(ctx, j.ID); err != nil {
 			return err
 		}
 		var gone error
-		if err := a.changeFollowed(ctx, c, control.Changed{Job: j}, false); err != nil {
+		if err := a.follow(ctx, control.Changed{Job: j}, false); err != nil {
 			gone = err
 		}
 		if e := hint.Find(gone); e != nil && e.Code == "change-back" { // that is what was wanted
@@ -270,7 +276,7 @@ func (a *app) changeBack(ctx context.Context, c *control.Client) error {
 }
 
 // changed says how a change came out.
-func (a *app) changed(j report.Job) error {
+func (a changing) changed(j report.Job) error {
 	if a.json {
 		a.printJSON(j)
 	}

@@ -17,7 +17,7 @@ func dashboard(ctx context.Context, a *app) error {
 	}
 	d := &tui.Dashboard{Term: a.term(), Status: c.Status, Log: c.Log, NewClaim: c.NewClaim, Restart: c.Restart}
 	if a.runDir == config.SystemRun { // another one, as that of `foyer try`, has no root to ask
-		d.Changer = func(context.Context) (*tui.Changer, error) { return a.changer(c) }
+		d.Changer = func(ctx context.Context) (*tui.Changer, error) { return newChanger(ctx, a, c) }
 	}
 	return d.Run(ctx)
 }

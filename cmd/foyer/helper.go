@@ -132,7 +132,11 @@ func doSteps(part func(*installer.Installer, context.Context, func(step.Event)) 
 
 // checkAnswers says what is wrong with other answers than those of the install.
 func checkAnswers(_ context.Context, values map[string]string) error {
-	today, err := config.Load(config.SystemFile, nil)
+	text, err := os.ReadFile(config.SystemFile)
+	if err != nil {
+		return fmt.Errorf("cannot read the settings: %w", err)
+	}
+	today, err := config.Read(config.SystemFile, text)
 	if err != nil {
 		return err
 	}

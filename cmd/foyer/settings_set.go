@@ -29,13 +29,13 @@ func (a *app) settingsSetCmd() *cobra.Command {
 			switch {
 			case value == "-":
 				var err error
-				if value, err = a.typedSetting(cmd.Context(), key); err != nil {
+				if value, err = typedSetting(a, cmd.Context(), key); err != nil {
 					return err
 				}
 			case config.Shown(key, value) != value:
 				return wrongUse(hint.T("others on this machine could read a secret on the command line; `foyer settings set %s -` takes it from standard input", "d'autres sur cette machine pourraient lire un secret sur la ligne de commande ; `foyer settings set %s -` le prend sur l'entrée standard", key))
 			}
-			return a.editSettings([]config.Edit{{Key: key, Value: value}})
+			return editSettings(a, []config.Edit{{Key: key, Value: value}})
 		},
 	}
 }
@@ -49,13 +49,13 @@ func (a *app) settingsUnsetCmd() *cobra.Command {
 			for _, key := range keys {
 				edits = append(edits, config.Edit{Key: key, Unset: true})
 			}
-			return a.editSettings(edits)
+			return editSettings(a, edits)
 		},
 	}
 }
 
 // typedSetting takes what a setting is to be from a line of standard input.
-func (a *app) typedSetting(ctx context.Context, key string) (string, error) {
+func typedSetting(a *app, ctx context.Context, key string) (string, error) {
 	if a.atTerminal() {
 		line(a.err, hint.T("What %s is to be, in one line:", "Ce que doit être %s, en une ligne :", key).In(a.lang))
 	}
@@ -68,7 +68,7 @@ func (a *app) typedSetting(ctx context.Context, key string) (string, error) {
 
 // editSettings changes settings in the file, and says what they were, what they are, and
 // how they come to be used.
-func (a *app) editSettings(edits []config.Edit) error {
+func editSettings(a *app, edits []config.Edit) error {
 	was, now, err := installer.EditSettings(a.settings, edits)
 	if err != nil {
 		return err

@@ -120,6 +120,9 @@ func TestTheFirstSignalEndsEveryQuestion(t *testing.T) {
 			{name: "uninstall --purge", command: []string{"foyer", "uninstall", "--purge"}, sees: []string{`ALL ITS DATA(?s:.*)to go on:`}},
 			{name: "uninstall --purge, half an answer", command: []string{"foyer", "uninstall", "--purge"}, sees: []string{`ALL ITS DATA(?s:.*)to go on:`, `foye`}, typed: []string{"foye"}},
 			{name: "uninstall --purge --plain", env: []string{"TERM=dumb"}, command: []string{"foyer", "uninstall", "--purge", "--plain"}, sees: []string{`ALL ITS DATA(?s:.*)to go on:`}},
+			{name: "change", command: []string{"foyer", "change", "name=maison"}, sees: []string{`Type yes to change it`}},
+			{name: "change, lines", command: []string{"foyer", "change", "--plain"}, sees: []string{`3\. On a rented(?s:.*)\[3\]>`}},
+			{name: "change, screens", command: []string{"foyer", "change"}, sees: []string{`> On a rented`}},
 			{name: "the dashboard", command: []string{"foyer"}, sees: []string{`Requests/min`}, quiet: true},
 		} {
 			for _, signal := range signals {
@@ -138,7 +141,7 @@ func TestTheFirstSignalEndsEveryQuestion(t *testing.T) {
 				t.Errorf("%s is gone", path)
 			}
 		}
-		show("Ctrl-C and a line, SIGINT, SIGTERM, SIGHUP at uninstall, purge and dashboard", "%d times cancelled, nothing removed", n)
+		show("Ctrl-C and a line, SIGINT, SIGTERM, SIGHUP at uninstall, purge, change and dashboard", "%d times cancelled, nothing removed", n)
 	})
 }
 
