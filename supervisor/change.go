@@ -71,17 +71,22 @@ func newChanges(s *Supervisor) *changes {
 // Changes implements control.Appliance.
 func (s *Supervisor) Changes() control.Changes { return s.changes }
 
-// can is why no settings can be changed here; nil: they can.
-func (c *changes) can() error {
+// can is why the settings cannot be changed here, or not with these values; nil: perhaps they
+// can.
+func (c *changes) can(values map[string]string) error {
 	if c.s.cfg.Changes == nil || !c.s.cfg.Root.There() {
 		return helper.ErrMissing
 	}
-	return nil
+	if len(values) == 0 {
+		return nil
+	}
+	v, _ := helper.Find(helper.VerbChangeSettings)
+	return v.CheckValues(values)
 }
 
 // Questions implements control.Changes.
 func (c *changes) Questions(ctx context.Context, values map[string]string) ([]report.Question, error) {
-	if err := c.can(); err != nil {
+	if err := c.can(values); err != nil {
 		return nil, err
 	}
 	return c.s.cfg.Changes.Questions(ctx, values)
@@ -89,7 +94,7 @@ func (c *changes) Questions(ctx context.Context, values map[string]string) ([]re
 
 // Plan implements control.Changes.
 func (c *changes) Plan(ctx context.Context, values map[string]string) (report.ChangePlan, error) {
-	if err := c.can(); err != nil {
+	if err := c.can(values); err != nil {
 		return report.ChangePlan{}, err
 	}
 	return c.s.cfg.Changes.Plan(ctx, values)
@@ -114,10 +119,6 @@ func (c *changes) Begin(ctx context.Context, values map[string]string, by contro
 	}
 	if len(plan.Differs) == 0 {
 		return job.Record{}, "", hint.New("change-nothing", hint.T("With these answers everything stays as it is.", "Avec ces réponses, tout reste comme c'est."), hint.T("Nothing was begun.", "Rien n'a été commencé."), hint.Text{})
-	}
-	v, _ := helper.Find(helper.VerbChangeSettings)
-	if err := v.CheckValues(values); err != nil {
-		return job.Record{}, "", err
 	}
 	code = newCode()
 	change := report.Change{State: report.ChangeApplying, Plan: plan, Code: hashOf(code)}

@@ -6,11 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sinceBoot is how long ago this machine was started, with the time it slept. It is the
+// bootClock tells how long ago this machine was started, with the time it slept. It is the
 // clock of trials: a machine without a battery believes to live at some time or other until
 // the network tells it.
-func sinceBoot() time.Duration {
-	var ts unix.Timespec
-	unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) //nolint:errcheck // every kernel that runs Go has this clock
-	return time.Duration(ts.Nano())
+func bootClock() func() time.Duration {
+	return func() time.Duration {
+		var ts unix.Timespec
+		unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) //nolint:errcheck // every kernel that runs Go has this clock
+		return time.Duration(ts.Nano())
+	}
 }

@@ -4,8 +4,8 @@ package helper
 
 import "time"
 
-// sinceBoot is how long this process has run: only systemd starts it, hence Linux.
-func sinceBoot() time.Duration { return time.Since(started) }
-
-// started is when this process was.
-var started = time.Now()
+// bootClock tells how long this process has run: only systemd starts it, hence Linux.
+func bootClock() func() time.Duration {
+	began := time.Now()
+	return func() time.Duration { return time.Since(began) }
+}

@@ -67,10 +67,12 @@ func (p *place) requests() string { return filepath.Join(p.cfg.Run, Name) }
 
 func (p *place) client() Client { return Client{p.requests(), p.cfg.State} }
 
-// serve runs root's end once.
+// serve runs root's end once, which ends by itself.
 func (p *place) serve() {
 	p.t.Helper()
-	if err := Serve(p.t.Context(), p.cfg); err != nil {
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Hour)
+	defer cancel()
+	if err := errors.Join(Serve(ctx, p.cfg), ctx.Err()); err != nil {
 		p.t.Fatal(err)
 	}
 }

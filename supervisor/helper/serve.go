@@ -81,7 +81,7 @@ func Serve(ctx context.Context, cfg Config) error {
 	defer lock.Unlock() //nolint:errcheck // it ends with the process anyway
 	s := &server{Config: cfg, uptime: cfg.Uptime, begun: map[string]bool{}}
 	if s.uptime == nil {
-		s.uptime = sinceBoot
+		s.uptime = bootClock()
 	}
 	if s.journal, err = openJournal(filepath.Join(cfg.State, "journal"), cfg.Log); err != nil {
 		return err
