@@ -206,7 +206,7 @@ func (c *changes) proven(ch report.Change, code, at string) error {
 		c.wrong = slices.DeleteFunc(c.wrong, func(then time.Time) bool { return time.Since(then).Abs() > wrongWithin })
 		if len(c.wrong) >= wrongCodes {
 			return hint.New("code-paused", hint.T("Wrong codes were tried too often.", "Trop de codes erronés ont été essayés."), hint.T("The change is not confirmed.", "La modification n'est pas confirmée."),
-				hint.T("Try again in a minute, or confirm it on the machine itself: `sudo foyer change keep`.", "Réessayez dans une minute, ou confirmez-la sur la machine même : `sudo foyer change keep`."))
+				hint.T("Try again in a minute, or confirm it on the machine itself: `sudo foyer change --keep`.", "Réessayez dans une minute, ou confirmez-la sur la machine même : `sudo foyer change --keep`."))
 		}
 		if subtle.ConstantTimeCompare([]byte(hashOf(code)), []byte(ch.Code)) != 1 {
 			c.wrong = append(c.wrong, time.Now())
@@ -217,7 +217,7 @@ func (c *changes) proven(ch report.Change, code, at string) error {
 	if at == "" || slices.ContainsFunc(ch.Plan.Through, func(through string) bool { return sameOrigin(through, at) }) {
 		return nil
 	}
-	open := hint.T("Confirm it on the machine itself: `sudo foyer change keep`.", "Confirmez-la sur la machine même : `sudo foyer change keep`.")
+	open := hint.T("Confirm it on the machine itself: `sudo foyer change --keep`.", "Confirmez-la sur la machine même : `sudo foyer change --keep`.")
 	if len(ch.Plan.Through) > 0 {
 		open = hint.T("Open %s and confirm it there.", "Ouvrez %s et confirmez-la là.", ch.Plan.Through[0])
 	}
@@ -391,11 +391,11 @@ func (c *changes) check() health.Check {
 			ch := changeOf(r.Result)
 			switch {
 			case !ok:
-				return health.Finding{What: hint.T("No change waits to be confirmed.", "Aucune modification n'attend d'être confirmée.")}
+				return health.Finding{} // nothing to tell of
 			case ch.State == report.ChangeWaiting:
 				return health.Finding{
 					Severity: health.Warning, What: hint.T("A change of the settings waits to be confirmed until %s.", "Une modification des réglages attend d'être confirmée jusqu'à %s.", ch.Until.Local().Format("15:04:05")),
-					Did: hint.T("Without that Foyer takes it back.", "Sinon Foyer l'annule."), Do: hint.T("Open the link you were given, or on the machine itself: `sudo foyer change keep`.", "Ouvrez le lien reçu, ou sur la machine même : `sudo foyer change keep`."),
+					Did: hint.T("Without that Foyer takes it back.", "Sinon Foyer l'annule."), Do: hint.T("Open the link you were given, or on the machine itself: `sudo foyer change --keep`.", "Ouvrez le lien reçu, ou sur la machine même : `sudo foyer change --keep`."),
 				}
 			case ch.State == report.ChangeGoingBack:
 				return health.Finding{Severity: health.Warning, What: hint.T("A change of the settings is being taken back.", "Une modification des réglages est en train d'être annulée."), Did: hint.T("Foyer tries until it has worked.", "Foyer essaie jusqu'à ce que cela marche.")}
