@@ -130,3 +130,17 @@ func TestStageGoesOnAfterACrash(t *testing.T) {
 		t.Error("the stale file is still there")
 	}
 }
+
+// TestCurrentLeadsToAVersion and nowhere else, whoever made the link.
+func TestCurrentLeadsToAVersion(t *testing.T) {
+	opt := t.TempDir()
+	for _, target := range []string{"versions/../../bin", "versions/", "/usr/bin", "versions/1.0.0/foyer", "versions/.hidden", "elsewhere/1.0.0"} {
+		link := filepath.Join(opt, "current")
+		if err := errors.Join(os.RemoveAll(link), os.Symlink(target, link)); err != nil {
+			t.Fatal(err)
+		}
+		if version, err := Current(opt); err == nil {
+			t.Errorf("a link to %s is version %q", target, version)
+		}
+	}
+}
