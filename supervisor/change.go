@@ -187,16 +187,18 @@ func (c *changes) Keep(ctx context.Context, code, at string) (job.Record, error)
 	}
 	within, cancel := context.WithTimeout(ctx, keepWithin)
 	defer cancel()
-	if err := c.endTrial(within, r.ID, helper.DoKeep, helper.WhyAsked); errors.Is(err, context.DeadlineExceeded) {
-		return job.Record{}, hint.New("helper-silent", hint.T("The part of Foyer that has the administrator's rights does not answer yet.", "La partie de Foyer qui a les droits d'administrateur ne répond pas encore."),
-			hint.T("The change is not confirmed.", "La modification n'est pas confirmée."), hint.T("Try again in a moment.", "Réessayez dans un instant.")).Because(err)
-	} else if err != nil {
-		return job.Record{}, err
-	}
+	err := c.endTrial(within, r.ID, helper.DoKeep, helper.WhyAsked)
 	within, cancel = context.WithTimeout(ctx, toldWithin)
 	defer cancel()
-	c.s.jobs.Follow(within, r.ID, func(now job.Record) error { r = now; return nil }) //nolint:errcheck // how it came out is decided; where the job is late to tell, this is how it was
-	return r, nil
+	c.s.jobs.Follow(within, r.ID, func(now job.Record) error { r = now; return nil }) //nolint:errcheck // where the job is late to tell, this is how it was
+	switch {
+	case err == nil || changeOf(r.Result).State == report.ChangeKept: // root may have died between doing it and saying so
+		return r, nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return job.Record{}, hint.New("helper-silent", hint.T("The part of Foyer that has the administrator's rights does not answer yet.", "La partie de Foyer qui a les droits d'administrateur ne répond pas encore."),
+			hint.T("The change is not confirmed.", "La modification n'est pas confirmée."), hint.T("Try again in a moment.", "Réessayez dans un instant.")).Because(err)
+	}
+	return job.Record{}, err
 }
 
 // proven says why a code and an address do not confirm a change; what is empty was not asked

@@ -310,7 +310,7 @@ func (s *server) handle(ctx context.Context, ask request) error {
 			return s.try(ctx, v, t)
 		}
 	default:
-		err, short = s.do(ctx, v, t)
+		short, err = s.do(ctx, v, t)
 	}
 	if err != nil && v.Restarts && isTold(ctx) {
 		return nil // to end, perhaps by just that
@@ -362,13 +362,13 @@ func (s *server) fits(ctx context.Context, v Verb, known bool, ask request) erro
 
 // do does a verb, and sees meanwhile to what is on trial: for the sake of that a verb is cut
 // short.
-func (s *server) do(ctx context.Context, v Verb, t *Task) (err error, short bool) {
+func (s *server) do(ctx context.Context, v Verb, t *Task) (short bool, err error) {
 	f := s.Do[v.Name]
 	if f == nil {
-		return fmt.Errorf("nothing does %s", v.Name), false
+		return false, fmt.Errorf("nothing does %s", v.Name)
 	}
 	if s.isDue() {
-		return errShort, true
+		return true, errShort
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.Within)
 	defer cancel()
@@ -379,7 +379,7 @@ func (s *server) do(ctx context.Context, v Verb, t *Task) (err error, short bool
 	for {
 		select {
 		case err = <-done:
-			return err, short && err != nil
+			return short && err != nil, err
 		case <-tick.C:
 		}
 		if s.trial == nil {

@@ -188,7 +188,7 @@ func (s *server) clearFolders() error {
 
 // try does a verb that is on trial, which is in force afterwards, or goes back.
 func (s *server) try(ctx context.Context, v Verb, t *Task) error {
-	err, _ := s.do(ctx, v, t)
+	_, err := s.do(ctx, v, t)
 	t.values = nil
 	switch {
 	case s.trial.Stage != report.ChangeApplying || ctx.Err() != nil: // it goes back already, or will at the next start
