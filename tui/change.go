@@ -351,16 +351,43 @@ func (m *change) progressView() string {
 	return out
 }
 
+// Of a change that is in force.
+var (
+	unlessConfirmed = func(left int) hint.Text {
+		return hint.T("If nobody confirms it within %d seconds, everything goes back by itself.", "Sans confirmation dans les %d secondes, tout revient de soi-même.", left)
+	}
+	byTheNewAddress = hint.T("Confirm it by the new address, on a phone or another computer:", "Confirmez par la nouvelle adresse, sur un téléphone ou un autre ordinateur :")
+	orHere          = hint.T("Or here, if you know that it works.", "Ou ici, si vous savez que ça marche.")
+	keepIt          = hint.T("Keep it", "Garder")
+	goBack          = hint.T("Go back", "Revenir")
+)
+
 // trialView asks whether the change is to be kept, for as long as there is time.
 func (m *change) trialView() string {
 	c := changeOf(m.job)
-	left := max(0, int(c.Until.Sub(m.now()).Seconds()+0.5))
+	left := secondsTo(c, m.now())
 	head := m.heading(m.say(hint.T("Does it work?", "Est-ce que ça marche ?")), m.say(hint.T("%d s", "%d s", left)))
-	body := m.wrap(m.say(hint.T("It is in force. If nobody confirms it within %d seconds, everything goes back by itself.", "C'est en place. Si personne ne confirme dans les %d secondes, tout revient de soi-même.", left)), 0)
+	foot := append([]string{""}, m.buttons(m.cursor, keepIt, goBack)...)
+	body := m.trialLines(c, left)
+	if link := m.link(c); link != "" && m.utf8 {
+		code, narrow := QR(link), *m
+		narrow.width = m.width - lipgloss.Width(code) - 3
+		if code != "" && narrow.width >= 38 && lipgloss.Height(code) <= m.height-len(head)-len(foot) {
+			body = strings.Split(lipgloss.JoinHorizontal(lipgloss.Top, code, "   ", strings.Join(narrow.trialLines(c, left), "\n")), "\n")
+		}
+	}
+	out, top := m.lay(head, body, foot, m.top)
+	m.top = top
+	return out
+}
+
+// trialLines is what is said of a change that waits, wrapped to the width.
+func (m *change) trialLines(c report.Change, left int) []string {
+	body := m.wrap(m.say(unlessConfirmed(left)), 0)
 	if link := m.link(c); link != "" {
-		body = append(append(body, ""), m.wrap(m.say(hint.T("Best is to confirm it by the new address, with a phone or another computer:", "Le mieux est de confirmer par la nouvelle adresse, avec un téléphone ou un autre ordinateur :")), 0)...)
-		body = append(body, m.wrap(m.plain(link), 2)...)
-		body = append(append(body, ""), m.wrap(m.say(hint.T("Or here, if you know that it works.", "Ou ici, si vous savez que ça marche.")), 0)...)
+		body = append(append(body, ""), m.wrap(m.say(byTheNewAddress), 0)...)
+		body = append(append(body, m.wrap(m.plain(link), 2)...), "")
+		body = append(body, m.wrap(m.say(orHere), 0)...)
 	} else {
 		body = append(append(body, ""), m.addresses(c.Plan.Through)...)
 	}
@@ -369,28 +396,12 @@ func (m *change) trialView() string {
 			body = append(body, warning.Render(l))
 		}
 	}
-	foot := append([]string{""}, m.buttons(m.cursor, hint.T("Keep it", "Garder"), hint.T("Go back", "Revenir"))...)
-	if link := m.link(c); link != "" && m.utf8 {
-		code, text := QR(link), strings.Join(body, "\n")
-		narrow := *m
-		narrow.width = m.width - lipgloss.Width(code) - 3
-		if code != "" && narrow.width >= 38 && lipgloss.Height(code) <= m.height-len(head)-len(foot) {
-			text = strings.Join(narrow.rewrap(body), "\n")
-			body = strings.Split(lipgloss.JoinHorizontal(lipgloss.Top, code, "   ", text), "\n")
-		}
-	}
-	out, top := m.lay(head, body, foot, m.top)
-	m.top = top
-	return out
+	return body
 }
 
-// rewrap fits lines that were wrapped already into less room.
-func (m *change) rewrap(lines []string) []string {
-	var out []string
-	for _, l := range lines {
-		out = append(out, m.wrap(l, 0)...)
-	}
-	return out
+// secondsTo is how many seconds are left to confirm a change.
+func secondsTo(c report.Change, now time.Time) int {
+	return max(0, int(c.Until.Sub(now).Seconds()+0.5))
 }
 
 // link is where a confirmation counts; empty where the code is not known here.
@@ -447,15 +458,14 @@ func (c *Changer) follow(ctx context.Context, l *lines, job report.Job, code str
 		if now.State == report.ChangeWaiting && !asked {
 			asked = true
 			m := change{code: code}
-			left := int(now.Until.Sub(time.Now()).Seconds() + 0.5)
 			l.tell("")
-			l.tell("%s", l.say(hint.T("It is in force. If nobody confirms it within %d seconds, everything goes back by itself.", "C'est en place. Si personne ne confirme dans les %d secondes, tout revient de soi-même.", max(0, left))))
+			l.tell("%s", l.say(unlessConfirmed(secondsTo(now, time.Now()))))
 			if link := m.link(now); link != "" {
-				l.tell("%s", l.say(hint.T("Best is to confirm it by the new address, with a phone or another computer:", "Le mieux est de confirmer par la nouvelle adresse, avec un téléphone ou un autre ordinateur :")))
+				l.tell("%s", l.say(byTheNewAddress))
 				l.tell("  %s", link)
 			}
-			l.tell("  1. %s", l.say(hint.T("Keep it", "Garder")))
-			l.tell("  2. %s", l.say(hint.T("Go back", "Revenir")))
+			l.tell("  1. %s", l.say(keepIt))
+			l.tell("  2. %s", l.say(goBack))
 			go func() {
 				for asking.Err() == nil {
 					text, err := l.ask(asking, "> ")
