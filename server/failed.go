@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/report"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // trouble is what is wrong with the data for more than one request, as far as it is
@@ -122,19 +122,21 @@ const apiHeartbeat = "/v1/__heartbeat__"
 
 // refuse answers everything while the server is down.
 func (s *server) refuse(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Retry-After", "30")
-	switch t := s.trouble(); {
+	no := refusedBy(s.trouble()).After(30 * time.Second)
+	switch {
 	case r.URL.Path == apiHeartbeat:
+		w.Header().Set("Retry-After", no.RetryAfter())
 		s.beatless(w)
 	case browser(r):
 		h := w.Header()
+		h.Set("Retry-After", no.RetryAfter())
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
 		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = w.Write([]byte(s.sentence(r, t) + "\n")) // a client that is gone is nobody to tell
+		_, _ = w.Write([]byte(no.Text.In(s.lang(r)) + "\n")) // a client that is gone is nobody to tell
 	default:
-		fail(w, http.StatusServiceUnavailable, 201, s.sentence(r, t))
+		fail(w, s.lang(r), no)
 	}
 }
 
@@ -161,14 +163,11 @@ func told(t *hint.Error) hint.Text {
 	return hint.T("This server cannot use its data now.", "Ce serveur ne peut pas utiliser ses données en ce moment.")
 }
 
-// sentence is what visitors are told of trouble, in their language: what it means, and
-// who can do something about it.
-func (s *server) sentence(r *http.Request, t *hint.Error) string {
-	l, ok := hint.Accepted(strings.Join(r.Header["Accept-Language"], ","))
-	if !ok {
-		l, _ = hint.ParseLang(s.Settings.Language)
-	}
-	return hint.T("%s Whoever looks after it sees with `sudo foyer doctor` what to do.", "%s La personne qui s'en occupe voit avec `sudo foyer doctor` quoi faire.", told(t)).In(l)
+// refusedBy is what visitors are told of trouble: what it means, and who can do something
+// about it.
+func refusedBy(t *hint.Error) *refusal.Refusal {
+	return refusal.Tell(http.StatusServiceUnavailable, 201,
+		hint.T("%s Whoever looks after it sees with `sudo foyer doctor` what to do.", "%s La personne qui s'en occupe voit avec `sudo foyer doctor` quoi faire.", told(t)))
 }
 
 // instead is the body for a 503 in JSON while the storage is in trouble: clients are told
@@ -178,9 +177,5 @@ func (s *server) instead(r *http.Request) []byte {
 	if t == nil || strings.HasSuffix(r.URL.Path, "heartbeat__") {
 		return nil
 	}
-	text, err := json.Marshal(problem{http.StatusServiceUnavailable, 201, http.StatusText(http.StatusServiceUnavailable), s.sentence(r, t)})
-	if err != nil {
-		panic("server: an answer cannot be encoded: " + err.Error())
-	}
-	return text
+	return refusedBy(t).JSON(s.lang(r))
 }

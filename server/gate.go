@@ -5,7 +5,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/server/refusal"
 	"github.com/foyer-server/foyer/server/web"
 )
 
@@ -24,8 +27,7 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 		s.beatless(w)
 	case err != nil:
 		s.Log.Error("cannot tell whether there is an owner", "err", err)
-		w.Header().Set("Retry-After", "3")
-		fail(w, http.StatusServiceUnavailable, 201, "Service temporary unavailable due to overloading or maintenance, please retry later.")
+		fail(w, s.lang(r), refusal.Busy.After(3*time.Second))
 	case claimed && where != 0 && (path != "/" || browser(r)):
 		s.site.ServeHTTP(w, r)
 	case claimed && s.dial.Here(path):
@@ -39,8 +41,7 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 	case path == "/" && browser(r):
 		lead(w, http.StatusSeeOther, "/claim")
 	default:
-		w.Header().Set("Retry-After", "30")
-		fail(w, http.StatusServiceUnavailable, 201, "This server has no owner yet.")
+		fail(w, s.lang(r), unowned)
 	}
 }
 
@@ -63,24 +64,30 @@ func lead(w http.ResponseWriter, status int, to string) {
 // beat answers __lbheartbeat__.
 func beat(w http.ResponseWriter) { send(w, http.StatusOK, struct{}{}) }
 
-// fail is an error in the form Kinto clients know.
-func fail(w http.ResponseWriter, status, errno int, message string) {
-	send(w, status, problem{status, errno, http.StatusText(status), message})
+// unowned is told to everybody before the claim.
+var unowned = refusal.New(http.StatusServiceUnavailable, 201, "This server has no owner yet.").After(30 * time.Second)
+
+// fail refuses, in the form Kinto clients know.
+func fail(w http.ResponseWriter, l hint.Lang, no *refusal.Refusal) {
+	if no.Wait > 0 {
+		w.Header().Set("Retry-After", no.RetryAfter())
+	}
+	sendText(w, no.Status, no.JSON(l))
 }
 
-// problem is an error in the form Kinto clients know.
-type problem struct {
-	Code    int    `json:"code"`
-	Errno   int    `json:"errno"`
-	Error   string `json:"error"`
-	Message string `json:"message"`
-}
+// lang is the language a client asks for first, else the server's.
+func (s *server) lang(r *http.Request) hint.Lang { return refusal.Lang(r, s.Settings.Language) }
 
 func send(w http.ResponseWriter, status int, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		panic("server: an answer cannot be encoded: " + err.Error())
 	}
+	sendText(w, status, text)
+}
+
+// sendText sends JSON.
+func sendText(w http.ResponseWriter, status int, text []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(text)))

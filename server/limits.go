@@ -18,6 +18,7 @@ import (
 
 	"github.com/foyer-server/foyer/server/admission"
 	"github.com/foyer-server/foyer/server/front"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // httpServer is a server with the limits of the settings.
@@ -125,7 +126,7 @@ func (s *server) broken(a *answer, r *http.Request, p any) {
 	if a.status != 0 {
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 	}
-	fail(a, http.StatusInternalServerError, 999, "A programmatic error occurred, developers have been informed.")
+	fail(a, s.lang(r), refusal.Bug)
 }
 
 // answer is a response that knows its status and does not wait for ever for a

@@ -9,6 +9,7 @@ import (
 	"github.com/foyer-server/foyer/internal/knock"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/front"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // private is what a server tells its supervisor alone, on the socket of those two.
@@ -29,13 +30,18 @@ func (s private) answer(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == knock.Local && r.Method == http.MethodPost && s.down == nil:
 		nonce, err := io.ReadAll(io.LimitReader(r.Body, 64))
 		if err != nil || !s.dial.Expect(string(nonce)) {
-			fail(w, http.StatusBadRequest, 107, "That is no nonce, or one too many.")
+			fail(w, hint.EN, refusal.New(http.StatusBadRequest, 107, "That is no nonce, or one too many."))
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		fail(w, http.StatusNotFound, 111, "The resource you are looking for could not be found.")
+		fail(w, hint.EN, refusal.Absent)
 	}
+}
+
+// unanswered tells the supervisor alone why its question has no answer now.
+func unanswered(err error) *refusal.Refusal {
+	return refusal.New(http.StatusServiceUnavailable, 201, hint.Short(err.Error(), 200))
 }
 
 // happened tells what happened to people, oldest first, each numbered in the order of
@@ -43,7 +49,7 @@ func (s private) answer(w http.ResponseWriter, r *http.Request) {
 func (s private) happened(w http.ResponseWriter, r *http.Request) {
 	all, err := s.people.Happened(r.Context())
 	if err != nil {
-		fail(w, http.StatusServiceUnavailable, 201, hint.Short(err.Error(), 200))
+		fail(w, hint.EN, unanswered(err))
 		return
 	}
 	out := []report.Event{}

@@ -12,6 +12,7 @@ import (
 	"github.com/foyer-server/foyer/internal/netname"
 	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/server/front"
+	"github.com/foyer-server/foyer/server/refusal"
 	"github.com/foyer-server/foyer/server/web"
 )
 
@@ -30,7 +31,7 @@ func (s *server) plain(w http.ResponseWriter, r *http.Request) {
 		// explains comes before a warning that does not.
 		lead(w, http.StatusTemporaryRedirect, "/start")
 	case !strings.HasPrefix(path, "/"):
-		fail(w, http.StatusBadRequest, 107, "Invalid URL path.")
+		fail(w, s.lang(r), refusal.Path)
 	default:
 		target := strings.TrimSuffix(called{s}.secure(r), "/") + r.URL.EscapedPath()
 		if r.URL.RawQuery != "" {

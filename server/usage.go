@@ -20,7 +20,7 @@ func (s private) usage(w http.ResponseWriter, r *http.Request) {
 	used, err := s.used(r.Context())
 	if err != nil {
 		s.Log.Warn("what takes room is not known", "err", err)
-		fail(w, http.StatusServiceUnavailable, 201, hint.Short(err.Error(), 200))
+		fail(w, hint.EN, unanswered(err))
 		return
 	}
 	send(w, http.StatusOK, used)

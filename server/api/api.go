@@ -2,12 +2,11 @@
 // redirects that lead there (Kinto HTTP API v1, docs/kinto-protocol.md; § numbers
 // in comments refer to it).
 //
-// It hides HTTP: paths, methods, headers, conditional requests, CORS, error
-// bodies. A request is located, its form is checked, package auth says who sends
-// it, package kinto decides and does it, and the answer's raw JSON is written out
-// as it was stored. A batch (batch.go) sends its requests through the same door, in
+// It hides HTTP: paths, methods, headers, conditional requests, CORS. A request is
+// located, its form is checked, package auth says who sends it, package kinto decides and
+// does it, and the answer's raw JSON is written out as it was stored. A batch (batch.go) sends its requests through the same door, in
 // one transaction; below /buckets/default (default.go) callers find their own
-// bucket. Errors become a status and an errno in one place (errors.go).
+// bucket. Errors become a status and an errno in package refusal.
 //
 // Promises: the checks come in the protocol's order (§1); every response, also a
 // refusal, carries the headers of §2; nothing a client sends is logged; bodies

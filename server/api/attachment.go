@@ -21,6 +21,7 @@ import (
 	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // Attachments (§8): a file beside a record. Contents come and go in pieces, so that
@@ -43,7 +44,7 @@ func attach(c *call, l kinto.List, id string) {
 	}
 	if c.r.Method != http.MethodPost && c.r.Method != http.MethodDelete || c.readonly {
 		c.w.Header()["Allow"] = []string{strings.Join(attachmentMethods, ", ")}
-		c.fail(errMethod)
+		c.fail(refusal.Method)
 		return
 	}
 	who, err := c.who()
@@ -129,11 +130,10 @@ func (c *call) shownLocation() []byte {
 // Refusals of the reference's plugin: those of a form are plain errors, those of what is
 // in it validation errors.
 var (
-	errNoForm     = &refusal{400, 107, "", "Content-Type should be multipart/form-data"}
-	errNoFile     = &refusal{400, 109, "", "Attachment missing."}
-	errNoFilename = &refusal{400, 109, "", "Filename is required."}
+	errNoForm     = refusal.New(400, 107, "Content-Type should be multipart/form-data")
+	errNoFile     = refusal.New(400, 109, "Attachment missing.")
+	errNoFilename = refusal.New(400, 109, "Filename is required.")
 	errExtension  = inBody("File extension is not allowed.")
-	errAttached   = &refusal{400, 999, "", "Attachment metadata cannot be modified."}
 	errTwice      = inBody("A form brings one attachment, and each other field once.")
 )
 
@@ -244,7 +244,7 @@ func sendFile(c *call, location string) {
 	}
 	f, err := c.kinto.File(c.r.Context(), location)
 	if err == nil && f == nil {
-		err = errNotHere
+		err = refusal.Absent
 	}
 	if err != nil {
 		c.fail(err)
@@ -411,12 +411,12 @@ func damaged(c *call, f *kinto.File, err error) error {
 	case errors.Is(err, attachment.ErrDamaged), errors.Is(err, fs.ErrNotExist):
 		c.Files.Lost(f.Hash)
 		c.Log.Error("an attachment is damaged or missing on this disk; a backup has it", "hash", f.Hash, "err", err)
-		return &refusal{500, 999, "", fileDamaged.In(c.lang())}
+		return fileDamaged
 	}
 	return fmt.Errorf("%w: %w", kinto.ErrUnavailable, err)
 }
 
 // fileDamaged is told to a person.
-var fileDamaged = hint.T(
+var fileDamaged = refusal.Tell(500, 999, hint.T(
 	"This file is damaged or missing on the server's disk: nothing of it was sent. Restore it from a backup, or attach it again.",
-	"Ce fichier est abîmé ou absent sur le disque du serveur : rien n'en a été envoyé. Restaurez-le depuis une sauvegarde, ou joignez-le à nouveau.")
+	"Ce fichier est abîmé ou absent sur le disque du serveur : rien n'en a été envoyé. Restaurez-le depuis une sauvegarde, ou joignez-le à nouveau."))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // batch does many requests in one (§8). Those that write share one transaction:
@@ -26,7 +27,7 @@ func batch(c *call) {
 		return
 	case c.r.Method != http.MethodPost || c.readonly:
 		c.w.Header()["Allow"] = []string{"POST, OPTIONS"}
-		c.fail(errMethod)
+		c.fail(refusal.Method)
 		return
 	case untyped(c.r):
 		c.fail(errNoType)
@@ -180,7 +181,7 @@ func (e *subFailed) Error() string {
 // hold of large answers (share.go) is more.
 const batchAnswer = 16 << 20
 
-var errBatchAnswer = &refusal{413, 113, "", fmt.Sprintf("The answers of a batch may have %d bytes together; send the requests of this one by themselves.", batchAnswer)}
+var errBatchAnswer = refusal.New(413, 113, fmt.Sprintf("The answers of a batch may have %d bytes together; send the requests of this one by themselves.", batchAnswer))
 
 // each does the requests of a batch one after the other. When one is answered with
 // a conflict nothing is kept, so all that write are answered so.
@@ -232,7 +233,7 @@ func subRequest(outer *http.Request, s *kinto.Step) (*http.Request, error) {
 	}
 	u, err := url.ParseRequestURI(path)
 	if err != nil || u.Host != "" {
-		return nil, errPath
+		return nil, refusal.Path
 	}
 	r := outer.Clone(outer.Context())
 	r.Header.Del(onceHeader)

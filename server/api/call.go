@@ -12,6 +12,7 @@ import (
 
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // call is one request on its way to an answer, or one of a batch's. Endpoints are
@@ -34,7 +35,7 @@ func (c *call) do() {
 			// Our own panics may name what a client sent; the runtime's do not.
 			bug, _ := p.(runtime.Error)
 			c.Log.Error("a request met a bug", "method", c.r.Method, "err", bug, "stack", string(debug.Stack()))
-			c.fail(errBug)
+			c.fail(refusal.Bug)
 		}
 	}()
 	h := c.w.Header()
@@ -51,7 +52,7 @@ func (c *call) do() {
 	}
 	path := c.r.URL.Path
 	if !utf8.ValidString(path) {
-		c.fail(errPath)
+		c.fail(refusal.Path)
 		return
 	}
 	if !validQuery(c.r.URL.RawQuery) {
@@ -121,7 +122,7 @@ func (c *call) route(rest string) {
 	case strings.HasSuffix(path, "/") && c.redirects.slashes:
 		c.redirects.slash(c, strings.TrimRight(c.r.URL.Path, "/"))
 	default:
-		c.fail(errNotHere)
+		c.fail(refusal.Absent)
 	}
 }
 
@@ -135,7 +136,7 @@ func (c *call) readOnly() bool {
 		c.preflight([]string{"GET", "HEAD", "OPTIONS"})
 	default:
 		c.w.Header()["Allow"] = []string{"GET, HEAD, OPTIONS"}
-		c.fail(errMethod)
+		c.fail(refusal.Method)
 	}
 	return false
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // alias is the id by which everybody calls the bucket of their own.
@@ -16,7 +17,7 @@ const alias = "default"
 func ownBucket(c *call, rest string) {
 	if c.readonly {
 		c.w.Header()["Allow"] = []string{"OPTIONS"}
-		c.fail(errMethod)
+		c.fail(refusal.Method)
 		return
 	}
 	who, err := c.who()

@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // Whoever meets a fault of the program is told where to go with it.
@@ -12,7 +14,7 @@ func TestFaultsSayWhereToTell(t *testing.T) {
 	t.Attr("shows", "mend3")
 	w := httptest.NewRecorder()
 	c := &call{api: newServer(t, nil).(*api), w: w, r: httptest.NewRequest("GET", "/v1/", nil)}
-	c.fail(errBug)
+	c.fail(refusal.Bug)
 	var body map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // However often something goes wrong, the log is told once a minute, and how often it was.
@@ -96,8 +97,8 @@ func TestDamageIsNotOverload(t *testing.T) {
 	damage := hint.New("database-damaged", hint.T("The database is damaged.", "La base est endommagée."), hint.Text{}, hint.Text{})
 	for err, says := range map[error]string{
 		fmt.Errorf("%w: %w", kinto.ErrUnavailable, damage): "The database is damaged.",
-		kinto.ErrUnavailable: errBusy.message,
-		fmt.Errorf("%w: %w", kinto.ErrUnavailable, hint.New("data-gone", hint.T("/srv/data.db is gone.", ""), hint.Text{}, hint.Text{})): errBusy.message,
+		kinto.ErrUnavailable: refusal.Busy.Message,
+		fmt.Errorf("%w: %w", kinto.ErrUnavailable, hint.New("data-gone", hint.T("/srv/data.db is gone.", ""), hint.Text{}, hint.Text{})): refusal.Busy.Message,
 	} {
 		w := httptest.NewRecorder()
 		(&call{api: a, w: w, r: httptest.NewRequest("GET", "/v1/", nil), kinto: a.Kinto}).fail(err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // Retries that are safe: a write with the header Idempotency-Key is done once for
@@ -51,8 +52,8 @@ type kept struct {
 }
 
 var (
-	errReused  = &refusal{422, 107, "", "This Idempotency-Key was used for another request."}
-	errTooMuch = &refusal{413, 113, "", fmt.Sprintf("What is kept of an answer for its Idempotency-Key has at most %d bytes, and this one needs more. Nothing was done: send fewer requests at once, or no key.", onceBytes)}
+	errReused  = refusal.New(422, 107, "This Idempotency-Key was used for another request.")
+	errTooMuch = refusal.New(413, 113, fmt.Sprintf("What is kept of an answer for its Idempotency-Key has at most %d bytes, and this one needs more. Nothing was done: send fewer requests at once, or no key.", onceBytes))
 	errOnceKey = kinto.Invalid("header", onceHeader, fmt.Sprintf("A key of 1 to %d characters is needed", onceKey))
 )
 
@@ -95,7 +96,7 @@ func (o *once) recall(ctx context.Context, s *kinto.Service) (*recorder, error) 
 	return &recorder{status: k.Status, path: k.Path, header: k.Header, body: *bytes.NewBuffer(k.Body)}, nil
 }
 
-// remember keeps an answer. The error is errTooMuch or a *noShareError when there is no
+// remember keeps an answer. The error is errTooMuch or noShare when there is no
 // room for it, and everything is to come to nothing.
 func (o *once) remember(ctx context.Context, s *kinto.Service, answer *recorder) error {
 	raw, err := json.Marshal(kept{o.print, answer.status, answer.path, answer.header, answer.body.Bytes(), o.files})
@@ -132,12 +133,8 @@ func (w *recorder) brief() *recorder {
 	case w.method == http.MethodGet, w.method == http.MethodHead, w.body.Len() == 0:
 		return short
 	case w.status >= 400:
-		e := errorBody{}
-		if json.Unmarshal(w.body.Bytes(), &e) != nil {
-			return short
-		}
-		e.Details = nil
-		body = e
+		short.body = *bytes.NewBuffer(refusal.Brief(w.body.Bytes()))
+		return short
 	default:
 		a := struct {
 			Data json.RawMessage `json:"data"`

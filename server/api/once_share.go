@@ -11,6 +11,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // What is kept for the keys of a day is bounded for all together, and each caller may have
@@ -42,11 +43,6 @@ func (c *call) shareOf(who kinto.Caller) share {
 	return share{"once-sum:known", "once-sum:known:" + who.ID}
 }
 
-// noShareError: so much is kept for keys that there is no room for another.
-type noShareError struct{ wait time.Duration }
-
-func (e *noShareError) Error() string { return "too much is kept for the keys of a day" }
-
 // take counts what is kept of an answer, in the transaction that keeps it.
 func (s share) take(ctx context.Context, k *kinto.Service, bytes int64) error {
 	bytes += onceBeside
@@ -64,7 +60,7 @@ func (s share) take(ctx context.Context, k *kinto.Service, bytes int64) error {
 		if bytes > (onceAll-all.bytes)/oncePart { // whatever the caller has
 			wait = all.until.Sub(now)
 		}
-		return &noShareError{wait}
+		return noShare(wait)
 	}
 	if err := all.write(ctx, k, s.all, bytes); err != nil {
 		return err
@@ -94,11 +90,10 @@ func (s sum) write(ctx context.Context, k *kinto.Service, name string, more int6
 	return k.SetNote(ctx, name, fmt.Appendf(nil, "%d %d", s.bytes+more, s.until.UnixMilli()), s.until)
 }
 
-// refusal is what the client is told. Few know what to do about it: a person reads it.
-func (e *noShareError) refusal(l hint.Lang) *refusal {
-	return &refusal{http.StatusTooManyRequests, 117, "", tooManyKeys.In(l)}
+// noShare: so much is kept for keys that there is no room for another. Few clients know
+// what to do about it: a person reads it.
+func noShare(wait time.Duration) error {
+	return refusal.Tell(http.StatusTooManyRequests, 117, hint.T(
+		"This server keeps as many answers for Idempotency-Keys as it can for now: nothing was written. Try again later, or without a key.",
+		"Ce serveur conserve pour l'instant autant de réponses pour des Idempotency-Key qu'il peut : rien n'a été écrit. Réessayez plus tard, ou sans clé.")).After(max(wait, 1))
 }
-
-var tooManyKeys = hint.T(
-	"This server keeps as many answers for Idempotency-Keys as it can for now: nothing was written. Try again later, or without a key.",
-	"Ce serveur conserve pour l'instant autant de réponses pour des Idempotency-Key qu'il peut : rien n'a été écrit. Réessayez plus tard, ou sans clé.")

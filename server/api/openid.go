@@ -12,10 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/foyer-server/foyer/server/front"
-
 	"github.com/foyer-server/foyer/server/auth"
+	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // Signing in at an identity provider (§8, openid): /openid/NAME/login leads there,
@@ -33,7 +33,7 @@ func openid(c *call, rest string) {
 	name, what, _ := strings.Cut(rest, "/")
 	step := map[string]func(*call, *auth.Provider, url.Values){"login": openidLogin, "token": openidToken}[what]
 	if step == nil {
-		c.fail(errNotHere)
+		c.fail(refusal.Absent)
 		return
 	}
 	if !c.readOnly() {
@@ -55,7 +55,7 @@ const callbackBytes = 2000
 const openidPatience = 2 * time.Second
 
 // errState: a sign-in that came back is none that was begun here.
-var errState = &formError{400, 105, kinto.Invalid("querystring", "state", "Invalid state")}
+var errState = &refusal.FormError{Status: 400, Errno: 105, InvalidError: kinto.Invalid("querystring", "state", "Invalid state")}
 
 // openidLogin sends the browser to the provider.
 func openidLogin(c *call, p *auth.Provider, query url.Values) {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // permissionsOn reports whether callers are told what they hold: when the setting
@@ -89,6 +90,6 @@ func (c *call) offered(methods []string) bool {
 		return false
 	}
 	c.w.Header()["Allow"] = []string{joinMethods(methods)}
-	c.fail(errMethod)
+	c.fail(refusal.Method)
 	return false
 }

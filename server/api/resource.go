@@ -12,6 +12,7 @@ import (
 	"github.com/foyer-server/foyer/server/admission"
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // Methods of lists and objects (§1).
@@ -40,7 +41,7 @@ func resource(c *call, list kinto.List, id, called string) {
 	op, ok := ops[c.r.Method]
 	if !ok || !slices.Contains(methods, c.r.Method) || c.readonly && c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
 		c.w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
-		c.fail(errMethod)
+		c.fail(refusal.Method)
 		return
 	}
 	if op == kinto.Get && id == "" && c.within == nil && list.Kind != kinto.Account && wantsFeed(c.r) {
@@ -52,7 +53,7 @@ func resource(c *call, list kinto.List, id, called string) {
 	if carries {
 		parser = bodyParser(op, c.r.Header["Content-Type"])
 	}
-	var form *formError
+	var form *refusal.FormError
 	switch {
 	case !accepts(c.r.Header["Accept"]):
 		form = errAccept
@@ -172,7 +173,7 @@ func (c *call) body() (text []byte, release func(), err error) {
 	if size > smallBody {
 		if c.inFlight.Add(size) > heldBodies*limit {
 			c.inFlight.Add(-size)
-			return nil, release, errBusy
+			return nil, release, refusal.Busy
 		}
 		release = func() { c.inFlight.Add(-size) }
 	}

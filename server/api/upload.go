@@ -19,6 +19,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // How an attachment comes in. What can be known beforehand is looked at before a byte of
@@ -149,7 +150,7 @@ func (u *upload) receive() error {
 				return err
 			}
 		default:
-			return &refusal{400, 109, "", fmt.Sprintf("body: '%s' not in ('data', 'permissions')", printable(name))}
+			return refusal.New(400, 109, fmt.Sprintf("body: '%s' not in ('data', 'permissions')", printable(name)))
 		}
 	}
 	if u.file == nil {
@@ -171,7 +172,7 @@ func receiveField(part *multipart.Part, name string) (json.RawMessage, error) {
 	case len(text) > formBytes:
 		return nil, errTooLarge
 	case !json.Valid(text):
-		return nil, &refusal{400, 109, "", "body: " + name + " is not valid JSON."}
+		return nil, refusal.New(400, 109, "body: "+name+" is not valid JSON.")
 	}
 	return text, nil
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
+
+	"github.com/foyer-server/foyer/server/refusal"
 )
 
 // utilities are the endpoints that are no resources (§8), by path after /v1/.
@@ -56,7 +58,7 @@ func contribute(c *call) {
 			"home": "https://github.com/foyer-server/foyer", "docs": "https://github.com/foyer-server/foyer/tree/main/docs",
 		},
 		"bugs": map[string]string{
-			"list": issues, "report": issues + "/new",
+			"list": refusal.Issues, "report": refusal.Issues + "/new",
 		},
 		"keywords": []string{"storage", "self-hosting", "kinto", "JSON", "go"},
 	})
