@@ -12,7 +12,12 @@ import (
 	"github.com/foyer-server/foyer/server/web"
 )
 
-const heartbeat = "/v1/__lbheartbeat__"
+// The paths by which programs ask whether the server is there, and whether the storage
+// works (protocol §8).
+const (
+	heartbeat    = "/v1/__lbheartbeat__"
+	apiHeartbeat = "/v1/__heartbeat__"
+)
 
 // route is the claim gate and the way to the rooms behind it. Until there is an
 // owner it lets through what is needed to become one, and answers everything
@@ -63,6 +68,15 @@ func lead(w http.ResponseWriter, status int, to string) {
 
 // beat answers __lbheartbeat__.
 func beat(w http.ResponseWriter) { send(w, http.StatusOK, struct{}{}) }
+
+// beatless is the answer of __heartbeat__ while the storage is in trouble.
+func (s *server) beatless(w http.ResponseWriter) {
+	said := map[string]bool{"storage": false, "permission": false, "cache": false}
+	if s.Settings.Kinto.Includes("attachment") {
+		said["attachments"] = false
+	}
+	send(w, http.StatusServiceUnavailable, said)
+}
 
 // unowned is told to everybody before the claim.
 var unowned = refusal.New(http.StatusServiceUnavailable, 201, "This server has no owner yet.").After(30 * time.Second)

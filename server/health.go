@@ -7,13 +7,11 @@ import (
 	"net/http"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/report"
-	"github.com/foyer-server/foyer/server/people"
 )
 
 // How long the storage has to answer, and the whole look: the supervisor waits
@@ -76,65 +74,6 @@ func (s private) health(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusServiceUnavailable
 	}
 	send(w, status, h)
-}
-
-// met is what is wrong with some of the data, as a check or a request met it; nil: nothing is
-// known. It does not block.
-func (s *server) met() *hint.Error {
-	if e := s.unreadable.Load(); e != nil {
-		return e
-	}
-	if s.files != nil {
-		return s.files.Trouble()
-	}
-	return nil
-}
-
-// countMost is where counting people ends, and countEvery how often they are counted.
-const (
-	countMost  = 1000
-	countEvery = time.Minute
-)
-
-// count counts people, now and then, beside whatever else goes on.
-type count struct {
-	people atomic.Int64
-	wanted chan struct{} // one token: it may be time
-	at     time.Time     // run's own
-}
-
-// ask has people counted if it is time. It does not block.
-func (c *count) ask() {
-	select {
-	case c.wanted <- struct{}{}:
-	default:
-	}
-}
-
-// run counts when it is asked to, until ctx ends; before it counts it calls first.
-func (c *count) run(ctx context.Context, a *people.People, first func(context.Context)) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-c.wanted:
-		}
-		first(ctx)
-		if !c.at.IsZero() && time.Since(c.at) < countEvery {
-			continue
-		}
-		if all, _, err := a.People(ctx, "", countMost); err == nil { // else: as it was
-			c.people.Store(int64(len(all)))
-			c.at = time.Now()
-		}
-	}
-}
-
-// identify has the data have an id. It is called once there is an owner.
-func (s *server) identify(ctx context.Context) {
-	if err := s.data.know(ctx, s.store); err != nil && ctx.Err() == nil {
-		s.Log.Debug("the id of the data cannot be told yet", "err", err)
-	}
 }
 
 // errBusy: the storage has not answered the probe in its time, and others meanwhile.

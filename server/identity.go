@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -57,6 +56,13 @@ func (i *identity) get() string {
 	return ""
 }
 
+// identify has the data have an id. It is called once there is an owner.
+func (s *server) identify(ctx context.Context) {
+	if err := s.data.know(ctx, s.store); err != nil && ctx.Err() == nil {
+		s.Log.Debug("the id of the data cannot be told yet", "err", err)
+	}
+}
+
 // idOf is the id that a database has; empty: none yet.
 func idOf(ctx context.Context, db kinto.Store) (id string, err error) {
 	err = db.Read(ctx, func(tx kinto.Reader) error {
@@ -82,18 +88,5 @@ func present(path string) error {
 	if err == nil && is.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return hint.New("data-gone",
-		hint.T("The data of this server are not where they were: %s is gone or empty. Is a disk missing?", "Les données de ce serveur ne sont plus où elles étaient : %s a disparu ou est vide. Manque-t-il un disque ?", path), untouched(),
-		hint.T("Plug the disk in, or put a copy of the data back; Foyer goes on by itself.", "Branchez le disque, ou remettez une copie des données ; Foyer reprend de lui-même.")).Because(err)
-}
-
-// other is the error of a database that has another id than expected.
-func other() error {
-	return hint.New("data-other",
-		hint.T("The database is not the one this server had: it is another one, or a new one.", "La base de données n'est pas celle que ce serveur avait : c'en est une autre, ou une nouvelle."), untouched(),
-		hint.T("Put the data of this server back; Foyer goes on by itself.", "Remettez les données de ce serveur ; Foyer reprend de lui-même."))
-}
-
-func untouched() hint.Text {
-	return hint.T("Foyer did not start the server, and made nothing in their place.", "Foyer n'a pas démarré le serveur, et n'a rien créé à leur place.")
+	return gone(path, err)
 }

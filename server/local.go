@@ -1,16 +1,59 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/knock"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/refusal"
 )
+
+// localDoor answers the supervisor from the moment the process is there: a database that
+// takes long to open is no server that hangs.
+type localDoor struct {
+	handler atomic.Pointer[http.HandlerFunc]
+	servers []*http.Server
+	failed  chan error
+	wg      sync.WaitGroup
+	close   func() // lets requests in flight finish; may be called again
+}
+
+// openLocal begins to answer on the Local listeners of cfg, if there are any.
+func openLocal(cfg Config) *localDoor {
+	s := &server{Config: cfg}
+	d := &localDoor{failed: make(chan error, len(cfg.Listeners))}
+	d.use(func(w http.ResponseWriter, _ *http.Request) {
+		send(w, http.StatusServiceUnavailable, report.Health{Version: cfg.Version, Opening: true, Words: map[hint.Lang][]string{}, Names: []string{}})
+	})
+	for _, l := range cfg.Listeners {
+		if l.Name != host.Local {
+			continue
+		}
+		srv := s.httpServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*d.handler.Load())(w, r) }))
+		d.servers = append(d.servers, srv)
+		d.wg.Go(func() {
+			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				d.failed <- err
+			}
+		})
+	}
+	d.close = sync.OnceFunc(func() {
+		s.shutdown(d.servers)
+		d.wg.Wait()
+	})
+	return d
+}
+
+// use has h answer from now on.
+func (d *localDoor) use(h http.HandlerFunc) { d.handler.Store(&h) }
 
 // private is what a server tells its supervisor alone, on the socket of those two.
 type private struct{ *server }

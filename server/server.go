@@ -5,8 +5,11 @@
 // finish before it closes them. It hides what stands between a connection and a
 // handler: TLS, limits on time and size (limits.go), the gate that keeps
 // everything shut until there is an owner (gate.go), the way from plain HTTP to
-// HTTPS (plain.go), what proxies before it say of visitors (package front), and the answers to the supervisor's
-// questions (local.go, health.go).
+// HTTPS (plain.go, strict.go) and what this server is called (names.go), what proxies
+// before it say of visitors (package front), and the answers to the supervisor's
+// questions (local.go, health.go, check.go, usage.go). It knows whose the data are
+// (identity.go), why they cannot be opened (explain.go), how it answers then (down.go), and
+// what people are told of trouble (trouble.go).
 //
 // A request passes, in this order: who sent it, request id, panic guard, access log, limits,
 // claim gate, route.

@@ -3,18 +3,10 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"path/filepath"
 	"sync"
 
-	"github.com/caddyserver/certmagic"
-
-	"github.com/foyer-server/foyer/internal/dnsprovider"
 	"github.com/foyer-server/foyer/internal/hint"
-	"github.com/foyer-server/foyer/internal/host"
-	"github.com/foyer-server/foyer/internal/site"
-	"github.com/foyer-server/foyer/server/certs"
 	"github.com/foyer-server/foyer/server/kinto"
 	"github.com/foyer-server/foyer/server/storage"
 	"github.com/foyer-server/foyer/server/storage/postgres"
@@ -107,57 +99,4 @@ func (s *server) openData(ctx context.Context) (store, error) {
 		}
 	}
 	return db, nil
-}
-
-func (s *server) openCerts(ctx context.Context, shared certmagic.Storage) (err error) {
-	if s.PlainHTTP || site.Of(s.Settings).BehindProxy() {
-		return nil
-	}
-	c, dns := s.Settings.Certificates, s.Settings.DNS
-	p := certs.Public{CA: c.CA, Roots: c.CARoots, Email: c.Email, Zone: dns.Zone, Resolvers: dns.Resolvers, Rehearse: c.Rehearse}
-	for _, l := range s.Listeners {
-		if tcp, ok := l.Addr().(*net.TCPAddr); ok && l.Name == host.HTTP {
-			p.HTTP = tcp.Port
-		} else if ok && l.Name == host.HTTPS {
-			p.HTTPS = tcp.Port
-		}
-	}
-	if dns.Provider != "" {
-		credentials, err := dnsprovider.Credentials(dns.Credentials)
-		if err == nil {
-			p.DNS, err = dnsprovider.Open(dns.Provider, credentials)
-		}
-		p.Problem = hint.Find(err) // no reason not to serve
-	}
-	s.certs, err = certs.New(ctx, certs.Config{
-		Dir: filepath.Join(s.Settings.Data, "certificates"), Shared: shared,
-		Name: s.Settings.Name, Addresses: s.Settings.Addresses, Log: s.Log,
-		Public: p, Members: certs.Members{Domain: c.Members, Is: s.isMember}, CertFile: c.CertFile, KeyFile: c.KeyFile,
-	})
-	if err != nil {
-		return fmt.Errorf("cannot open the certificates: %w", err)
-	}
-	return nil
-}
-
-// isMember reports whether somebody has an account of this name. A storage that does
-// not answer knows nobody.
-func (s *server) isMember(ctx context.Context, name string) bool {
-	if s.people == nil { // the server is down
-		return false
-	}
-	m, err := s.people.Member(ctx, name)
-	return err == nil && m != nil
-}
-
-// unreachable tells what to do about a database of another machine.
-func unreachable(err error) error {
-	if hint.Find(err) != nil {
-		return err
-	}
-	return hint.New("database-unreachable",
-		hint.T("The PostgreSQL database cannot be used.", "La base PostgreSQL est inutilisable."),
-		hint.T("Foyer did not start; nothing was changed.", "Foyer n'a pas démarré ; rien n'a été changé."),
-		hint.T("Check that its server runs, and the setting `database`; `sudo foyer logs` says why.", "Vérifiez que son serveur tourne, et le réglage `database` ; `sudo foyer logs` dit pourquoi.")).
-		Because(err)
 }
