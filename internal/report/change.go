@@ -73,5 +73,11 @@ type Change struct {
 	Reason hint.Text   `json:"reason,omitzero"`       // why it went back
 }
 
+// Changed is a change that was begun.
+type Changed struct {
+	Job  Job    `json:"job"`
+	Code string `json:"code"` // confirms it; told once
+}
+
 // KindChange is the kind of job that changes settings.
 const KindChange = "change-settings"

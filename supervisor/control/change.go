@@ -31,10 +31,7 @@ type askChange struct {
 }
 
 // Changed is a change that was begun.
-type Changed struct {
-	Job  job.Record `json:"job"`
-	Code string     `json:"code"` // confirms it; told once
-}
+type Changed = report.Changed
 
 // changes adds the ways to changes. To ask, the server needs the cookie of an owner. To
 // confirm it needs none: the code is the proof that it is who asked, and the address by which
@@ -75,7 +72,7 @@ func (d *door) changes(mux *http.ServeMux) {
 			return nil, err
 		}
 		record, code, err := d.a.Changes().Begin(r.Context(), ask.Values, by)
-		return Changed{hint.Clean(record), code}, err
+		return Changed{Job: hint.Clean(record), Code: code}, err
 	})
 	way("/change/keep", func(r *http.Request, ask askChange) (any, error) {
 		uid, err := peer(r)
