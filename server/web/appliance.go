@@ -20,6 +20,22 @@ type Appliance interface {
 	// may ask is the other side's to decide.
 	StartJobFor(ctx context.Context, kind string, args map[string]string, cookie string) (report.Job, error)
 	CancelJobFor(ctx context.Context, id, cookie string) (report.Job, error)
+	// Changer changes how the server is found.
+	Changer
+}
+
+// Changer changes the answers to the wizard's questions, on trial (report.Change). Values are
+// new answers by the key of their question, secrets among them: neither its answers nor its
+// errors repeat those.
+type Changer interface {
+	// ChangeQuestionsFor, ChangePlanFor and ChangeFor ask in the name of the owner whose cookie
+	// it is; the last one only soon after they signed in (signin-again).
+	ChangeQuestionsFor(ctx context.Context, values map[string]string, cookie string) ([]report.Question, error)
+	ChangePlanFor(ctx context.Context, values map[string]string, cookie string) (report.ChangePlan, error)
+	ChangeFor(ctx context.Context, values map[string]string, cookie string) (report.Changed, error)
+	// KeepChange confirms the change under way: by its code, and the origin by which the
+	// request of who has it arrived.
+	KeepChange(ctx context.Context, code, at string) (report.Job, error)
 }
 
 // Light is how the server is, in one word and one sentence.

@@ -39,6 +39,7 @@ type homePage struct {
 	Addresses       []string
 	Lately          []told
 	Jobs            []report.Job // under way, for owners
+	Change          *standing    // one of the settings that is under way, for owners
 }
 
 type told struct {
@@ -92,6 +93,9 @@ func (s homePages) tell(ctx context.Context, p *homePage, who *people.Person) er
 		happened := mayRead(st.Lately, who)
 		for _, e := range happened[:min(len(happened), latelyMost)] {
 			p.Lately = append(p.Lately, told{e.When(), e.Said()})
+		}
+		if who.Owner {
+			p.Change = waitingOf(st.Jobs)
 		}
 		for _, j := range st.Jobs {
 			if who.Owner && underWay(j) {

@@ -14,7 +14,7 @@ import (
 )
 
 type machineTexts struct {
-	Title, Findings, FindingsNone, Since, Jobs, JobsNone, Asked, Details, Ask, AskHow, Fresh, Begin, Lately, Nothing, Silent, SilentDo hint.Text
+	Title, Findings, FindingsNone, Since, Jobs, JobsNone, Asked, Details, Ask, AskHow, Change, ChangeHow, Fresh, Begin, Lately, Nothing, Silent, SilentDo hint.Text
 }
 
 var machineSays = machineTexts{
@@ -28,6 +28,8 @@ var machineSays = machineTexts{
 	Details:      hint.T("Details", "Détails"),
 	Ask:          hint.T("Have it do something", "Lui demander quelque chose"),
 	AskHow:       hint.T("It goes on while you are away, and all owners are told that you asked.", "Cela continue en votre absence, et tous les propriétaires sauront que vous l'avez demandé."),
+	Change:       hint.T("Change how this server is reached…", "Changer la façon de joindre ce serveur…"),
+	ChangeHow:    hint.T("At home or from everywhere, by which name, behind which router: what was asked at the installation.", "À la maison ou de partout, sous quel nom, derrière quelle box : ce qui fut demandé à l'installation."),
 	Fresh:        hint.T("only within ten minutes of signing in", "seulement dans les dix minutes après la connexion"),
 	Begin:        hint.T("Begin", "Commencer"),
 	Lately:       hint.T("Lately", "Dernièrement"),
@@ -45,6 +47,8 @@ type machinePage struct {
 	Kinds    []report.JobKind
 	Lately   []told
 	Silent   bool
+	Change   *standing // one of the settings that is under way
+	Changes  bool      // they can be changed here
 }
 
 // mends is the job that an owner may start about a finding; nil: none.
@@ -77,7 +81,9 @@ func (s machinePages) machine() {
 			s.render(w, r, status, "machine.html", p)
 			return
 		}
-		p.Kinds = slices.DeleteFunc(p.Kinds, func(k report.JobKind) bool { return !k.Page })
+		p.Changes = slices.ContainsFunc(p.Kinds, func(k report.JobKind) bool { return k.Page && k.Kind == report.KindChange })
+		p.Kinds = slices.DeleteFunc(p.Kinds, func(k report.JobKind) bool { return !k.Page || k.Kind == report.KindChange }) // that one asks first
+		p.Change = waitingOf(st.Jobs)
 		p.Light, p.Jobs = lightOf(st, who, nil), st.Jobs // what mends it stands with the finding
 		for _, c := range st.Checks {
 			if c.Severity > report.OK {

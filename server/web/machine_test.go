@@ -22,6 +22,9 @@ type machine struct {
 	status report.Status
 	job    report.Job
 	asked  []string
+
+	changes bool // its settings can be changed by pages
+	wizard
 }
 
 var errAway = hint.New("not-running", hint.T("Foyer is not running.", "Foyer ne tourne pas."), hint.Text{}, hint.Text{})
@@ -45,11 +48,15 @@ func (m *machine) Job(_ context.Context, id string) (report.Job, error) {
 }
 
 func (m *machine) JobKinds(context.Context) ([]report.JobKind, error) {
-	return []report.JobKind{
+	kinds := []report.JobKind{
 		{Kind: "check", Title: hint.T("Check it", "Le vérifier"), Page: true, Args: map[string][]string{"how": {"quick", "full"}}, Words: map[string]hint.Text{"full": hint.T("all of it", "tout")}},
 		{Kind: "restart", Title: hint.T("Restart the machine", "Redémarrer la machine"), Page: true, Fresh: true},
 		{Kind: "hidden", Title: hint.T("Not for pages", "Pas pour les pages")},
-	}, m.gone()
+	}
+	if m.changes {
+		kinds = append(kinds, report.JobKind{Kind: report.KindChange, Title: hint.T("Change the settings", "Modifier les réglages"), Page: true, Fresh: true})
+	}
+	return kinds, m.gone()
 }
 
 func (m *machine) StartJobFor(_ context.Context, kind string, args map[string]string, cookie string) (report.Job, error) {

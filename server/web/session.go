@@ -130,7 +130,7 @@ func see(w http.ResponseWriter, r *http.Request, path string) {
 	http.Redirect(w, r, path, http.StatusSeeOther)
 }
 
-// statusOf is the status for what package auth says.
+// statusOf is the status for what packages people and control say.
 var statusOf = map[string]int{
 	"claim-done": http.StatusConflict, "claim-expired": http.StatusForbidden, "claim-wrong": http.StatusForbidden,
 	"claim-paused": http.StatusTooManyRequests, "name-malformed": http.StatusBadRequest, "password-weak": http.StatusBadRequest,
@@ -140,6 +140,10 @@ var statusOf = map[string]int{
 	"person-gone": http.StatusNotFound, "thing-gone": http.StatusNotFound, "owner-stays": http.StatusForbidden, "owners-only": http.StatusForbidden,
 	"job-unknown": http.StatusNotFound, "job-malformed": http.StatusBadRequest, "jobs-many": http.StatusConflict, "job-not-by-page": http.StatusForbidden,
 	"signin-again": http.StatusForbidden, "not-running": http.StatusServiceUnavailable,
+	"change-none": http.StatusConflict, "change-nothing": http.StatusConflict, "change-under-way": http.StatusConflict, "change-elsewhere": http.StatusConflict,
+	"code-wrong": http.StatusForbidden, "code-paused": http.StatusTooManyRequests,
+	"settings-malformed": http.StatusBadRequest, "settings-by-hand": http.StatusConflict, "settings-unreadable": http.StatusConflict, "settings-ini": http.StatusConflict,
+	"helper-missing": http.StatusConflict, "helper-limit": http.StatusConflict, "helper-silent": http.StatusServiceUnavailable, "need-root": http.StatusForbidden,
 	"address-unknown": http.StatusConflict, "busy": http.StatusServiceUnavailable,
 }
 

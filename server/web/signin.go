@@ -109,5 +109,8 @@ func (s *Site) next(path string) string {
 			return path
 		}
 	}
+	if path == changePath {
+		return path
+	}
 	return "/"
 }

@@ -18,7 +18,11 @@
 // own files only), or choose where signing in leads. Links that people pass on are
 // made of names this server was given, never of what a request calls it. Codes travel
 // in the fragment of an address, which browsers send to nobody, and are removed from
-// it at once. Codes and passwords are neither logged nor sent back. The cookie is
+// it at once. Codes and passwords are neither logged nor sent back; a secret that is
+// part of a change of the settings waits in memory, for the session it was typed in,
+// until somebody agrees to what it comes to. The code that confirms such a change may
+// be seen by whoever carries the link, so it counts only by the address the request
+// really came to. The cookie is
 // for HTTPS and this host alone, scripts cannot read it, and signing in makes a new
 // one. Over plain HTTP nobody can promise a page's contents: only /trust and
 // /start, which hold no secret, are meant for it.
@@ -163,6 +167,8 @@ func New(cfg Config) (*Site, error) {
 	if cfg.People != nil && cfg.Appliance != nil {
 		machinePages{s}.machine()
 		machinePages{s}.job()
+		changePages{s, &drafts{of: map[string]draft{}}}.change()
+		keepPages{s}.keep()
 	}
 	if cfg.Trust != nil {
 		if err := (trustPages{s}).trust(); err != nil {

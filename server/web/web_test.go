@@ -130,7 +130,7 @@ func TestEverySentenceIsSaidInEachLanguage(t *testing.T) {
 	}
 	for name, says := range map[string]any{
 		"home": homeSays, "claim": claimSays, "start": startSays, "trust": trustSays, "platforms": platforms, "profile": mobileconfigSays, "frame": frameSays, "choose": chooseSays, "signin": signinSays, "people": peopleSays, "person": personSays,
-		"join": joinSays, "reset": resetSays, "account": accountSays, "apps": appsSays, "link": linkSays,
+		"join": joinSays, "reset": resetSays, "account": accountSays, "apps": appsSays, "link": linkSays, "change": changeSays, "standing": standingSays, "keep": keepSays,
 	} {
 		walk(name, reflect.ValueOf(says))
 	}
