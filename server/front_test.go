@@ -22,7 +22,7 @@ import (
 
 // behindProxy starts a server with an owner that answers a proxy alone, and returns
 // its address and its log, which is whole once stop has been called.
-func behindProxy(t *testing.T, change func(*config.Settings)) (url string, stop func() string) {
+func behindProxy(t *testing.T, change func(*config.Settings), more ...func(*server.Config)) (url string, stop func() string) {
 	t.Helper()
 	l, err := host.Listen(host.Front, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -43,12 +43,14 @@ func behindProxy(t *testing.T, change func(*config.Settings)) (url string, stop 
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended, log := make(chan error, 1), &bytes.Buffer{}
-	go func() {
-		ended <- server.Run(ctx, server.Config{
-			Settings: set, Listeners: []host.Listener{l}, Version: "0.0.0-test",
-			Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		})
-	}()
+	cfg := server.Config{
+		Settings: set, Listeners: []host.Listener{l}, Version: "0.0.0-test",
+		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, f := range more {
+		f(&cfg)
+	}
+	go func() { ended <- server.Run(ctx, cfg) }()
 	stopped := false
 	stop = func() string {
 		if !stopped {
