@@ -80,7 +80,7 @@ func PlanChange(today *config.Settings, given Values) (report.ChangePlan, *confi
 			w = q.unfit(c.now, c.now.Get(q.Key))
 		}
 		if !w.IsZero() {
-			problems = append(problems, hint.New("settings-malformed", hint.T("%s: %s", "%s : %s", q.Title, w), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			problems = append(problems, hint.New("settings-malformed", hint.T("%s: %s", "%s : %s", q.called(), w), hint.T("Nothing was changed.", "Rien n'a été changé."),
 				hint.T("Answer that otherwise.", "Donnez-y une autre réponse.")).Exits(hint.ExitUsage))
 		}
 	}
@@ -145,7 +145,7 @@ func (c *choice) differs(wanted *config.Settings) []report.Difference {
 	before, after := c.today, wanted
 	if was, is := whereOf(before), whereOf(after); was != is {
 		q := Changeable()[0]
-		out = append(out, report.Difference{Key: q.Key, Title: q.Title, Before: q.Shown(Values{"where": was}), After: q.Shown(Values{"where": is})})
+		out = append(out, report.Difference{Key: q.Key, Title: q.called(), Before: q.Shown(Values{"where": was}), After: q.Shown(Values{"where": is})})
 	}
 	for _, q := range Changeable() {
 		if !slices.Contains(changed, q.Key) {
@@ -153,7 +153,7 @@ func (c *choice) differs(wanted *config.Settings) []report.Difference {
 		}
 		was, _ := before.Get(q.Key)
 		is, _ := after.Get(q.Key)
-		d := report.Difference{Key: q.Key, Title: q.Title, Before: q.shown(Values{q.Key: was}), After: q.shown(Values{q.Key: is})}
+		d := report.Difference{Key: q.Key, Title: q.called(), Before: q.shown(Values{q.Key: was}), After: q.shown(Values{q.Key: is})}
 		if q.Secret && was != "" && is != "" {
 			d.Before, d.After = hint.T("as it is", "comme maintenant"), hint.T("another one", "un autre")
 		}

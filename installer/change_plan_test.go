@@ -211,7 +211,7 @@ func TestAPlanSaysWhatItComesTo(t *testing.T) {
 	}
 	// What is wrong is told of each answer.
 	_, _, err := PlanChange(home, Values{"where": WhereReachable, "http_port": "0"})
-	if e := hint.Find(err); e == nil || e.Code != "settings-malformed" || strings.Count(e.What.EN, "\n") != 1 || !strings.Contains(e.What.EN, "Which web address?") {
+	if e := hint.Find(err); e == nil || e.Code != "settings-malformed" || strings.Count(e.What.EN, "\n") != 1 || !strings.Contains(e.What.EN, "Web address: ") {
 		t.Errorf("two wrong answers: %v", err)
 	}
 }

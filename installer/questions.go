@@ -17,6 +17,7 @@ import (
 type Question struct {
 	Key   string // of the answer, as in the answers file
 	Title hint.Text
+	Name  hint.Text // what the answer is called beside others; zero: as the title
 	Help  hint.Text
 	// Options are what there is to choose from; none: text is typed.
 	Options []Option
@@ -28,6 +29,14 @@ type Question struct {
 	Fits func(Values) bool
 	// Needed tells whether an empty answer is none; nil: empty will do.
 	Needed func(Values) bool
+}
+
+// called is what the answer is called beside others.
+func (q Question) called() hint.Text {
+	if q.Name.IsZero() {
+		return q.Title
+	}
+	return q.Name
 }
 
 // Option is one answer to choose.
@@ -214,6 +223,7 @@ func Questions() []Question {
 		{
 			Key: "where", When: always,
 			Title: hint.T("Where does this server live?", "Où vit ce serveur ?"),
+			Name:  hint.T("Where it lives", "Son lieu"),
 			Options: []Option{
 				{WhereHome, hint.T("At home, just for us", "À la maison, juste pour nous"), hint.T("It answers in the house; nothing is opened to the outside.", "Il répond dans la maison ; rien n'est ouvert vers l'extérieur.")},
 				{WhereReachable, hint.T("At home, reachable from anywhere", "À la maison, joignable de partout"), hint.T("The router is asked to let visitors in; a name in public is needed.", "La box est priée de laisser entrer les visiteurs ; il faut un nom public.")},
@@ -223,6 +233,7 @@ func Questions() []Question {
 		{
 			Key: "addresses", When: hasName, Fits: hasName,
 			Title:  hint.T("Which web address?", "Quelle adresse web ?"),
+			Name:   hint.T("Web address", "Adresse web"),
 			Help:   hint.T("The name people will type, for example cloud.example.org. On a rented server it may stay empty: the machine's own address is used.", "Le nom que l'on tapera, par exemple cloud.exemple.org. Sur un serveur loué il peut rester vide : l'adresse de la machine sert alors."),
 			Empty:  hint.T("none", "aucune"),
 			Needed: func(v Values) bool { return v.where(WhereReachable) || v.Get("proxy.listen") != "" },
@@ -232,6 +243,7 @@ func Questions() []Question {
 			When:  func(v Values) bool { return v.Get("dns.provider") != "" && hasName(v) },
 			Fits:  func(v Values) bool { return v.Get("dns.provider") != "" },
 			Title: hint.T("What does that name's service know you by?", "Comment le service de ce nom vous reconnaît-il ?"),
+			Name:  hint.T("What the name's service knows you by", "Ce qui vous identifie auprès du service du nom"),
 			Help:  hint.T("The token shown on its site once you are signed in; where several words are needed, key=value key=value. It stays on this machine.", "Le jeton affiché sur son site une fois connecté ; s'il faut plusieurs mots : clé=valeur clé=valeur. Il reste sur cette machine."),
 			Empty: hint.T("none", "rien"), Needed: always,
 		},

@@ -49,13 +49,14 @@ export function settings(env) {
 
 // browser is Chromium with a profile of its own that trusts the server's root. Never
 // is a certificate's error passed over: a page that opens is one that was trusted.
-// names are further ones that lead to this machine.
+// names are further ones that lead to this machine, roots further certificates it trusts.
 export async function browser(server, options = {}) {
   const home = mkdtempSync(join(tmpdir(), "foyer-browser-"));
   const nss = join(home, ".pki", "nssdb");
   mkdirSync(nss, { recursive: true });
   execFileSync("certutil", ["-d", `sql:${nss}`, "-N", "--empty-password"]);
-  if (options.trusts !== false) execFileSync("certutil", ["-d", `sql:${nss}`, "-A", "-t", "C,,", "-n", "foyer", "-i", server.root]);
+  const trusted = options.trusts === false ? [] : [server.root, ...(options.roots ?? [])];
+  for (const [n, root] of trusted.entries()) execFileSync("certutil", ["-d", `sql:${nss}`, "-A", "-t", "CP,,", "-n", `foyer ${n}`, "-i", root]);
   const context = await chromium.launchPersistentContext(join(home, "profile"), {
     executablePath: "/usr/bin/chromium",
     env: { ...process.env, HOME: home },

@@ -3,13 +3,17 @@
 package e2e
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -346,4 +350,57 @@ func TestAChangeOnATerminal(t *testing.T) {
 		t.Errorf("%v: the settings are\n%s", err, text)
 	}
 	show("a change of mind on a terminal", "by S on the dashboard, kept there; in lines, taken back there")
+}
+
+// By the page, in Chromium: each change is confirmed by the link that the page shows, opened
+// at the new address.
+func TestAChangeInABrowser(t *testing.T) {
+	t.Attr("shows", "ground2")
+	script := os.Getenv("FOYER_E2E_BROWSER")
+	if script == "" && os.Getenv("CI") == "" {
+		t.Skip("FOYER_E2E_BROWSER is not set: a browser is not there")
+	}
+	m := newMachine(t).withFoyer()
+	m.boot()
+	// No authority can be reached from here: the public name has a certificate of the owner's.
+	m.selfSigned("etc/foyer-web", "cloud.jeannine-martin.fr")
+	m.must("chmod", "644", "/etc/foyer-web/key.pem", "/etc/foyer-web/cert.pem")
+	m.must("sh", "-c", `printf '[certificates]\ncert_file = "/etc/foyer-web/cert.pem"\nkey_file = "/etc/foyer-web/key.pem"\n' >/run/answers.toml`)
+	m.claim(m.install("--answers", "/run/answers.toml").Claim)
+	was := m.installedAs()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "nsenter", "-t", strconv.Itoa(m.leader), "-n", "node", script, password, m.at("var/lib/foyer/certificates/home-ca/root.crt"), m.at("etc/foyer-web/cert.pem"))
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s%s%s", err, out, complaint.String(), m.journal())
+	}
+	var walked []string
+	for line := range strings.Lines(string(out)) {
+		var step struct{ Where, Link string }
+		if err := json.Unmarshal([]byte(line), &step); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		walked = append(walked, step.Where+" by "+step.Link)
+	}
+	if len(walked) != 3 {
+		t.Errorf("it walked %q", walked)
+	}
+	for _, d := range differ(was, m.installedAs()) {
+		t.Error(d)
+	}
+	n := 0
+	for _, j := range m.rootJobs() {
+		if j.Kind == "change-settings" && j.State == "done" {
+			n++
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d changes are kept: %+v", n, m.rootJobs())
+	}
+	if !t.Failed() {
+		show("home → reachable → rented → home by the page, in Chromium", "%s; the machine as at first", strings.Join(walked, ", "))
+	}
 }
