@@ -4,7 +4,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -111,4 +113,116 @@ func BenchmarkGet(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkGroup is a group commit of new records in one list: what its jobs write is sent
+// with the commit, as a lane does it, beside a savepoint for each job, whose writes are sent
+// when it ends. One turn of each by turns; the figures are medians.
+func BenchmarkGroup(b *testing.B) {
+	c := pgtest.Start(b, "fsync=on")
+	db := open(b, c.DSN(b))
+	if _, err := write(db, records("c"), kinto.Object{ID: "first", Data: []byte("{}")}); err != nil {
+		b.Fatal(err)
+	}
+	const data = `{"title":"a record of the usual size","done":false,"text":"some words that somebody wrote down on a day like any other"}`
+	n := 0
+	jobs := func(size int) []*job {
+		out := make([]*job, size)
+		for i := range out {
+			n++
+			id := fmt.Sprintf("r%d", n)
+			out[i] = &job{ctx: context.Background(), about: []kinto.List{records("c")}, fn: func(tx kinto.Tx) error {
+				_, err := put(tx, records("c"), kinto.Object{ID: id, Data: []byte(data)})
+				return err
+			}}
+		}
+		return out
+	}
+	for _, size := range []int{64, 256} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			l := newLane(db)
+			defer l.hangUp()
+			ways := []func([]*job) (int, error){l.transact, l.transactSavepoints}
+			took := make([][]time.Duration, len(ways))
+			for turn := 0; b.Loop(); turn++ {
+				for i, way := range ways {
+					group := jobs(size)
+					start := time.Now()
+					done, err := way(group)
+					if took[i] = append(took[i], time.Since(start)); err != nil || done != size {
+						b.Fatalf("%d of %d done: %v", done, size, err)
+					}
+					for _, j := range group {
+						if j.Err != nil || j.Panic != nil {
+							b.Fatal(j.Err, j.Panic)
+						}
+					}
+				}
+			}
+			var middle [2]time.Duration
+			for i := range took {
+				slices.Sort(took[i])
+				middle[i] = took[i][len(took[i])/2]
+			}
+			b.ReportMetric(float64(middle[0].Microseconds()), "µs/group")
+			b.ReportMetric(float64(middle[1].Microseconds()), "µs/group-savepoints")
+			b.ReportMetric(float64(middle[1])/float64(middle[0]), "ratio")
+		})
+	}
+}
+
+// transactSavepoints is transact with a savepoint for each job.
+func (l *lane) transactSavepoints(jobs []*job) (n int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	b, err := l.begin(ctx, jobs)
+	if err == nil {
+		err = b.ask(jobs)
+	}
+	for _, j := range jobs {
+		if err != nil {
+			break
+		}
+		b.job(j, false)
+		batch := &pgx.Batch{}
+		batch.Queue("SAVEPOINT job")
+		b.queue(batch)
+		batch.Queue("RELEASE job")
+		err = errors.Join(b.err, l.conn.SendBatch(ctx, batch).Close())
+		n++
+	}
+	if err == nil {
+		err = b.commit()
+	}
+	if err != nil {
+		l.rollback(err)
+	}
+	return n, err
+}
+
+// BenchmarkOwnGoroutine is what it costs that each job of a group has a goroutine of its
+// own, which stop may end.
+func BenchmarkOwnGoroutine(b *testing.B) {
+	work := func() error { return nil }
+	b.Run("in one of its own", func(b *testing.B) {
+		for b.Loop() {
+			var err error
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				err = work()
+			}()
+			<-ended
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("as it is", func(b *testing.B) {
+		for b.Loop() {
+			if err := work(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
