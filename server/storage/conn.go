@@ -161,33 +161,22 @@ func (s *stmt) int(i int, v int64) *stmt {
 }
 
 // text binds parameter i.
-func (s *stmt) text(i int, v string) *stmt {
-	p := s.memory(i, len(v))
-	if s.err != nil {
-		return s
-	}
-	copy(libc.GoBytes(p, len(v)), v)
-	return s.check(sqlite3.Xsqlite3_bind_text(s.c.tls, s.p, int32(i), p, int32(len(v)), 0))
-}
+func (s *stmt) text(i int, v string) *stmt { return bind(s, i, v, sqlite3.Xsqlite3_bind_text) }
 
 // bytes binds parameter i as text.
-func (s *stmt) bytes(i int, v []byte) *stmt {
-	p := s.memory(i, len(v))
-	if s.err != nil {
-		return s
-	}
-	copy(libc.GoBytes(p, len(v)), v)
-	return s.check(sqlite3.Xsqlite3_bind_text(s.c.tls, s.p, int32(i), p, int32(len(v)), 0))
-}
+func (s *stmt) bytes(i int, v []byte) *stmt { return bind(s, i, v, sqlite3.Xsqlite3_bind_text) }
 
 // blob binds parameter i.
-func (s *stmt) blob(i int, v []byte) *stmt {
+func (s *stmt) blob(i int, v []byte) *stmt { return bind(s, i, v, sqlite3.Xsqlite3_bind_blob) }
+
+// bind copies v to memory that the library can read until the parameter is bound again.
+func bind[T string | []byte](s *stmt, i int, v T, as func(tls *libc.TLS, stmt uintptr, i int32, p uintptr, n int32, free uintptr) int32) *stmt {
 	p := s.memory(i, len(v))
 	if s.err != nil {
 		return s
 	}
 	copy(libc.GoBytes(p, len(v)), v)
-	return s.check(sqlite3.Xsqlite3_bind_blob(s.c.tls, s.p, int32(i), p, int32(len(v)), 0))
+	return s.check(as(s.c.tls, s.p, int32(i), p, int32(len(v)), 0))
 }
 
 // memory returns at least n bytes for parameter i.
@@ -216,8 +205,8 @@ func (s *stmt) free(i int) {
 	s.bufs[i] = buffer{}
 }
 
-// step runs the statement to its next row; false when there is none, and then
-// the statement is ready for the next use.
+// step runs the statement to its next row, whose columns can be read until the next step
+// or reset; false when there is none, and then the statement is ready for the next use.
 func (s *stmt) step() (bool, error) {
 	if s.err != nil {
 		s.reset()
@@ -244,9 +233,6 @@ func (s *stmt) run() error {
 	}
 	return err
 }
-
-// one steps to the only row wanted; the columns can be read until reset.
-func (s *stmt) one() (bool, error) { return s.step() }
 
 // reset ends the statement, so that it holds no snapshot and can be used again.
 func (s *stmt) reset() {

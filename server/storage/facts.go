@@ -26,7 +26,7 @@ func (v *view) Note(key string) ([]byte, error) {
 
 // value is the one value a statement finds, or nil.
 func (v *view) value(s *stmt) ([]byte, error) {
-	found, err := s.one()
+	found, err := s.step()
 	if !found {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func (v *view) File(location string) (*kinto.File, error) {
 		return nil, err
 	}
 	s := v.c.do("file").text(1, location)
-	found, err := s.one()
+	found, err := s.step()
 	if !found {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func (v *view) Attached(l kinto.List, id string) (*kinto.File, error) {
 		return nil, err
 	}
 	s := v.c.do("file_of").int(1, pk).text(2, id)
-	found, err := s.one()
+	found, err := s.step()
 	if !found {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func (v *view) Holds(hash string) (bool, error) {
 		return false, err
 	}
 	s := v.c.do("holds").text(1, hash)
-	found, err := s.one()
+	found, err := s.step()
 	if found {
 		s.reset()
 	}

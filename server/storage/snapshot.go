@@ -164,7 +164,7 @@ func Peek(ctx context.Context, path string, fn func(kinto.Reader) error) (err er
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	there := c.do("has_meta")
-	found, err := there.one()
+	found, err := there.step()
 	if err == nil && !found {
 		err = ErrEmpty
 	}

@@ -168,7 +168,7 @@ func prepareFile(c *conn) error {
 		return err
 	}
 	defer s.finalize()
-	if _, err := s.one(); err != nil {
+	if _, err := s.step(); err != nil {
 		return err
 	}
 	if mode := string(s.raw(0)); mode != "wal" {
@@ -180,7 +180,7 @@ func prepareFile(c *conn) error {
 
 func migrate(c *conn) error {
 	s := c.do("version")
-	if _, err := s.one(); err != nil {
+	if _, err := s.step(); err != nil {
 		return err
 	}
 	have := int(s.number(0))

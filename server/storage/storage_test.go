@@ -126,7 +126,7 @@ func script(t *testing.T, db *SQLite, sql, want string) {
 			return err
 		}
 		defer s.finalize()
-		if _, err := s.one(); err != nil {
+		if _, err := s.step(); err != nil {
 			return err
 		}
 		if got := string(s.raw(0)); got != want {
@@ -322,7 +322,7 @@ func TestSweep(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if _, err := s.one(); err != nil {
+				if _, err := s.step(); err != nil {
 					return err
 				}
 				left[table] = s.number(0)
@@ -406,7 +406,7 @@ func number(t *testing.T, db *SQLite, sql string) (n int64) {
 			return err
 		}
 		defer s.finalize()
-		if _, err := s.one(); err != nil {
+		if _, err := s.step(); err != nil {
 			return err
 		}
 		n = s.number(0)

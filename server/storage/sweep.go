@@ -52,7 +52,7 @@ func (w *writer) sweepSome() (again bool, err error) {
 
 // look returns the one number a statement answers, if any.
 func (w *writer) look(s *stmt) (n int64, found bool, err error) {
-	if found, err = s.one(); !found {
+	if found, err = s.step(); !found {
 		return 0, false, err
 	}
 	n, found = s.number(0), !s.null(0)

@@ -24,7 +24,7 @@ var _ kinto.Tx = (*tx)(nil)
 func (t *tx) add(l kinto.List, want int64) (*page, int64, error) {
 	t.own = true
 	s := t.c.do("floor").text(1, l.Parent).text(2, string(l.Kind))
-	if _, err := s.one(); err != nil {
+	if _, err := s.step(); err != nil {
 		return nil, 0, err
 	}
 	floor := int64(-1)
@@ -44,7 +44,7 @@ func (t *tx) add(l kinto.List, want int64) (*page, int64, error) {
 		}
 	}
 	s = t.c.do("list_add").text(1, l.Parent).text(2, string(l.Kind)).int(3, ts)
-	if _, err := s.one(); err != nil {
+	if _, err := s.step(); err != nil {
 		return nil, 0, err
 	}
 	p := &page{tally: tally{pk: s.number(0), ts: ts}}
@@ -174,7 +174,7 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 	}
 	if !added {
 		s := t.c.do("object").int(1, p.pk).text(2, o.ID)
-		if _, err := s.one(); err != nil {
+		if _, err := s.step(); err != nil {
 			return err
 		}
 		object = s.number(0)
@@ -331,7 +331,7 @@ func (t *tx) Attach(l kinto.List, id string, f *kinto.File) error {
 	}
 	if f != nil {
 		s := t.c.do("file").text(1, f.Location)
-		found, err := s.one()
+		found, err := s.step()
 		if err != nil {
 			return err
 		}
@@ -350,7 +350,7 @@ func (t *tx) Attach(l kinto.List, id string, f *kinto.File) error {
 		}
 	}
 	s := t.c.do("file_of").int(1, p.pk).text(2, id)
-	found, err := s.one()
+	found, err := s.step()
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (v *view) page(l kinto.List) (*page, error) {
 		return nil, err
 	}
 	s := v.c.do("list").text(1, l.Parent).text(2, string(l.Kind))
-	found, err := s.one()
+	found, err := s.step()
 	if !found {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (v *view) Get(l kinto.List, id string) (*kinto.Object, error) {
 		return nil, err
 	}
 	s := v.c.do("get").int(1, pk).text(2, id)
-	found, err := s.one()
+	found, err := s.step()
 	if !found {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (v *view) Former(l kinto.List) (int64, error) {
 		return -1, err
 	}
 	s := v.c.do("former").text(1, l.Parent).text(2, string(l.Kind))
-	found, err := s.one()
+	found, err := s.step()
 	if !found {
 		return -1, err
 	}
@@ -313,7 +313,7 @@ func (v *view) Count(l kinto.List, q kinto.Query) (int, error) {
 	if s == nil {
 		return 0, err
 	}
-	if _, err := s.one(); err != nil {
+	if _, err := s.step(); err != nil {
 		return 0, err
 	}
 	n := s.number(0)
