@@ -17,6 +17,7 @@
 package installer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,15 +97,10 @@ func New(cfg Config) *Installer {
 		cfg.Lost = func(context.Context) *hint.Error { return nil }
 	}
 	cfg.Facts = cfg.Facts.orReal(cfg.Runner, cfg.Root)
-	set := func(d *time.Duration, to time.Duration) {
-		if *d == 0 {
-			*d = to
-		}
-	}
-	set(&cfg.patience.healthy, 60*time.Second)
-	set(&cfg.patience.start, 60*time.Second)
-	set(&cfg.patience.claim, 15*time.Second)
-	set(&cfg.patience.pause, 200*time.Millisecond)
+	cfg.patience.healthy = cmp.Or(cfg.patience.healthy, 60*time.Second)
+	cfg.patience.start = cmp.Or(cfg.patience.start, 60*time.Second)
+	cfg.patience.claim = cmp.Or(cfg.patience.claim, 15*time.Second)
+	cfg.patience.pause = cmp.Or(cfg.patience.pause, 200*time.Millisecond)
 	return &Installer{cfg: cfg, steps: allSteps, disk: step.RealDisk(), hook: func(string) {}}
 }
 

@@ -16,6 +16,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,22 +110,17 @@ const misses = 2
 const crashLoop = 5
 
 func (t Timing) orDefaults() Timing {
-	set := func(d *time.Duration, to time.Duration) {
-		if *d == 0 {
-			*d = to
-		}
-	}
-	set(&t.Probe, 2*time.Second)
-	set(&t.ProbeTimeout, 3*time.Second)
-	set(&t.Starting, 50*time.Millisecond)
-	set(&t.Grace, 2*time.Minute)
-	set(&t.Stuck, 30*time.Second)
-	set(&t.Busy, 2*time.Minute)
-	set(&t.Drain, 15*time.Second)
-	set(&t.Steady, time.Minute)
-	set(&t.Checks, 2*time.Second)
-	set(&t.Changed, answersWithin)
-	set(&t.Sample, 10*time.Second)
+	t.Probe = cmp.Or(t.Probe, 2*time.Second)
+	t.ProbeTimeout = cmp.Or(t.ProbeTimeout, 3*time.Second)
+	t.Starting = cmp.Or(t.Starting, 50*time.Millisecond)
+	t.Grace = cmp.Or(t.Grace, 2*time.Minute)
+	t.Stuck = cmp.Or(t.Stuck, 30*time.Second)
+	t.Busy = cmp.Or(t.Busy, 2*time.Minute)
+	t.Drain = cmp.Or(t.Drain, 15*time.Second)
+	t.Steady = cmp.Or(t.Steady, time.Minute)
+	t.Checks = cmp.Or(t.Checks, 2*time.Second)
+	t.Changed = cmp.Or(t.Changed, answersWithin)
+	t.Sample = cmp.Or(t.Sample, 10*time.Second)
 	if t.Pauses == nil {
 		t.Pauses = []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second}
 	}

@@ -17,6 +17,7 @@
 package dyndns
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,15 +95,9 @@ var (
 
 // New returns a Keeper that does nothing yet.
 func New(cfg Config) *Keeper {
-	if cfg.Timing.Look == 0 {
-		cfg.Timing.Look = time.Minute
-	}
-	if cfg.Timing.Confirm == 0 {
-		cfg.Timing.Confirm = time.Hour
-	}
-	if cfg.Timing.Doubt == 0 {
-		cfg.Timing.Doubt = 2 * time.Minute
-	}
+	cfg.Timing.Look = cmp.Or(cfg.Timing.Look, time.Minute)
+	cfg.Timing.Confirm = cmp.Or(cfg.Timing.Confirm, time.Hour)
+	cfg.Timing.Doubt = cmp.Or(cfg.Timing.Doubt, 2*time.Minute)
 	if cfg.Timing.Pauses == nil {
 		cfg.Timing.Pauses = []time.Duration{10 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute}
 	}

@@ -20,6 +20,7 @@
 package neighbourhood
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,14 +85,9 @@ var errChanged = errors.New("addresses or Avahi changed")
 
 // New returns an Announcer that does nothing yet.
 func New(cfg Config) *Announcer {
-	set := func(d *time.Duration, to time.Duration) {
-		if *d == 0 {
-			*d = to
-		}
-	}
-	set(&cfg.Timing.Ask, 2*time.Second)
-	set(&cfg.Timing.Again, 30*time.Second)
-	set(&cfg.Timing.Look, 5*time.Second)
+	cfg.Timing.Ask = cmp.Or(cfg.Timing.Ask, 2*time.Second)
+	cfg.Timing.Again = cmp.Or(cfg.Timing.Again, 30*time.Second)
+	cfg.Timing.Look = cmp.Or(cfg.Timing.Look, 5*time.Second)
 	return &Announcer{cfg: cfg}
 }
 

@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/netip"
@@ -46,17 +47,12 @@ type Watch struct {
 
 // NewWatch returns a Watch that has examined nothing yet.
 func NewWatch(cfg WatchConfig) *Watch {
-	set := func(d *time.Duration, to time.Duration) {
-		if *d == 0 {
-			*d = to
-		}
-	}
-	set(&cfg.Timing.First, 5*time.Second)
-	set(&cfg.Timing.Well, time.Hour)
-	set(&cfg.Timing.Troubled, 10*time.Minute)
-	set(&cfg.Timing.Untried, time.Minute)
-	set(&cfg.Timing.Look, 10*time.Second)
-	set(&cfg.Timing.Ask, 5*time.Minute)
+	cfg.Timing.First = cmp.Or(cfg.Timing.First, 5*time.Second)
+	cfg.Timing.Well = cmp.Or(cfg.Timing.Well, time.Hour)
+	cfg.Timing.Troubled = cmp.Or(cfg.Timing.Troubled, 10*time.Minute)
+	cfg.Timing.Untried = cmp.Or(cfg.Timing.Untried, time.Minute)
+	cfg.Timing.Look = cmp.Or(cfg.Timing.Look, 10*time.Second)
+	cfg.Timing.Ask = cmp.Or(cfg.Timing.Ask, 5*time.Minute)
 	return &Watch{cfg: cfg}
 }
 

@@ -26,6 +26,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,16 +134,11 @@ type door interface {
 
 // New returns a Router that asks nothing yet.
 func New(cfg Config) *Router {
-	set := func(d *time.Duration, to time.Duration) {
-		if *d == 0 {
-			*d = to
-		}
-	}
-	set(&cfg.Timing.Lease, time.Hour)
-	set(&cfg.Timing.Renew, 10*time.Minute)
-	set(&cfg.Timing.Look, 10*time.Second)
-	set(&cfg.Timing.Prove, 15*time.Second)
-	set(&cfg.Timing.Forget, 5*time.Second)
+	cfg.Timing.Lease = cmp.Or(cfg.Timing.Lease, time.Hour)
+	cfg.Timing.Renew = cmp.Or(cfg.Timing.Renew, 10*time.Minute)
+	cfg.Timing.Look = cmp.Or(cfg.Timing.Look, 10*time.Second)
+	cfg.Timing.Prove = cmp.Or(cfg.Timing.Prove, 15*time.Second)
+	cfg.Timing.Forget = cmp.Or(cfg.Timing.Forget, 5*time.Second)
 	if cfg.Timing.Pauses == nil {
 		cfg.Timing.Pauses = []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute}
 	}
