@@ -15,7 +15,7 @@ func TestAChangeInTheSecondOfTheStartIsUsed(t *testing.T) {
 	mustApply(t, in)
 	for i, name := range []string{"attic", "cellar", "garden"} {
 		o.commands = nil
-		_, res, err := in.ChangeSettings(t.Context(), Values{"name": name}, func([]byte) error { return nil }, nil)
+		_, res, err := in.ChangeSettings(t.Context(), Values{"name": name}, func(_, _ []byte) error { return nil }, nil)
 		if err != nil || !slices.Contains(o.whats(res), "~ service foyer") || !slices.Contains(o.commands, "systemctl restart --no-block foyer.service") {
 			t.Errorf("change %d: %q, %v; ran %q", i, o.whats(res), err, o.commands)
 		}

@@ -43,8 +43,8 @@ func TestAnAnswerIsGivenOtherwise(t *testing.T) {
 	fileAtHome, err := os.ReadFile(path)
 	o.must(err)
 
-	var saved []byte
-	save := func(old []byte) error { saved = slices.Clone(old); return nil }
+	var saved, changed []byte
+	save := func(old, now []byte) error { saved, changed = slices.Clone(old), slices.Clone(now); return nil }
 	o.commands = nil
 	plan, res, err := in.ChangeSettings(t.Context(), Values{"https_port": "9443"}, save, nil)
 	want := []string{"~ unit /etc/systemd/system/foyer.socket", "+ firewall ufw 9443/tcp", "~ service foyer", "- firewall ufw 8443/tcp"}
@@ -68,14 +68,14 @@ func TestAnAnswerIsGivenOtherwise(t *testing.T) {
 	if plan, res, err := in.ChangeSettings(t.Context(), Values{"https_port": "9443"}, save, nil); err != nil || res.Changed || saved != nil || len(plan.Differs) > 0 || len(plan.Steps) > 0 {
 		t.Errorf("again: %+v, %+v, %v", plan, res, err)
 	}
-	if res, err := in.RestoreSettings(t.Context(), fileAtHome, nil); err != nil || !res.Changed {
+	if res, err := in.RestoreSettings(t.Context(), fileAtHome, changed, nil); err != nil || !res.Changed {
 		t.Errorf("back: %+v, %v", res, err)
 	}
 	o.must(os.Chmod(path, 0o640))
 	if diff := cmp.Diff(home, o.machineFiles()); diff != "" {
 		t.Errorf("back: %s", diff)
 	}
-	if res, err := in.RestoreSettings(t.Context(), fileAtHome, nil); err != nil || res.Changed {
+	if res, err := in.RestoreSettings(t.Context(), fileAtHome, changed, nil); err != nil || res.Changed {
 		t.Errorf("back again: %+v, %v", res, err)
 	}
 	mustUndo(t, in, true)
@@ -89,7 +89,7 @@ func TestWrongAnswersChangeNothing(t *testing.T) {
 	t.Parallel()
 	o := newFakeOS(t)
 	in := o.installer(nil)
-	never := func([]byte) error { t.Error("something was kept"); return nil }
+	never := func(_, _ []byte) error { t.Error("something was kept"); return nil }
 	if _, _, err := in.ChangeSettings(t.Context(), Values{"name": "attic"}, never, nil); code(err) != "install-unfinished" {
 		t.Errorf("without an install: %v", err)
 	}
@@ -120,7 +120,7 @@ func TestWrongAnswersChangeNothing(t *testing.T) {
 		t.Errorf("a port of another program's: %v", err)
 	}
 	full := errors.New("the disk is full")
-	if _, _, err := in.ChangeSettings(t.Context(), Values{"name": "attic"}, func([]byte) error { return full }, nil); !errors.Is(err, full) {
+	if _, _, err := in.ChangeSettings(t.Context(), Values{"name": "attic"}, func(_, _ []byte) error { return full }, nil); !errors.Is(err, full) {
 		t.Errorf("what is to be put back cannot be kept: %v", err)
 	}
 	if diff := cmp.Diff(before, o.tree()); diff != "" {
@@ -170,8 +170,8 @@ func TestTheFirewallFollows(t *testing.T) {
 			before := open()
 			mustApply(t, in)
 			installed := open()
-			var old []byte
-			if _, _, err := in.ChangeSettings(t.Context(), c.to, func(o []byte) error { old = slices.Clone(o); return nil }, nil); err != nil {
+			var old, changed []byte
+			if _, _, err := in.ChangeSettings(t.Context(), c.to, func(was, is []byte) error { old, changed = slices.Clone(was), slices.Clone(is); return nil }, nil); err != nil {
 				t.Fatal(err)
 			}
 			if got := open(); !slices.Equal(got, c.open) {
@@ -182,10 +182,10 @@ func TestTheFirewallFollows(t *testing.T) {
 			if err != nil || !p.Empty() {
 				t.Errorf("an install would change %+v, %v", p.Changes, err)
 			}
-			if _, err := in.RestoreSettings(t.Context(), old, nil); err != nil || !slices.Equal(open(), installed) {
+			if _, err := in.RestoreSettings(t.Context(), old, changed, nil); err != nil || !slices.Equal(open(), installed) {
 				t.Errorf("back: %q, %v", open(), err)
 			}
-			if _, _, err := in.ChangeSettings(t.Context(), c.to, func([]byte) error { return nil }, nil); err != nil {
+			if _, _, err := in.ChangeSettings(t.Context(), c.to, func(_, _ []byte) error { return nil }, nil); err != nil {
 				t.Fatal(err)
 			}
 			mustUndo(t, in, true)
@@ -236,14 +236,14 @@ func TestAChangeCutOffAnywhereIsTakenBack(t *testing.T) {
 				before := o.machineFiles()
 				old, err := os.ReadFile(o.path("etc/foyer/foyer.toml"))
 				o.must(err)
-				kept := false
+				var changed []byte
 				o.ticks, o.crashAt = 0, n
 				went = cut(func() {
-					if _, _, err := in.ChangeSettings(t.Context(), to, func([]byte) error { kept = true; o.tick(); return nil }, nil); err != nil {
+					if _, _, err := in.ChangeSettings(t.Context(), to, func(_, now []byte) error { changed = slices.Clone(now); o.tick(); return nil }, nil); err != nil {
 						t.Errorf("%s: %v", name, err)
 					}
 				})
-				if !kept { // nothing is to be put back
+				if changed == nil { // nothing is to be put back
 					if diff := cmp.Diff(before, o.machineFiles()); diff != "" {
 						t.Fatalf("%s, moment %d: %s", name, n, diff)
 					}
@@ -253,14 +253,14 @@ func TestAChangeCutOffAnywhereIsTakenBack(t *testing.T) {
 				}
 				for m := 1; again == 1 && cut(func() {
 					o.ticks, o.crashAt = 0, m
-					if _, err := in.RestoreSettings(t.Context(), old, nil); err != nil {
+					if _, err := in.RestoreSettings(t.Context(), old, changed, nil); err != nil {
 						t.Errorf("%s, moment %d, back %d: %v", name, n, m, err)
 					}
 				}); m++ {
 					cuts++
 				}
 				o.crashAt = 0
-				if _, err := in.RestoreSettings(t.Context(), old, nil); err != nil {
+				if _, err := in.RestoreSettings(t.Context(), old, changed, nil); err != nil {
 					t.Fatalf("%s, moment %d: %v", name, n, err)
 				}
 				if diff := cmp.Diff(before, o.machineFiles()); diff != "" {
@@ -288,7 +288,7 @@ func TestSecretsAreNotInAPlan(t *testing.T) {
 	o := newFakeOS(t)
 	in := o.installer(nil)
 	mustApply(t, in)
-	none := func([]byte) error { return nil }
+	none := func(_, _ []byte) error { return nil }
 	plan, _, err := in.ChangeSettings(t.Context(), otherAnswers["reachable"], none, nil)
 	if err != nil || strings.Contains(mustJSON(t, plan), "t0ken") {
 		t.Fatalf("%v: %s", err, mustJSON(t, plan))

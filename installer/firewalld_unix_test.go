@@ -82,15 +82,15 @@ func TestFirewalldFollows(t *testing.T) {
 		t.Fatalf("the zone: %q", text)
 	}
 	for name, to := range otherAnswers {
-		var old []byte
-		if _, _, err := in.ChangeSettings(t.Context(), to, func(b []byte) error { old = slices.Clone(b); return nil }, nil); err != nil {
+		var old, changed []byte
+		if _, _, err := in.ChangeSettings(t.Context(), to, func(was, is []byte) error { old, changed = slices.Clone(was), slices.Clone(is); return nil }, nil); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		_, err := os.Stat(f.zone())
 		if behind := to["proxy.listen"] != ""; behind != os.IsNotExist(err) || behind == f.open["8080/tcp"] || behind == f.open["permanent 8080/tcp"] {
 			t.Errorf("%s: open are %v, %v", name, f.open, err)
 		}
-		if _, err := in.RestoreSettings(t.Context(), old, nil); err != nil {
+		if _, err := in.RestoreSettings(t.Context(), old, changed, nil); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if diff := cmp.Diff(home, o.machineFiles()); diff != "" {

@@ -51,6 +51,10 @@ type Config struct {
 	// Lost asks the Foyer that runs on this machine why it does not start its server, where
 	// waiting does not help, since the data are not there; nil: nothing, or nobody knows.
 	Lost func(ctx context.Context) *hint.Error
+	// OnTrial says what is on trial on this machine (ChangeSettings), as the error by which
+	// Apply and ApplySettings end before they have done anything: what they did would be
+	// lost when that goes back. nil: nothing ever is.
+	OnTrial func(ctx context.Context) error
 	// ReplaceEdited writes files anew that were edited by hand; the edited ones are
 	// kept as NAME.edited.
 	ReplaceEdited bool
@@ -95,6 +99,9 @@ func New(cfg Config) *Installer {
 	}
 	if cfg.Lost == nil {
 		cfg.Lost = func(context.Context) *hint.Error { return nil }
+	}
+	if cfg.OnTrial == nil {
+		cfg.OnTrial = func(context.Context) error { return nil }
 	}
 	cfg.Facts = cfg.Facts.orReal(cfg.Runner, cfg.Root)
 	cfg.patience.healthy = cmp.Or(cfg.patience.healthy, 60*time.Second)
@@ -178,6 +185,9 @@ func (in *Installer) Apply(ctx context.Context, events func(step.Event)) (Result
 		return Result{}, err
 	}
 	defer unlock()
+	if err := in.cfg.OnTrial(ctx); err != nil {
+		return Result{}, err
+	}
 	h, err := step.Peek(in.journalDir(), in.cfg.Log)
 	if err != nil {
 		return Result{}, unread(err)

@@ -199,6 +199,9 @@ func hexSum(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// asideSuffix is what a file's name ends with once the file was put aside.
+const asideSuffix = ".edited"
+
 // keepEdited puts an edited file aside, before it is written anew.
 func keepEdited(path string) error {
 	data, err := os.ReadFile(path)
@@ -210,7 +213,7 @@ func keepEdited(path string) error {
 		return err
 	}
 	uid, gid := host.FileOwner(fi)
-	return atomicfile.WriteAs(path+".edited", data, fi.Mode().Perm(), uid, gid)
+	return atomicfile.WriteAs(path+asideSuffix, data, fi.Mode().Perm(), uid, gid)
 }
 
 // preflight looks for what would make an install fail halfway.

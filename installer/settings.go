@@ -16,8 +16,9 @@ import (
 // is written whole or not at all, and not before all rules are kept (config.EditFile); the
 // settings are told as they were and as they are, those of a file that was wrong as far as
 // they could be read. That of the installed Foyer only root changes, and no install or change
-// is at work meanwhile. The machine is not made as it says: that is for ApplySettings.
-func EditSettings(path string, edits []config.Edit) (was, now *config.Settings, err error) {
+// is at work or on trial meanwhile: onTrial is as Config.OnTrial, and needed for that file
+// alone. The machine is not made as it says: that is for ApplySettings.
+func EditSettings(path string, edits []config.Edit, onTrial func() error) (was, now *config.Settings, err error) {
 	if path == config.SystemFile {
 		if os.Geteuid() > 0 {
 			return nil, nil, needRoot()
@@ -27,6 +28,9 @@ func EditSettings(path string, edits []config.Edit) (was, now *config.Settings, 
 			return nil, nil, err
 		}
 		defer unlock()
+		if err := onTrial(); err != nil {
+			return nil, nil, err
+		}
 	}
 	old, fi, err := readSettings(path)
 	if err != nil {

@@ -73,12 +73,12 @@ func (s settingsStep) Apply(ctx context.Context) error {
 	return s.m.unfit(err)
 }
 
-// Undo removes the file, which is done only when everything goes. One that was
-// there before us stays.
+// Undo removes the file, which is done only when everything goes, and what RestoreSettings
+// kept of it. One that was there before us stays.
 func (s settingsStep) Undo(_ context.Context, made []step.Change, _ bool) error {
 	for _, c := range made {
 		if c.Op == step.Made {
-			if err := atomicfile.Remove(c.What); err != nil {
+			if err := errors.Join(atomicfile.Remove(c.What), atomicfile.Remove(c.What+asideSuffix)); err != nil {
 				return err
 			}
 		}

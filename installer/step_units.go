@@ -55,7 +55,7 @@ func (s unitsStep) Check(ctx context.Context) ([]step.Change, error) {
 		whole = whole && c.Op == step.Edited
 		out = append(out, c)
 		if state == fileEdited && s.m.cfg.ReplaceEdited {
-			out = append(out, step.Change{Op: step.Made, Kind: step.KindFile, What: u.Path + ".edited", Stays: true, Why: hint.T("what you had changed by hand", "ce que vous aviez modifié à la main")})
+			out = append(out, step.Change{Op: step.Made, Kind: step.KindFile, What: u.Path + asideSuffix, Stays: true, Why: hint.T("what you had changed by hand", "ce que vous aviez modifié à la main")})
 		}
 	}
 	if !whole {

@@ -220,7 +220,7 @@ func removeEmpty(path string) error {
 
 // bringBack gives a file that was put aside its name again.
 func bringBack(path string) error {
-	if err := os.Rename(path+".edited", path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Rename(path+asideSuffix, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return atomicfile.SyncDir(filepath.Dir(path))

@@ -20,28 +20,28 @@ import (
 // RepairOwners gives the folders, the data and the settings the owners and modes an install
 // gives them. The error is as Apply's, or has the code install-unfinished or data-moved.
 func (in *Installer) RepairOwners(ctx context.Context, events func(step.Event)) (Result, error) {
-	return in.some(ctx, events, func(m *machine) []step.Step {
-		return []step.Step{directoriesStep{m}, settingsStep{m}}
+	return in.upkeep(func(h *step.History) (Result, error) {
+		return in.again(ctx, h, events, func(m *machine) []step.Step { return []step.Step{directoriesStep{m}, settingsStep{m}} })
 	})
 }
 
 // ApplySettings makes the machine as the settings file says: folders, units, the firewall,
 // where the install opened something in it, which is closed for ports that are not ours any
 // more, and the service, which is restarted where it began before the file was written. Whether it answers visitors is not waited for. The
-// error is as that of RepairOwners.
+// error is as that of RepairOwners, or that of Config.OnTrial.
 func (in *Installer) ApplySettings(ctx context.Context, events func(step.Event)) (Result, error) {
-	return in.some(ctx, events, settingsSteps)
+	return in.upkeep(func(h *step.History) (Result, error) {
+		if err := in.cfg.OnTrial(ctx); err != nil {
+			return Result{}, err
+		}
+		return in.again(ctx, h, events, settingsSteps)
+	})
 }
 
 // settingsSteps have the machine be as the settings file says.
 func settingsSteps(m *machine) []step.Step {
 	m.newSettings = true
 	return []step.Step{directoriesStep{m}, settingsStep{m}, unitsStep{m}, openedFirewall{firewallStep{m}}, startStep{m}}
-}
-
-// some does some steps on a machine where all of them were done once.
-func (in *Installer) some(ctx context.Context, events func(step.Event), steps func(*machine) []step.Step) (Result, error) {
-	return in.upkeep(func(h *step.History) (Result, error) { return in.again(ctx, h, events, steps) })
 }
 
 // upkeep does something on a machine that has an install, while no other run is at work.

@@ -80,6 +80,11 @@ func bootOf(ctx context.Context) string {
 	return strings.TrimSpace(string(id)) + " " + strings.TrimSpace(began)
 }
 
+// onTrial says what is on trial on this machine, as an error; nil: nothing.
+func onTrial(context.Context) error {
+	return helper.OnTrial(filepath.Join("/var/lib", helper.Name))
+}
+
 // mostTold is how many changes a result tells of.
 const mostTold = 50
 
@@ -94,7 +99,7 @@ func theInstaller() (*installer.Installer, error) {
 		return nil, fmt.Errorf("cannot find this program's file: %w", err)
 	}
 	return installer.New(installer.Config{
-		Answers: answers, Root: "/", Executable: exe, Version: version, Runner: outside{}, Lost: lostNow, Log: slog.New(slog.DiscardHandler),
+		Answers: answers, Root: "/", Executable: exe, Version: version, Runner: outside{}, Lost: lostNow, OnTrial: onTrial, Log: slog.New(slog.DiscardHandler),
 	}), nil
 }
 
@@ -144,8 +149,12 @@ func checkAnswers(_ context.Context, values map[string]string) error {
 	return err
 }
 
-// settingsBefore is the settings file as it was, in the folder of what is on trial.
-func settingsBefore(t *helper.Task) string { return filepath.Join(t.Folder(), "settings.toml") }
+// What a change of the settings keeps in the folder of what is on trial: the file as it was,
+// and before that as it is going to be.
+const (
+	settingsBefore = "settings.toml"
+	settingsAfter  = "changed.toml"
+)
 
 // changeSettings gives other answers than those of the install.
 func changeSettings(ctx context.Context, t *helper.Task) error {
@@ -153,7 +162,12 @@ func changeSettings(ctx context.Context, t *helper.Task) error {
 	if err != nil {
 		return err
 	}
-	save := func(old []byte) error { return atomicfile.Write(settingsBefore(t), old, 0o600) }
+	save := func(old, changed []byte) error {
+		if err := atomicfile.Write(filepath.Join(t.Folder(), settingsAfter), changed, 0o600); err != nil {
+			return err
+		}
+		return atomicfile.Write(filepath.Join(t.Folder(), settingsBefore), old, 0o600)
+	}
 	plan, _, err := in.ChangeSettings(ctx, t.Values(), save, tells(t))
 	if err != nil {
 		return err
@@ -163,18 +177,27 @@ func changeSettings(ctx context.Context, t *helper.Task) error {
 
 // restoreSettings takes changeSettings back.
 func restoreSettings(ctx context.Context, t *helper.Task) error {
-	old, err := os.ReadFile(settingsBefore(t))
+	old, err := os.ReadFile(filepath.Join(t.Folder(), settingsBefore))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // nothing was changed yet
 	}
 	if err != nil {
 		return fmt.Errorf("cannot read the settings as they were: %w", err)
 	}
+	changed, err := os.ReadFile(filepath.Join(t.Folder(), settingsAfter))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without, all that is not as it was counts as edited
+		return fmt.Errorf("cannot read the settings as they were changed: %w", err)
+	}
 	in, err := theInstaller()
 	if err != nil {
 		return err
 	}
-	_, err = in.RestoreSettings(ctx, old, tells(t))
+	res, err := in.RestoreSettings(ctx, old, changed, tells(t))
+	for _, c := range res.Changes {
+		if c.Op == step.Edited {
+			t.Say(hint.T("! %s: %s", "! %s : %s", c.What, c.Why))
+		}
+	}
 	return err
 }
 

@@ -129,6 +129,9 @@ func (a *app) install(ctx context.Context, f installFlags) (err error) {
 		if os.Geteuid() > 0 {
 			return needRoot()
 		}
+		if err := onTrial(ctx); err != nil { // who is asked in vain is told so before the first question
+			return err
+		}
 		return wizard(ctx, a, f, answers)
 	}
 	in, err := newInstaller(answers, f.replaceEdited)
@@ -167,7 +170,7 @@ func newInstaller(answers *installer.Answers, replaceEdited bool) (*installer.In
 	}
 	return installer.New(installer.Config{
 		Answers: answers, Root: "/", Executable: exe, Version: version, Runner: host.Exec{},
-		Claimed: claimedNow, Lost: lostNow, ReplaceEdited: replaceEdited, Log: slog.New(slog.DiscardHandler),
+		Claimed: claimedNow, Lost: lostNow, OnTrial: onTrial, ReplaceEdited: replaceEdited, Log: slog.New(slog.DiscardHandler),
 	}), nil
 }
 

@@ -35,7 +35,7 @@ func (a *app) settingsSetCmd() *cobra.Command {
 			case config.Shown(key, value) != value:
 				return wrongUse(hint.T("others on this machine could read a secret on the command line; `foyer settings set %s -` takes it from standard input", "d'autres sur cette machine pourraient lire un secret sur la ligne de commande ; `foyer settings set %s -` le prend sur l'entrée standard", key))
 			}
-			return editSettings(a, []config.Edit{{Key: key, Value: value}})
+			return editSettings(cmd.Context(), a, []config.Edit{{Key: key, Value: value}})
 		},
 	}
 }
@@ -44,12 +44,12 @@ func (a *app) settingsUnsetCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "unset KEY…", Args: usage(a, cobra.MinimumNArgs(1)),
 		Short: hint.T("Give settings their default again", "Rendre à des réglages leur défaut").In(a.lang),
-		RunE: func(_ *cobra.Command, keys []string) error {
+		RunE: func(cmd *cobra.Command, keys []string) error {
 			var edits []config.Edit
 			for _, key := range keys {
 				edits = append(edits, config.Edit{Key: key, Unset: true})
 			}
-			return editSettings(a, edits)
+			return editSettings(cmd.Context(), a, edits)
 		},
 	}
 }
@@ -68,8 +68,8 @@ func typedSetting(a *app, ctx context.Context, key string) (string, error) {
 
 // editSettings changes settings in the file, and says what they were, what they are, and
 // how they come to be used.
-func editSettings(a *app, edits []config.Edit) error {
-	was, now, err := installer.EditSettings(a.settings, edits)
+func editSettings(ctx context.Context, a *app, edits []config.Edit) error {
+	was, now, err := installer.EditSettings(a.settings, edits, func() error { return onTrial(ctx) })
 	if err != nil {
 		return err
 	}

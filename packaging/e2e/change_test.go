@@ -195,6 +195,7 @@ func TestAChangeThatNobodyConfirmsGoesBack(t *testing.T) {
 	if status, said := m.socket("/change/keep", map[string]any{"code": "AAAA-AAAA-AAAA-AAAA-AAAA", "at": "https://foyer.local:8443"}); status != http.StatusConflict || !strings.Contains(said, `"code-wrong"`) {
 		t.Errorf("with a wrong code: %d %s", status, said)
 	}
+	m.nobodyElseChanges()
 	m.wait("everything to be back", func() bool {
 		j, _ := m.aChange()
 		return j != nil && j.ended() && m.status().Server.State == "healthy"
@@ -206,6 +207,12 @@ func TestAChangeThatNobodyConfirmsGoesBack(t *testing.T) {
 	}
 	for _, d := range differ(was, m.installedAs()) {
 		t.Error(d)
+	}
+	if text, err := os.ReadFile(m.at("etc/foyer/foyer.toml.edited")); err != nil || !strings.HasSuffix(string(text), byHand) {
+		t.Errorf("what was written by hand meanwhile is %q, %v", text, err)
+	}
+	if out, _, _ := m.run("foyer", "jobs", "follow", j.ID); !strings.Contains(out, "kept as /etc/foyer/foyer.toml.edited") {
+		t.Errorf("nobody is told of it:\n%s", out)
 	}
 	before := s.count()
 	m.wait("the stream to flow again", func() bool { return s.count() > before+20 })
@@ -236,6 +243,46 @@ func TestAChangeThatNobodyConfirmsGoesBack(t *testing.T) {
 	}
 	if !t.Failed() {
 		show("a change that locks everybody out", "back %.0f s after it was in force (at most 120 wanted), %d records, 0 lost; the old address confirms nothing, the new one does", back.Seconds(), s.count())
+	}
+}
+
+// byHand is what somebody writes into the settings while a change of them waits.
+const byHand = "\n# mine\n"
+
+// nobodyElseChanges looks that others who would change the settings are told that a change of
+// them waits, and has somebody write into the file by hand.
+func (m *machine) nobodyElseChanges() {
+	m.t.Helper()
+	before := m.installedAs()
+	for _, command := range [][]string{
+		{"foyer", "install", "--yes"}, {"foyer", "settings", "set", "name", "attic"}, {"foyer", "settings", "unset", "name"},
+	} {
+		out, complaint, code := m.run(command...)
+		if said := out + complaint; code == 0 || !strings.Contains(said, "waits to be confirmed until ") || !strings.Contains(said, "sudo foyer change --keep") {
+			m.t.Errorf("%q while a change waits: %d %s", command, code, said)
+		}
+	}
+	const ask = "20260101-000000001-aaaa" // the supervisor would have it wait for its turn
+	if out, code := m.asFoyer(`cd /run/foyer-helper && echo '{"id":"` + ask + `","verb":"apply-settings"}' >.ask && mv .ask ` + ask + `.json`); code != 0 {
+		m.t.Fatal(out)
+	}
+	m.wait("root to answer", func() bool {
+		text, err := os.ReadFile(m.at("var/lib/foyer-helper/jobs/" + ask + ".json"))
+		if err == nil && strings.Contains(string(text), `"state":"done"`) {
+			m.t.Error("root applies settings that are on trial")
+		}
+		return err == nil && (strings.Contains(string(text), "change-under-way") || strings.Contains(string(text), `"state":"done"`))
+	})
+	for _, d := range differ(before, m.installedAs()) {
+		m.t.Error(d)
+	}
+	path := m.at("etc/foyer/foyer.toml")
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, append(text, byHand...), 0o640)
+	}
+	if err != nil {
+		m.t.Fatal(err)
 	}
 }
 
