@@ -45,6 +45,9 @@ type Light struct {
 	What hint.Text
 	Do   hint.Text      // the one thing to do; may be zero
 	Mend *report.Repair // what may be started about it; nil: nothing
+	// Change is a change of the settings that it is about, for owners; nil: it is about
+	// something else.
+	Change *standing
 }
 
 // askOwner is what those can do who do not own the server.

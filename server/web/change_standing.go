@@ -13,14 +13,14 @@ import (
 )
 
 type standingTexts struct {
-	Title, LinkTitle, LinkHow, LinkNone, Or, Open, Scan, NewPage, Follow, Away, Back, BackHow, Begin, ToIt hint.Text
+	Title, LinkTitle, LinkHow, LinkNone, Or, Open, Scan, NewPage, Follow, Away, Back, BackHow, ToIt hint.Text
 }
 
 var standingSays = standingTexts{
 	Title:     hint.T("Changing how this server is reached", "Modification de la façon de joindre ce serveur"),
 	LinkTitle: hint.T("Confirm it with this link", "Confirmez par ce lien"),
 	LinkHow:   hint.T("Open it in half a minute, when the change is in force, on this device or another. Keep it until then: it is shown only now.", "Ouvrez-le dans une demi-minute, quand la modification sera en vigueur, sur cet appareil ou un autre. Gardez-le d'ici là : il n'est montré que maintenant."),
-	LinkNone:  hint.T("No address is known by which you could confirm it. On the server itself, type: sudo foyer change.", "Aucune adresse n'est connue par laquelle confirmer. Sur le serveur même, tapez : sudo foyer change."),
+	LinkNone:  hint.T("No address is known by which you could confirm it. On the server itself, type: sudo foyer change --keep.", "Aucune adresse n'est connue par laquelle confirmer. Sur le serveur même, tapez : sudo foyer change --keep."),
 	Or:        hint.T("Any of these will do, too:", "N'importe lequel de ceux-ci convient aussi :"),
 	Open:      hint.T("Open the link", "Ouvrir le lien"),
 	Scan:      hint.T("Or scan it with a phone:", "Ou scannez-le avec un téléphone :"),
@@ -28,8 +28,7 @@ var standingSays = standingTexts{
 	Follow:    hint.T("See how it goes", "Voir où cela en est"),
 	Away:      hint.T("This address does not answer at the moment. Where it goes away by the change, that is as it should be: open the link.", "Cette adresse ne répond pas en ce moment. Si elle disparaît avec la modification, c'est normal : ouvrez le lien."),
 	Back:      hint.T("Undo it now", "L'annuler maintenant"),
-	BackHow:   hint.T("Lost the link? Undo the change and begin again, or confirm it on the server itself: sudo foyer change.", "Lien perdu ? Annulez la modification et recommencez, ou confirmez-la sur le serveur même : sudo foyer change."),
-	Begin:     hint.T("To the first page", "Vers la première page"),
+	BackHow:   hint.T("Lost the link? Undo the change and begin again, or confirm it on the server itself: sudo foyer change --keep.", "Lien perdu ? Annulez la modification et recommencez, ou confirmez-la sur le serveur même : sudo foyer change --keep."),
 	ToIt:      hint.T("See the change", "Voir la modification"),
 }
 
@@ -39,7 +38,7 @@ type standing struct {
 	Job    report.Job
 	Change report.Change
 	Busy   bool // it is not decided yet
-	Bad    bool // it did not come to what was wanted
+	Bad    bool // something is wrong
 	Good   bool
 	What   hint.Text
 	Lines  []hint.Text // why, what Foyer did, and what there is to do
@@ -52,7 +51,7 @@ func standingOf(j report.Job) standing {
 		st.Good = true
 		st.What, st.Lines = hint.T("The change was confirmed: it stays.", "La modification a été confirmée : elle reste."), nil
 	case !st.Busy:
-		st.Bad = true
+		st.Bad = st.Change.State != report.ChangeBack
 		st.What = hint.T("The change was not made.", "La modification n'a pas été faite.")
 		if st.Change.State == report.ChangeBack && !st.Change.Reason.IsZero() {
 			st.What = hint.T("The change was undone: everything is as it was.", "La modification a été annulée : tout est comme avant.")
@@ -86,12 +85,18 @@ func (st standing) CanUndo() bool {
 	return st.Busy && st.Change.State != report.ChangeGoingBack && st.Change.State != report.ChangeKept
 }
 
-// waitingOf is the change under way, for the pages that tell of everything; nil: there is none.
-func waitingOf(jobs []report.Job) *standing {
-	if st := lastOf(jobs); st != nil && st.Busy {
-		return st
+// waitingOf is the change under way, for the pages that tell of everything; nil: there is none,
+// or the light is about it already.
+func waitingOf(st report.Status, l *Light) *standing {
+	change := lastOf(st.Jobs)
+	if change == nil || !change.Busy {
+		return nil
 	}
-	return nil
+	if worst, ok := report.Worst(st.Checks); ok && worst.Code == "change" && worst.Severity > report.Info {
+		l.Change = change
+		return nil
+	}
+	return change
 }
 
 type begunPage struct {

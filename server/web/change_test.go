@@ -196,7 +196,7 @@ func TestChangeOfMindByPage(t *testing.T) {
 	has(t, page, `aria-invalid`, false)
 	page = owner.fills(page, "/change/plan", "secret.dns.credentials", token)
 	for what, want := range map[string]bool{
-		"Setting addresses:</strong> ours.duckdns.org": true, "another one": true, "today: &lt;b&gt;home": true, "The &lt;b&gt;service is restarted.": true, "Apps have to be told.": true,
+		"Setting addresses</strong><br>ours.duckdns.org": true, "another one": true, "today: &lt;b&gt;home": true, "The &lt;b&gt;service is restarted.": true, "Apps have to be told.": true,
 		newAddress: true, "https://192.0.2.9/": true, "90 seconds": true, token: false, "Setting name": false,
 	} {
 		has(t, page, what, want)
@@ -261,6 +261,17 @@ func TestHowAChangeStands(t *testing.T) {
 		}
 		has(t, member.page("/"), c.says[0], false)
 	}
+	m.stands(report.JobRunning, report.Change{State: report.ChangeWaiting, Until: until})
+	m.status.Sentence = hint.T("A change waits until noon.", "Une modification attend jusqu'à midi.")
+	m.status.Checks = []report.Result{{Code: "change", Finding: report.Finding{Severity: report.Warning, What: m.status.Sentence, Do: hint.T("Open the link.", "Ouvrez le lien.")}}}
+	for _, path := range []string{"/", "/machine"} { // the light tells of it, and nothing tells it twice
+		page := owner.page(path)
+		has(t, page, "A change waits until noon.", true)
+		has(t, page, `<a href="/change">`, true)
+		has(t, page, "waits for you to confirm it", false)
+	}
+	has(t, member.page("/"), "/change", false)
+	m.stands(report.JobDone, report.Change{State: report.ChangeKept})
 	m.job.Ended = time.Now().Add(-2 * time.Hour)
 	m.status.Jobs = []report.Job{m.job}
 	has(t, owner.page("/change"), "it stays", false)
@@ -290,7 +301,7 @@ func TestSigningInAgainCostsNoAnswers(t *testing.T) {
 	owner.leads(owner.send("/signin", fields("name", jeannine, "password", words, "next", "/change")), "/change")
 	m.refuse = nil
 	page = owner.page("/change")
-	has(t, page, "Setting name:</strong> maison", true)
+	has(t, page, "Setting name</strong><br>maison", true)
 	owner.fills(page, "/change")
 	if diff := cmp.Diff(map[string]string{"name": "maison"}, m.wizard.begun); diff != "" {
 		t.Error(diff)

@@ -95,10 +95,12 @@ func (s homePages) tell(ctx context.Context, p *homePage, who *people.Person) er
 			p.Lately = append(p.Lately, told{e.When(), e.Said()})
 		}
 		if who.Owner {
-			p.Change = waitingOf(st.Jobs)
+			if p.Change = waitingOf(st, &p.Light); p.Change != nil || p.Light.Change != nil {
+				p.Refresh = busyRefresh
+			}
 		}
 		for _, j := range st.Jobs {
-			if who.Owner && underWay(j) {
+			if who.Owner && underWay(j) && j.Kind != report.KindChange { // that one is told of above
 				p.Jobs, p.Refresh = append(p.Jobs, j), busyRefresh
 			}
 		}

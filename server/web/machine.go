@@ -83,8 +83,8 @@ func (s machinePages) machine() {
 		}
 		p.Changes = slices.ContainsFunc(p.Kinds, func(k report.JobKind) bool { return k.Page && k.Kind == report.KindChange })
 		p.Kinds = slices.DeleteFunc(p.Kinds, func(k report.JobKind) bool { return !k.Page || k.Kind == report.KindChange }) // that one asks first
-		p.Change = waitingOf(st.Jobs)
-		p.Light, p.Jobs = lightOf(st, who, nil), st.Jobs // what mends it stands with the finding
+		p.Light, p.Jobs = lightOf(st, who, nil), st.Jobs                                                                    // what mends it stands with the finding
+		p.Change = waitingOf(st, &p.Light)
 		for _, c := range st.Checks {
 			if c.Severity > report.OK {
 				p.Findings = append(p.Findings, c)
