@@ -340,5 +340,5 @@ func changeOf(j report.Job) (ch report.Change) {
 	if json.Unmarshal(j.Result, &ch) != nil {
 		return report.Change{}
 	}
-	return ch
+	return hint.Clean(ch)
 }
