@@ -28,11 +28,19 @@ var held = []struct {
 	on         kinto.List
 	permission string
 }{
-	{buckets, "write"}, {buckets, "read"}, {buckets, "collection:create"}, {buckets, "group:create"},
-	{collections, "write"}, {collections, "read"}, {collections, "record:create"},
-	{groups, "write"}, {groups, "read"},
-	{records, "write"}, {records, "read"},
-	{entries, "write"}, {entries, "read"},
+	{buckets, "write"},
+	{buckets, "read"},
+	{buckets, "collection:create"},
+	{buckets, "group:create"},
+	{collections, "write"},
+	{collections, "read"},
+	{collections, "record:create"},
+	{groups, "write"},
+	{groups, "read"},
+	{records, "write"},
+	{records, "read"},
+	{entries, "write"},
+	{entries, "read"},
 }
 
 // privileges is the protocol's table (§4.2, §4.3), written out: what is asked, and what
