@@ -56,19 +56,25 @@ func written(text string) error {
 	return nil
 }
 
-// impostor answers on a control socket in a folder of its own as the user foyer may
-// who has been taken over; it answers path by answers[path].
-func impostor(t *testing.T, status int, answers map[string]any) (dir string) {
+// socket is a listener on the control socket of a folder of its own.
+func socket(t *testing.T) (dir string, l net.Listener) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "foyer") // a unix socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	l, err := net.Listen("unix", control.SocketPath(dir))
-	if err != nil {
+	if l, err = net.Listen("unix", control.SocketPath(dir)); err != nil {
 		t.Fatal(err)
 	}
+	return dir, l
+}
+
+// impostor answers on a control socket in a folder of its own as the user foyer may
+// who has been taken over; it answers path by answers[path].
+func impostor(t *testing.T, status int, answers map[string]any) (dir string) {
+	t.Helper()
+	dir, l := socket(t)
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		switch body := answers[r.URL.Path].(type) {

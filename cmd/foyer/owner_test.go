@@ -3,15 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/report"
-	"github.com/foyer-server/foyer/supervisor/control"
 )
 
 // Whether there is an owner the server knows. Where it has not said so the status says
@@ -32,15 +29,7 @@ func TestAnOwnerNobodyKnowsOfIsUnknown(t *testing.T) {
 		{"crash-loop", false, "Owner        not known", "Propriétaire inconnu", "null"},
 		{"", false, "Owner        not known", "Propriétaire inconnu", "null"},
 	} {
-		dir, err := os.MkdirTemp("", "foyer") // a unix socket's path is short
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.RemoveAll(dir) })
-		l, err := net.Listen("unix", control.SocketPath(dir))
-		if err != nil {
-			t.Fatal(err)
-		}
+		dir, l := socket(t)
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			json.NewEncoder(w).Encode(report.Status{Light: report.Red, Claimed: c.claimed, Server: report.Server{State: c.state, Since: time.Now()}}) //nolint:errcheck // the test sees what comes
 		})}

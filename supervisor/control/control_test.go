@@ -74,17 +74,23 @@ func (a appliance) Apart() bool { return a.apart }
 
 func (a appliance) Log(n int) []string { return []string{"one", "two"}[:min(n, 2)] }
 
-func serve(t *testing.T, a Appliance) (dir string) {
+// socket is a listener on the control socket of a folder of its own.
+func socket(t *testing.T) (dir string, l net.Listener) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "foyer") // a unix socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	l, err := net.Listen("unix", SocketPath(dir))
-	if err != nil {
+	if l, err = net.Listen("unix", SocketPath(dir)); err != nil {
 		t.Fatal(err)
 	}
+	return dir, l
+}
+
+func serve(t *testing.T, a Appliance) (dir string) {
+	t.Helper()
+	dir, l := socket(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- Serve(ctx, l, a, slog.New(slog.DiscardHandler)) }()

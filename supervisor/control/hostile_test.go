@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -84,15 +82,7 @@ func hostileStatus() report.Status {
 // supervisor would that somebody has taken over.
 func impostor(t *testing.T, status int, body any) *Client {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "foyer")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	l, err := net.Listen("unix", SocketPath(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir, l := socket(t)
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
 		if text, ok := body.(string); ok {

@@ -201,14 +201,7 @@ func (r *recorder) Log(n int) []string {
 // open is a folder with a control socket that everybody on the machine can reach.
 func open(t *testing.T) (dir string, l net.Listener) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "foyer") // a unix socket's path is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if l, err = net.Listen("unix", SocketPath(dir)); err != nil {
-		t.Fatal(err)
-	}
+	dir, l = socket(t)
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(SocketPath(dir), 0o666)); err != nil {
 		t.Fatal(err)
 	}
