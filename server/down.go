@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/pause"
 )
 
 // retry is how often a server that could not start looks whether it could now.
@@ -30,12 +31,7 @@ func (s *server) standIn(ctx context.Context, door *localDoor, cause error) erro
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer cancel()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(retry):
-			}
+		for pause.For(ctx, retry) {
 			if s.opens(ctx) {
 				return
 			}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/control"
 	"github.com/foyer-server/foyer/supervisor/event"
@@ -364,7 +365,7 @@ func (c *changes) bringBack(ctx context.Context, t *job.Task, why string) {
 		if ctx.Err() == nil {
 			c.s.cfg.Log.Warn("a change does not go back yet", "job", t.ID(), "err", err)
 		}
-		if !pause(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/job"
 )
@@ -99,7 +100,7 @@ func (s worker) awaitServer(ctx context.Context, d time.Duration) bool {
 		if state == stateHealthy {
 			return ctx.Err() == nil
 		}
-		if !pause(ctx, s.cfg.Timing.Probe/4) {
+		if !pause.For(ctx, s.cfg.Timing.Probe/4) {
 			return false
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
@@ -86,7 +87,7 @@ func (s minder) await(ctx context.Context) error {
 		if err := s.remounted(); err != nil {
 			return err
 		}
-		if !pause(ctx, s.cfg.Timing.Probe) {
+		if !pause.For(ctx, s.cfg.Timing.Probe) {
 			return ctx.Err()
 		}
 	}
@@ -138,7 +139,7 @@ func (s minder) keep(ctx context.Context) error {
 				Code: "server-stopped", Severity: health.Warning, What: hint.T("The server stopped (%s).", "Le serveur s'est arrêté (%s).", why), Did: hint.T("Foyer started it again.", "Foyer l'a relancé."),
 			})
 		}
-		if !pause(ctx, wait) {
+		if !pause.For(ctx, wait) {
 			return nil
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
@@ -55,7 +56,7 @@ func (s *Supervisor) freeSpace() (free, total uint64, err error) {
 // sample takes samples for as long as ctx lasts.
 func (s *Supervisor) sample(ctx context.Context) {
 	last := time.Now()
-	for pause(ctx, s.cfg.Timing.Sample) {
+	for pause.For(ctx, s.cfg.Timing.Sample) {
 		s.mu.Lock()
 		pid, requests, memory, free := s.child.pid, s.facts.Requests, s.facts.Memory, s.room.free
 		s.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/internal/report"
 )
 
@@ -72,7 +73,7 @@ func (s *Supervisor) gather(ctx context.Context) {
 
 // gatherPeople gathers for as long as ctx lasts.
 func (s *Supervisor) gatherPeople(ctx context.Context) {
-	for pause(ctx, gatherEvery) {
+	for pause.For(ctx, gatherEvery) {
 		within, cancel := context.WithTimeout(ctx, s.cfg.Timing.ProbeTimeout)
 		s.gather(within)
 		cancel()

@@ -303,18 +303,6 @@ func ask(ctx context.Context, to chan chan struct{}) bool {
 // freshWithin is how long whoever asks how things are waits for checks.
 const freshWithin = 500 * time.Millisecond
 
-// pause waits for d and reports whether ctx still lasts.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
 func (s *Supervisor) notify(state string) {
 	if status, ok := strings.CutPrefix(state, "STATUS="); ok { // why a server ended may have line ends, which would be further words
 		state = "STATUS=" + strings.Join(strings.Fields(hint.Short(status, 1000)), " ")

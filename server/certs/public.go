@@ -27,6 +27,7 @@ import (
 	"github.com/foyer-server/foyer/internal/dnsprovider"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/netname"
+	"github.com/foyer-server/foyer/internal/pause"
 )
 
 // Public is how certificates come from a certificate authority that speaks ACME.
@@ -195,11 +196,7 @@ func (o *public) keep(ctx context.Context, name string, goOn func() bool) {
 			wait = o.pace.waits[min(refused, len(o.pace.waits)-1)]
 			refused++
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause.For(ctx, wait) {
 			return
 		}
 	}

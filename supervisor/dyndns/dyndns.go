@@ -32,6 +32,7 @@ import (
 	"github.com/libdns/libdns"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/router"
 )
@@ -124,12 +125,7 @@ func (k *Keeper) Run(ctx context.Context) {
 		if failures != 1 { // at first, the router may not have been asked yet
 			k.become(state{addrs, err, true})
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-		t.Stop()
+		pause.For(ctx, wait)
 	}
 }
 

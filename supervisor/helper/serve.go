@@ -15,6 +15,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/internal/safepath"
 	"github.com/foyer-server/foyer/supervisor/job"
@@ -124,7 +125,7 @@ func (s *server) settle() error {
 // rounds looks for requests again and again. When there is no end to those that are no good
 // it pauses longer and longer. It does not end while something is on trial.
 func (s *server) rounds(ctx context.Context) error {
-	pause, began := quick, time.Now()
+	wait, began := quick, time.Now()
 	for {
 		found, err := s.round(ctx)
 		err = errors.Join(err, s.tendTrial(ctx))
@@ -134,22 +135,19 @@ func (s *server) rounds(ctx context.Context) error {
 		case ctx.Err() != nil || !found && time.Since(began) >= linger && s.trial == nil:
 			return nil
 		case s.more:
-			pause = time.Second
+			wait = time.Second
 		case s.refused:
-			pause = min(2*pause, slowest)
+			wait = min(2*wait, slowest)
 		default:
-			pause = quick
+			wait = quick
 		}
 		if s.trial != nil {
-			pause = min(pause, slowTrial)
+			wait = min(wait, slowTrial)
 		}
 		if err := s.note(false); err != nil {
 			return err
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
+		pause.For(ctx, wait)
 	}
 }
 

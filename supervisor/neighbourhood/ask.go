@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/foyer-server/foyer/internal/pause"
 )
 
 // Ask asks the network who else answers to NAME.local, and waits for answers as long
@@ -77,7 +79,7 @@ func ask(ctx context.Context, links []link, name string, wait time.Duration) err
 				others = append(others, who...)
 			})
 			wg.Go(func() { // once more: the first packet may get lost
-				if pause(ctx, wait/3) {
+				if pause.For(ctx, wait/3) {
 					conn.WriteTo(packet, f.to(l)) //nolint:errcheck // the first one left
 				}
 			})

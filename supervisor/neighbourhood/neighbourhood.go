@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
 
@@ -112,7 +113,7 @@ func (a *Announcer) Run(ctx context.Context) {
 			a.cfg.Log.Warn("the name could not be announced", "name", a.local(), "err", err)
 			a.become(state{kind: failed})
 		}
-		pause(ctx, wait)
+		pause.For(ctx, wait)
 	}
 }
 
@@ -140,7 +141,7 @@ func (a *Announcer) announce(ctx context.Context) error {
 // watch returns errChanged once the links are others or changed says so, nil when
 // ctx ends.
 func (a *Announcer) watch(ctx context.Context, links []link, changed func(context.Context) bool) error {
-	for pause(ctx, a.cfg.Timing.Look) {
+	for pause.For(ctx, a.cfg.Timing.Look) {
 		if now, _ := usable(); !sameLinks(links, now) || changed(ctx) {
 			return errChanged
 		}
@@ -207,16 +208,4 @@ func (a *Announcer) finding(s state) health.Finding {
 		}
 	}
 	return health.Finding{}
-}
-
-// pause waits for d and reports whether ctx still lasts.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

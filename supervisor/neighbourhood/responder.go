@@ -11,6 +11,8 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/foyer-server/foyer/internal/pause"
 )
 
 // How long what was said may be believed (RFC 6762 §10), and the bit that says
@@ -199,7 +201,7 @@ func openMouth(f family, l link, z zone) (*mouth, error) {
 func (m *mouth) announce(ctx context.Context) error {
 	defer m.conn.Close()
 	m.say(m.z.everything(false), m.f.to(m.l))
-	if pause(ctx, time.Second) {
+	if pause.For(ctx, time.Second) {
 		m.say(m.z.everything(false), m.f.to(m.l))
 		<-ctx.Done()
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/certmagic"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -155,9 +156,7 @@ func (c *certificates) Lock(ctx context.Context, name string) error {
 		if ok || err != nil {
 			return err
 		}
-		select {
-		case <-time.After(c.lease/60 + mathrand.N(c.lease/60)):
-		case <-ctx.Done():
+		if !pause.For(ctx, c.lease/60+mathrand.N(c.lease/60)) {
 			return ctx.Err()
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/server/kinto"
 	"github.com/foyer-server/foyer/server/storage/commit"
 )
@@ -118,11 +119,7 @@ func (l *lane) single(j *job) {
 			return
 		case errors.Is(err, errAgain):
 		case collided(err) && j.tries < attempts:
-			pause := time.Duration(rand.Int64N(int64(time.Millisecond) << j.tries))
-			select {
-			case <-time.After(pause):
-			case <-j.ctx.Done():
-			}
+			pause.For(j.ctx, time.Duration(rand.Int64N(int64(time.Millisecond)<<j.tries)))
 		default:
 			j.Err = fail(err)
 			return

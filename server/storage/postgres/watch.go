@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/server/kinto"
 	"github.com/foyer-server/foyer/server/storage/commit"
 )
@@ -142,11 +143,8 @@ func (db *DB) listen(ctx context.Context) {
 			tries, dozing = 0, false
 			db.log.Warn("the connection on which other nodes tell of changes was lost", "err", fail(err))
 		}
-		pause := min(poll, 100*time.Millisecond<<min(tries, 10))
-		select {
-		case <-time.After(pause/2 + rand.N(pause/2)):
-		case <-ctx.Done():
-		}
+		wait := min(poll, 100*time.Millisecond<<min(tries, 10))
+		pause.For(ctx, wait/2+rand.N(wait/2))
 		db.watchers.Everything()
 	}
 }
