@@ -48,7 +48,7 @@ const (
 	answersWithin = 90 * time.Second // the server, with the new settings
 	keepWithin    = 10 * time.Second // root's end, to keep it; who asked waits
 	toldWithin    = 3 * time.Second  // the job, to see that it was kept
-	wrongCodes    = 10               // within wrongWithin; then who has the right one waits, too
+	wrongCodes    = 10               // within wrongWithin; then only the right one is answered as itself
 	wrongWithin   = time.Minute
 	codeLetters   = 20 // of 5 bits
 )
@@ -205,17 +205,17 @@ func (c *changes) Keep(ctx context.Context, code, at string) (job.Record, error)
 // proven says why a code and an address do not confirm a change; what is empty was not asked
 // for. A wrong code learns nothing of the addresses.
 func (c *changes) proven(ch report.Change, code, at string) error {
-	if code != "" {
+	if code != "" && subtle.ConstantTimeCompare([]byte(hashOf(code)), []byte(ch.Code)) != 1 {
+		// Of 100 bits nobody guesses one; who does try wakes up nobody else. The right code is
+		// never paused: strangers could have every change go back.
 		c.wrong = slices.DeleteFunc(c.wrong, func(then time.Time) bool { return time.Since(then).Abs() > wrongWithin })
 		if len(c.wrong) >= wrongCodes {
 			return hint.New("code-paused", hint.T("Wrong codes were tried too often.", "Trop de codes erronés ont été essayés."), hint.T("The change is not confirmed.", "La modification n'est pas confirmée."),
-				hint.T("Try again in a minute, or confirm it on the machine itself: `sudo foyer change --keep`.", "Réessayez dans une minute, ou confirmez-la sur la machine même : `sudo foyer change --keep`."))
+				hint.T("Use the link you were given when you asked for the change; it works all the same.", "Utilisez le lien reçu en demandant la modification ; il marche quand même."))
 		}
-		if subtle.ConstantTimeCompare([]byte(hashOf(code)), []byte(ch.Code)) != 1 {
-			c.wrong = append(c.wrong, time.Now())
-			return hint.New("code-wrong", hint.T("This is not the code of the change under way.", "Ce n'est pas le code de la modification en cours."), hint.T("The change is not confirmed.", "La modification n'est pas confirmée."),
-				hint.T("Use the link you were given when you asked for the change.", "Utilisez le lien reçu en demandant la modification."))
-		}
+		c.wrong = append(c.wrong, time.Now())
+		return hint.New("code-wrong", hint.T("This is not the code of the change under way.", "Ce n'est pas le code de la modification en cours."), hint.T("The change is not confirmed.", "La modification n'est pas confirmée."),
+			hint.T("Use the link you were given when you asked for the change.", "Utilisez le lien reçu en demandant la modification."))
 	}
 	if at == "" || slices.ContainsFunc(ch.Plan.Through, func(through string) bool { return sameOrigin(through, at) }) {
 		return nil
