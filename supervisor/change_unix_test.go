@@ -271,3 +271,14 @@ func TestAChangeThatWasNotBegunIsNotBegunLater(t *testing.T) {
 		t.Errorf("it is %s: %+v, %+v", m.name(), r, r.Error)
 	}
 }
+
+// Who sits at the machine confirms by that alone.
+func TestTheAdministratorNeedsNoCode(t *testing.T) {
+	m := newMoved(t)
+	got := m.change("new.example.org")
+	m.until(got.Job.ID, report.ChangeWaiting)
+	if code, _ := m.keep("", ""); code != "" {
+		t.Errorf("root on the machine: %s", code)
+	}
+	m.until(got.Job.ID, report.ChangeKept)
+}
