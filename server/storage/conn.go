@@ -14,7 +14,8 @@ import (
 
 // conn is one SQLite connection with its prepared statements, over the library's
 // own C interface: no conversions and no allocations per row or parameter, which
-// database/sql cannot do. It is used by one goroutine at a time.
+// database/sql cannot do (docs/decisions.md has the figures). It is used by one goroutine at
+// a time.
 type conn struct {
 	tls   *libc.TLS
 	db    uintptr

@@ -183,7 +183,7 @@ func (b *book) queuePages(batch *pgx.Batch, lists []kinto.List) {
 
 // stop ends the transaction: whatever the job makes of the error, nothing is kept.
 // With errAgain it ends the job on the spot, which is to know nothing of it: not by a
-// panic, which whoever catches panics would take for a bug.
+// panic, which whoever catches panics would take for a bug (docs/decisions.md).
 func (b *book) stop(err error) error {
 	if b.err == nil {
 		b.err = err
