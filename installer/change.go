@@ -68,6 +68,17 @@ func (v Values) fitting() Values {
 
 func (q Question) fits(v Values) bool { return q.Fits == nil || q.Fits(v) }
 
+// Otherwise are all the answers on a machine with the settings today, once those given are
+// given: with what follows from them, and without what does not belong to them. An answer to
+// what is not asked is an error.
+func Otherwise(today *config.Settings, given Values) (Values, error) {
+	c, err := choose(today, given)
+	if err != nil {
+		return nil, err
+	}
+	return c.now, nil
+}
+
 // choice is what other answers make of settings.
 type choice struct {
 	today *config.Settings

@@ -36,11 +36,17 @@ import (
 // the memory of the job until it has ended, and in root's request.
 
 // Changes is how the wizard's questions are answered anew: what other answers would mean.
-// Neither takes root, nor changes anything. Values are new answers by the key of their
+// None of it takes root, or changes anything. Values are new answers by the key of their
 // question. Errors are for people, and repeat no secret.
 type Changes interface {
+	// Settle are the values with what follows from this machine and nobody has said, which
+	// root cannot find out. The error is of values that are no answers.
+	Settle(ctx context.Context, values map[string]string) (map[string]string, error)
 	Questions(ctx context.Context, values map[string]string) ([]report.Question, error)
 	Plan(ctx context.Context, values map[string]string) (report.ChangePlan, error)
+	// Outlook is what will keep visitors out then, as far as it can be seen beforehand, each a
+	// sentence. It takes five seconds at most.
+	Outlook(ctx context.Context, values map[string]string) []hint.Text
 }
 
 // How long a change is given, and its code guessed at.
@@ -95,10 +101,23 @@ func (c *changes) Questions(ctx context.Context, values map[string]string) ([]re
 
 // Plan implements control.Changes.
 func (c *changes) Plan(ctx context.Context, values map[string]string) (report.ChangePlan, error) {
-	if err := c.can(values); err != nil {
-		return report.ChangePlan{}, err
+	settled, plan, err := c.plan(ctx, values)
+	if err == nil && len(plan.Differs) > 0 {
+		plan.Notes = append(plan.Notes, c.s.cfg.Changes.Outlook(ctx, settled)...)
 	}
-	return c.s.cfg.Changes.Plan(ctx, values)
+	return plan, err
+}
+
+// plan is what values come to, and those with what nobody has said.
+func (c *changes) plan(ctx context.Context, values map[string]string) (settled map[string]string, plan report.ChangePlan, err error) {
+	if err = c.can(values); err != nil {
+		return nil, plan, err
+	}
+	if settled, err = c.s.cfg.Changes.Settle(ctx, values); err != nil {
+		return nil, plan, err
+	}
+	plan, err = c.s.cfg.Changes.Plan(ctx, settled)
+	return settled, plan, err
 }
 
 // Begin implements control.Changes.
@@ -114,7 +133,7 @@ func (c *changes) Begin(ctx context.Context, values map[string]string, by contro
 	if _, ok := c.s.jobs.ActiveOf(report.KindChange); ok {
 		return job.Record{}, "", helper.ErrUnderWay
 	}
-	plan, err := c.Plan(ctx, values)
+	values, plan, err := c.plan(ctx, values) // whoever asks has read the outlook
 	if err != nil {
 		return job.Record{}, "", err
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -97,6 +98,33 @@ func TestAChangeIsConfirmedByItsNewAddress(t *testing.T) {
 	}
 	m.sees("", report.Green)
 	fmt.Printf("SHOW a change of the name: %d of %d wrong ways to confirm it were refused; the code by the new address did it, over a start of the supervisor in between: %v\n", refused, len(wrong), !t.Failed())
+}
+
+// Root is given what nobody has said and this machine tells, and nobody waits twice for the
+// outlook: the plan that is read has it, and the change is begun without.
+func TestAChangeIsSettledBeforeItIsBegun(t *testing.T) {
+	t.Attr("shows", "ground2")
+	m := newMoved(t)
+	values := map[string]string{"name": unnamed}
+	plan, err := patiently(m, "plan", func(ctx context.Context) (report.ChangePlan, error) { return m.ChangePlan(ctx, values) })
+	if err != nil || !slices.Equal(plan.Addresses, []string{"https://settled"}) || len(plan.Notes) != 1 || plan.Notes[0].EN != "Nobody gets in." {
+		t.Fatalf("the plan: %+v, %v", plan, err)
+	}
+	before := m.looked.Load()
+	got, err := m.Change(t.Context(), values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.until(got.Job.ID, report.ChangeWaiting)
+	if m.name() != "settled" {
+		t.Errorf("root was told %q", m.name())
+	}
+	if n := m.looked.Load() - before; n != 0 {
+		t.Errorf("it was looked %d times more", n)
+	}
+	if plan, err := m.ChangePlan(t.Context(), map[string]string{"name": m.name()}); err != nil || len(plan.Differs) > 0 || len(plan.Notes) > 0 {
+		t.Errorf("nothing differs, and: %+v, %v", plan, err)
+	}
 }
 
 // However it comes that nobody confirms it, all is as it was, and says why.

@@ -37,6 +37,7 @@ type moved struct {
 	timing  Timing
 	boot    string
 	uptime  atomic.Int64 // what is added to it
+	looked  atomic.Int32 // how often it was looked whether visitors will get in
 	applied func()       // is called when root has applied something; may be nil
 
 	mu       sync.Mutex
@@ -90,6 +91,22 @@ func (m *moved) Questions(_ context.Context, values map[string]string) ([]report
 		value = m.name()
 	}
 	return []report.Question{{Key: "name", Title: hint.T("Name", "Nom"), Value: value, OnWay: true}}, nil
+}
+
+// Settle makes a name that nobody gave the machine's.
+func (m *moved) Settle(_ context.Context, values map[string]string) (map[string]string, error) {
+	if values["name"] == unnamed {
+		return map[string]string{"name": "settled"}, nil
+	}
+	return values, nil
+}
+
+const unnamed = "machine"
+
+// Outlook counts how often it is wanted.
+func (m *moved) Outlook(context.Context, map[string]string) []hint.Text {
+	m.looked.Add(1)
+	return []hint.Text{hint.T("Nobody gets in.", "Personne n'entre.")}
 }
 
 func (m *moved) Plan(_ context.Context, values map[string]string) (p report.ChangePlan, err error) {

@@ -141,6 +141,9 @@ func (a Appliance) Examine(ctx context.Context, found []health.Result) ([]health
 	return found, &d
 }
 
+// ofNames are causes that are gone once Foyer keeps the public names.
+var ofNames = []string{"name-missing", "name-elsewhere", "aaaa-stale"}
+
 // Outlook is what will keep visitors out, as far as it can be seen before anything is
 // installed, each a sentence; it takes ten seconds at most, and none where nobody is to
 // come from outside.
@@ -150,7 +153,16 @@ func (a Appliance) Outlook(ctx context.Context) []hint.Text {
 	}
 	where := a.situation()
 	where.Expect, where.Router = nil, router.Look
+	return outlook(ctx, where, a.Settings)
+}
+
+// outlook is what an examination finds in the way, and Foyer with the settings s does not
+// mend by itself.
+func outlook(ctx context.Context, where reach.Situation, s *config.Settings) []hint.Text {
 	d := reach.Examine(ctx, where)
+	if site.Of(s).KeepsNames() && slices.Contains(ofNames, d.Cause) {
+		return nil
+	}
 	var out []hint.Text
 	for _, t := range []hint.Text{d.What, d.Do} {
 		if d.Severity >= health.Warning && !t.IsZero() {

@@ -58,11 +58,14 @@ func publicAddress() netip.Addr {
 	return netip.Addr{}
 }
 
-// Settle gives answers what follows from this machine and nobody said: a server that is
-// reached by an address of the Internet has it among its own.
-func Settle(v installer.Values) {
+// Settle gives the answers of an install what follows from this machine and nobody said: a
+// server that is reached by an address of the Internet has it among its own.
+func Settle(v installer.Values) { settle(v, publicAddress) }
+
+// settle is Settle, for a machine with the address public.
+func settle(v installer.Values, public func() netip.Addr) {
 	if v.Get("where") == installer.WhereServer && v.Get("addresses") == "" && v.Get("proxy.listen") == "" {
-		if ip := publicAddress(); ip.IsValid() {
+		if ip := public(); ip.IsValid() {
 			v["addresses"] = ip.String()
 		}
 	}
