@@ -219,7 +219,7 @@ func (l *lines) lastWord(ctx context.Context) error {
 			l.tell("%s%s", []string{"! ", ""}[min(i, 1)], sentence)
 		}
 		yes = buttonAgain
-	} else if yes = l.agree; plan.Nothing {
+	} else if plan.Nothing {
 		yes = buttonAgain
 		for _, t := range plan.Summary {
 			l.tell("- %s", l.say(t))
