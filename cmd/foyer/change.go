@@ -21,7 +21,7 @@ import (
 func (a *app) changeCmd() *cobra.Command {
 	var f changeFlags
 	cmd := &cobra.Command{
-		Use: "change [KEY=VALUE…]", Args: usage(a, cobra.ArbitraryArgs),
+		Use: "change [KEY=VALUE…]", Args: apart(usage(a, cobra.ArbitraryArgs), "keep back yes", "keep back dry-run"),
 		Short: hint.T("Change your mind: where this server is, its name, how it is found; it goes back by itself unless that is confirmed",
 			"Changer d'avis : où est ce serveur, son nom, comment on le trouve ; tout revient de soi-même sans confirmation").In(a.lang),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -33,8 +33,6 @@ func (a *app) changeCmd() *cobra.Command {
 	flags.BoolVar(&f.dryRun, "dry-run", false, hint.T("show what would change, and change nothing", "montrer ce qui changerait, sans rien changer").In(a.lang))
 	flags.BoolVar(&f.keep, "keep", false, hint.T("confirm the change that waits for that", "confirmer le changement qui l'attend").In(a.lang))
 	flags.BoolVar(&f.back, "back", false, hint.T("undo the change that waits to be confirmed, now", "annuler tout de suite le changement qui attend").In(a.lang))
-	cmd.MarkFlagsMutuallyExclusive("keep", "back", "yes")
-	cmd.MarkFlagsMutuallyExclusive("keep", "back", "dry-run")
 	return cmd
 }
 

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -148,6 +149,20 @@ func usage(_ *app, check cobra.PositionalArgs) cobra.PositionalArgs {
 			return wrongUse(verbatim(err))
 		}
 		return nil
+	}
+}
+
+// apart is args for a command some of whose flags do not go together: no two of a group, which
+// is their names with blanks between them.
+func apart(args cobra.PositionalArgs, groups ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		for _, group := range groups {
+			set := slices.DeleteFunc(strings.Fields(group), func(name string) bool { return !cmd.Flags().Changed(name) })
+			if len(set) > 1 {
+				return wrongUse(hint.T("--%s and --%s do not go together", "--%s et --%s ne vont pas ensemble", set[0], set[1]))
+			}
+		}
+		return args(cmd, given)
 	}
 }
 

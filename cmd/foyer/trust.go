@@ -24,13 +24,12 @@ type trustFlags struct{ undo, print bool }
 func (a *app) trustCmd() *cobra.Command {
 	var f trustFlags
 	cmd := &cobra.Command{
-		Use: "trust", Args: usage(a, cobra.NoArgs),
+		Use: "trust", Args: apart(usage(a, cobra.NoArgs), "undo print"),
 		Short: hint.T("Let the programs of this machine trust this server", "Faire que les programmes de cette machine fassent confiance à ce serveur").In(a.lang),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return trust(a, cmd, f) },
 	}
 	cmd.Flags().BoolVar(&f.undo, "undo", false, hint.T("let them trust it no longer", "qu'ils ne le fassent plus").In(a.lang))
 	cmd.Flags().BoolVar(&f.print, "print", false, hint.T("only print the certificate, as PEM", "seulement donner le certificat, en PEM").In(a.lang))
-	cmd.MarkFlagsMutuallyExclusive("undo", "print")
 	return cmd
 }
 
