@@ -2,11 +2,10 @@
 // and plans, and a stand-in for root (standin.js).
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { browser, start } from "./foyer.js";
+import { browser, claims, start, words } from "./foyer.js";
 import * as look from "./look.js";
 import { standin } from "./standin.js";
 
-const words = "correct horse battery";
 const token = "a-token-of-duckdns-17";
 const main = (page) => page.textContent("main");
 
@@ -22,13 +21,7 @@ async function claimed(t) {
   t.after(() => server.stop());
   const root = await standin(server);
   t.after(() => root.stop());
-  const owner = await browser(server);
-  t.after(() => owner.close());
-  const { page } = owner;
-  await page.goto(`${server.url}/claim?lang=en#claim=${server.code}`);
-  for (const [id, value] of Object.entries({ name: "jeannine", password: words, again: words })) await page.fill("#" + id, value);
-  await page.click("form#with-passkey button[type=submit]");
-  await page.waitForURL((url) => url.href === server.url + "/");
+  const { page } = await claims(t, server);
   return { server, root, page };
 }
 

@@ -104,3 +104,18 @@ export function ask(server, method, path, name, password, body) {
     req.end(body);
   });
 }
+
+// words are the password of owners in tests.
+export const words = "correct horse battery";
+
+// claims has jeannine become the owner of a server, in a browser she is signed in with then.
+export async function claims(t, server) {
+  const owner = await browser(server);
+  t.after(() => owner.close());
+  const { page } = owner;
+  await page.goto(`${server.url}/claim?lang=en#claim=${server.code}`);
+  for (const [id, value] of Object.entries({ name: "jeannine", password: words, again: words })) await page.fill("#" + id, value);
+  await page.click("form#with-passkey button[type=submit]");
+  await page.waitForURL((url) => url.href === server.url + "/");
+  return owner;
+}

@@ -7,23 +7,15 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { ask, binary, browser, start } from "./foyer.js";
+import { ask, binary, browser, claims, start, words } from "./foyer.js";
 import * as look from "./look.js";
-
-const words = "correct horse battery";
 
 // claimed is a server whose owner is jeannine, and a browser she is signed in with.
 async function claimed(t, settings) {
   const server = await start(settings);
   t.after(() => server.stop());
-  const owner = await browser(server);
-  t.after(() => owner.close());
-  const { page } = owner;
-  await page.goto(`${server.url}/claim?lang=en#claim=${server.code}`);
-  for (const [id, value] of Object.entries({ name: "jeannine", password: words, again: words })) await page.fill("#" + id, value);
-  await page.click("form#with-passkey button[type=submit]");
-  await page.waitForURL((url) => url.href === server.url + "/");
-  return { server, owner, page };
+  const owner = await claims(t, server);
+  return { server, owner, page: owner.page };
 }
 
 // fill stores so many records, in batches.
