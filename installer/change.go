@@ -107,7 +107,8 @@ func choose(today *config.Settings, given Values) (*choice, error) {
 	var wrong []*hint.Error
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(names, key) {
-			wrong = append(wrong, config.Malformed("", 0, key, hint.T("this is not changed in this way; what may be is %s", "cela ne se change pas ainsi ; ce qui le peut : %s", strings.Join(names, ", "))))
+			wrong = append(wrong, hint.New("settings-malformed", hint.T("%q cannot be changed in this way.", "%q ne se change pas ainsi.", key), hint.T("Nothing was changed.", "Rien n'a été changé."),
+				hint.T("What can be is %s.", "Ce qui le peut : %s.", strings.Join(names, ", "))).Exits(hint.ExitUsage))
 		}
 	}
 	if strings.TrimSpace(given["dns.credentials"]) == "" && now.Get("dns.provider") != c.was.Get("dns.provider") {

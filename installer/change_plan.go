@@ -80,8 +80,8 @@ func PlanChange(today *config.Settings, given Values) (report.ChangePlan, *confi
 			w = q.unfit(c.now, c.now.Get(q.Key))
 		}
 		if !w.IsZero() {
-			problems = append(problems, hint.New("settings-malformed", hint.T("%s: %s", "%s : %s", q.called(), w), hint.T("Nothing was changed.", "Rien n'a été changé."),
-				hint.T("Answer that otherwise.", "Donnez-y une autre réponse.")).Exits(hint.ExitUsage))
+			problems = append(problems, hint.New("settings-malformed", hint.T("%s %s", "%s %s", hint.Label(q.called()), w), hint.T("Nothing was changed.", "Rien n'a été changé."),
+				hint.T("Give another answer to that; on the command line that is %s=….", "Donnez-y une autre réponse ; sur la ligne de commande, c'est %s=….", q.Key)).Exits(hint.ExitUsage))
 		}
 	}
 	if len(problems) > 0 {

@@ -400,7 +400,9 @@ func (c *changes) answersStill(ctx context.Context, t *job.Task) bool {
 		t.Say(hint.T("The server does not answer with the new settings; the old ones come back.", "Le serveur ne répond pas avec les nouveaux réglages ; les anciens reviennent."))
 		return false
 	}
-	t.Say(hint.T("The server answers.", "Le serveur répond."))
+	if answers := hint.T("The server answers.", "Le serveur répond."); !slices.Contains(t.Said(), answers) {
+		t.Say(answers)
+	}
 	return true
 }
 

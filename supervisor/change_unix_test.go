@@ -81,14 +81,20 @@ func TestAChangeIsConfirmedByItsNewAddress(t *testing.T) {
 			refused++
 		}
 	}
+	m.restart() // once more, when root has said that it waits
 	if m.until(got.Job.ID, report.ChangeWaiting); m.name() != "new.example.org" {
 		t.Errorf("it is %s", m.name())
 	}
 	if code, r := m.keep(strings.ToLower(strings.ReplaceAll(got.Code, "-", " ")), "https://NEW.example.org:443"); code != "" || r.ID != got.Job.ID {
 		t.Errorf("%s: %+v", code, r)
 	}
-	if r := m.until(got.Job.ID, report.ChangeKept); r.State != job.Done || m.name() != "new.example.org" {
+	if r = m.until(got.Job.ID, report.ChangeKept); r.State != job.Done || m.name() != "new.example.org" {
 		t.Errorf("it is %s: %+v", m.name(), r)
+	}
+	for i, what := range r.Said {
+		if slices.Contains(r.Said[:i], what) {
+			t.Errorf("it is said twice: %s", what.EN)
+		}
 	}
 	m.told("change-asked", "changes the settings: Name.")
 	m.told("change-kept", "confirmed")

@@ -71,15 +71,19 @@ func (s worker) askRoot(ctx context.Context, v helper.Verb, t *job.Task) error {
 	return nil
 }
 
-// telling has a job tell how far root is, and what root says.
+// telling has a job tell how far root is, and what root says: once, though the job is begun
+// again.
 func telling(t *job.Task) func(job.Record) {
+	before := t.Said()
 	var said []hint.Text
 	return func(r job.Record) {
 		t.Progress(r.Done, r.Of, r.Unit)
 		for _, what := range news(said, r.Said) {
-			t.Say(what)
+			if !slices.Contains(before, what) {
+				t.Say(what)
+			}
 		}
-		said = r.Said
+		said, before = r.Said, nil
 	}
 }
 

@@ -68,7 +68,7 @@ func (c *Changer) plan(ctx context.Context, v installer.Values) (Plan, error) {
 		return out, nil
 	}
 	for _, d := range p.Differs {
-		out.Summary = append(out.Summary, hint.T("%s: %s (today: %s)", "%s : %s (aujourd'hui : %s)", d.Title, d.After, d.Before))
+		out.Summary = append(out.Summary, hint.T("%s %s (today: %s)", "%s %s (aujourd'hui : %s)", hint.Label(d.Title), d.After, d.Before))
 	}
 	if len(p.Addresses) > 0 {
 		out.Summary = append(out.Summary, hint.T("Then it answers at %s", "Il répond alors à %s", strings.Join(p.Addresses, "  ")))

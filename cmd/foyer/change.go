@@ -24,6 +24,7 @@ func (a *app) changeCmd() *cobra.Command {
 		Use: "change [KEY=VALUE…]", Args: apart(usage(a, cobra.ArbitraryArgs), "keep back yes", "keep back dry-run"),
 		Short: hint.T("Change your mind: where this server is, its name, how it is found; it goes back by itself unless that is confirmed",
 			"Changer d'avis : où est ce serveur, son nom, comment on le trouve ; tout revient de soi-même sans confirmation").In(a.lang),
+		Example: "  sudo foyer change\n  sudo foyer change where=reachable addresses=cloud.example.org\n  sudo foyer change where=home --dry-run",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return changing{a, control.Dial(a.runDir)}.run(cmd.Context(), f, args)
 		},
@@ -91,7 +92,7 @@ func (a changing) run(ctx context.Context, f changeFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.follow(ctx, begun, f.yes)
+	return a.follow(ctx, begun, f.yes, 0)
 }
 
 // newChanger asks on a terminal, with today's answers.
@@ -163,7 +164,7 @@ func (a changing) sayPlan(p report.ChangePlan) {
 		return
 	}
 	for _, d := range p.Differs {
-		a.say(hint.T("~ %s: %s (today: %s)", "~ %s : %s (aujourd'hui : %s)", d.Title, d.After, d.Before))
+		a.say(hint.T("~ %s %s (today: %s)", "~ %s %s (aujourd'hui : %s)", hint.Label(d.Title), d.After, d.Before))
 	}
 	for _, s := range p.Steps {
 		a.say(hint.T("  %s", "  %s", s))
@@ -202,9 +203,10 @@ const (
 )
 
 // follow says how a change goes. With keep it is confirmed when the server answers
-// with it, as whoever sits at the machine would; else whoever asked is told how to.
-func (a changing) follow(ctx context.Context, begun control.Changed, keep bool) error {
-	j, said, told := begun.Job, 0, false
+// with it, as whoever sits at the machine would; else whoever asked is told how to. The first
+// said lines of what the job has said are passed over.
+func (a changing) follow(ctx context.Context, begun control.Changed, keep bool, said int) error {
+	j, told := begun.Job, begun.Code == ""
 	for heard := time.Now(); !j.State.Ended(); {
 		select {
 		case <-ctx.Done():
@@ -261,7 +263,7 @@ func (a changing) back(ctx context.Context) error {
 			return err
 		}
 		var gone error
-		if err := a.follow(ctx, control.Changed{Job: j}, false); err != nil {
+		if err := a.follow(ctx, control.Changed{Job: j}, false, len(j.Said)); err != nil {
 			gone = err
 		}
 		if e := hint.Find(gone); e != nil && e.Code == "change-back" { // that is what was wanted
@@ -285,7 +287,7 @@ func (a changing) changed(j report.Job) error {
 		return hint.New(e.Code, e.What, e.Did, e.Do)
 	}
 	if !a.json {
-		a.say(hint.T("It stays as it is now.", "Cela reste comme maintenant."))
+		a.say(hint.T("The change is confirmed, and stays. The server answers at", "Le changement est confirmé, et reste. Le serveur répond à"))
 		var ch report.Change
 		if json.Unmarshal(j.Result, &ch) == nil {
 			for _, address := range ch.Plan.Addresses {

@@ -111,8 +111,12 @@ func tells(t *helper.Task) func(step.Event) {
 			done = e.N
 		}
 		t.Progress(int64(done), int64(e.Of), hint.T("steps", "étapes"))
-		if e.Kind == step.Done && len(e.Changes) > 0 {
-			t.Say(hint.T("%s: %d changes", "%s : %d changements", e.Title, len(e.Changes)))
+		switch n := len(e.Changes); {
+		case e.Kind != step.Done || n == 0:
+		case n == 1:
+			t.Say(hint.T("%s: one change", "%s : un changement", e.Title))
+		default:
+			t.Say(hint.T("%s: %d changes", "%s : %d changements", e.Title, n))
 		}
 	}
 }

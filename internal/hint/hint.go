@@ -144,6 +144,14 @@ func Verbatim(words string) Text {
 	return Text{words, words}
 }
 
+// Label is a title before what it is about: with a colon, unless it is a question.
+func Label(title Text) Text {
+	if strings.HasSuffix(title.EN, "?") {
+		return title
+	}
+	return Text{title.EN + ":", title.FR + " :"}
+}
+
 // ExitCode is the exit code of a command that ended with err.
 func ExitCode(err error) int {
 	if err == nil {

@@ -60,3 +60,12 @@ func TestLocale(t *testing.T) {
 		})
 	}
 }
+
+func TestALabelIsNoQuestionWithAColon(t *testing.T) {
+	if got := Label(T("Name", "Nom")); got != T("Name:", "Nom :") {
+		t.Errorf("%+v", got)
+	}
+	if q := T("Where does it live?", "Où vit-il ?"); Label(q) != q {
+		t.Errorf("%+v", Label(q))
+	}
+}

@@ -381,4 +381,4 @@ var ErrNoTrial = hint.New("change-none",
 // ErrUnderWay: one at a time.
 var ErrUnderWay = hint.New("change-under-way",
 	hint.T("Another change is under way, or waits to be confirmed.", "Une autre modification est en cours, ou attend d'être confirmée."), hint.T("Nothing was begun.", "Rien n'a été commencé."),
-	hint.T("Confirm that one, or let it go back, first.", "Confirmez d'abord celle-là, ou laissez-la revenir en arrière."))
+	hint.T("Confirm that one first with `sudo foyer change --keep`, or undo it with `sudo foyer change --back`.", "D'abord, confirmez celle-là avec `sudo foyer change --keep`, ou annulez-la avec `sudo foyer change --back`."))

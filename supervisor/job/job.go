@@ -122,6 +122,9 @@ func (t *Task) With() any {
 // SoFar is the result as it stands, that of a start before too.
 func (t *Task) SoFar() json.RawMessage { return t.record().Result }
 
+// Said is what was said so far, in a start before too.
+func (t *Task) Said() []hint.Text { return t.record().Said }
+
 func (t *Task) record() Record {
 	t.m.mu.Lock()
 	defer t.m.mu.Unlock()
