@@ -388,3 +388,39 @@ func TestAJobThatFollows(t *testing.T) {
 		t.Errorf("%v", with)
 	}
 }
+
+// TestAJobThatMayNotBeginIsNotBegun: whoever has a say is asked first, and told why it was not.
+func TestAJobThatMayNotBeginIsNotBegun(t *testing.T) {
+	t.Attr("shows", "ground2")
+	ran := atomic.Int64{}
+	m, err := Open(t.TempDir(), quiet, kind("repair", Reads, func(context.Context, *Task) error {
+		ran.Add(1)
+		return nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.OnBegin(func(r Record) error {
+		if r.By == "foyer" {
+			return hint.New("too-often", hint.T("That was tried often enough.", "Cela a été essayé assez souvent."), hint.Text{}, hint.Text{})
+		}
+		return nil
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); m.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	r, err := m.Start("repair", nil, "foyer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := until(t, m, r.ID, Failed); last.Error == nil || last.Error.Code != "too-often" || ran.Load() != 0 {
+		t.Errorf("%+v, and it ran %d times", last, ran.Load())
+	}
+	if r, err = m.Start("repair", nil, "root"); err != nil {
+		t.Fatal(err)
+	}
+	if until(t, m, r.ID, Done); ran.Load() != 1 {
+		t.Errorf("one that may begin ran %d times", ran.Load())
+	}
+}
