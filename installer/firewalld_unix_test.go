@@ -81,7 +81,10 @@ func TestFirewalldFollows(t *testing.T) {
 	if text := home[relative(t, o, f.zone())]; !strings.Contains(text, "8443") {
 		t.Fatalf("the zone: %q", text)
 	}
-	for name, to := range otherAnswers {
+	order := slices.Collect(maps.Keys(otherAnswers))
+	order = append(order, "another port") // its rule is made after the file of the zone
+	for _, name := range order {
+		to := otherAnswers[name]
 		var old, changed []byte
 		if _, _, err := in.ChangeSettings(t.Context(), to, func(was, is []byte) error { old, changed = slices.Clone(was), slices.Clone(is); return nil }, nil); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -99,7 +102,7 @@ func TestFirewalldFollows(t *testing.T) {
 	}
 	mustUndo(t, in, true)
 	if diff := cmp.Diff(nothing, o.tree()); diff != "" {
-		t.Errorf("purged: %s", diff)
+		t.Errorf("purged, after %q: %s", order, diff)
 	}
 	for r, is := range f.open {
 		if is {

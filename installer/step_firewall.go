@@ -1,6 +1,7 @@
 package installer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -173,10 +174,16 @@ func (s firewallStep) Apply(ctx context.Context) error {
 	return nil
 }
 
+var kindOrder = map[string]int{step.KindFirewall: 1, step.KindFile: 2}
+
 // Undo closes the ports that we opened. A firewall that was taken away since, or
 // a rule that somebody removed, is no error.
 func (s firewallStep) Undo(ctx context.Context, made []step.Change, _ bool) error {
-	for _, c := range made { // the rules before the file they are in
+	made = slices.Clone(made)
+	slices.SortStableFunc(made, func(a, b step.Change) int { // the rules before the file they are in
+		return cmp.Compare(kindOrder[a.Kind], kindOrder[b.Kind])
+	})
+	for _, c := range made {
 		if c.Kind == step.KindFile {
 			if err := s.forgetZone(c.What); err != nil {
 				return err
