@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -436,8 +437,10 @@ func (c *Changer) Lines(ctx context.Context) (report.Job, error) {
 // follow says how a change goes, and asks whether it is to be kept.
 func (c *Changer) follow(ctx context.Context, l *lines, job report.Job, code string) (report.Job, error) {
 	said, asked := 0, false
-	answers := make(chan string, 1)
+	answers := make(chan string)
 	asking, stop := context.WithCancel(ctx)
+	var reading sync.WaitGroup // for answers, while what happens is told
+	defer reading.Wait()
 	defer stop()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -466,20 +469,29 @@ func (c *Changer) follow(ctx context.Context, l *lines, job report.Job, code str
 			}
 			l.tell("  1. %s", l.say(keepIt))
 			l.tell("  2. %s", l.say(goBack))
-			go func() {
-				for asking.Err() == nil {
-					text, err := l.ask(asking, "> ")
+			l.prompt("> ") //nolint:errcheck // nobody reads any more: it goes on without an answer
+			reading.Go(func() {
+				defer close(answers)
+				for {
+					text, err := ReadLine(asking, l.in)
 					if err != nil {
 						return
 					}
-					answers <- text
+					select {
+					case answers <- text:
+					case <-asking.Done():
+						return
+					}
 				}
-			}()
+			})
 		}
 		select {
 		case <-ctx.Done():
 			return job, ErrLeft
-		case text := <-answers:
+		case text, ok := <-answers:
+			if !ok { // Ctrl-C, or the end of what is typed
+				return job, ErrLeft
+			}
 			var err error
 			switch text {
 			case "1":
@@ -491,6 +503,7 @@ func (c *Changer) follow(ctx context.Context, l *lines, job report.Job, code str
 			}
 			if err != nil {
 				l.tell("! %s", hint.Describe(err, l.lang))
+				l.prompt("> ") //nolint:errcheck // nobody reads any more: it goes on without an answer
 			}
 		case <-tick.C:
 		}

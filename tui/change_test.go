@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -314,4 +315,56 @@ var changeShots = []shot{
 		walk(m, 1, right, enter)
 		return shownAs(m)
 	}},
+}
+
+// While a change waits for the last word a signal, Ctrl-C as a character and the end of the
+// input leave it to itself: the line after it is no answer.
+func TestTheLastWordIsInterrupted(t *testing.T) {
+	t.Attr("shows", "ground2")
+	for _, how := range []string{"signal", "character", "end"} {
+		t.Run("the last word, "+how, func(t *testing.T) {
+			t.Parallel()
+			c, out := &changing{window: time.Hour}, &prompts{came: make(chan struct{}, 20), last: "2. Go back\n> "}
+			ch := c.changer(hint.EN)
+			in, typing, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			defer typing.Close()
+			ch.In, ch.Out = in, out
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() {
+				_, err := ch.Lines(ctx)
+				ended <- err
+			}()
+			io.WriteString(typing, "2\ncloud.jeannine-martin.fr\n1\n")
+			for !strings.HasSuffix(out.String(), out.last) {
+				select {
+				case <-out.came:
+				case <-time.After(2 * time.Minute):
+					t.Fatalf("it does not ask:\n%s", out)
+				}
+			}
+			switch how {
+			case "signal":
+				cancel()
+				io.WriteString(typing, "2\n")
+			case "character":
+				io.WriteString(typing, "\x032\n2\n")
+			case "end":
+				typing.Close()
+			}
+			select {
+			case err := <-ended:
+				if !errors.Is(err, ErrLeft) || len(c.did) != 0 {
+					t.Errorf("it ended with %v, and did %q\n%s", err, c.did, out)
+				}
+			case <-time.After(2 * time.Minute):
+				t.Errorf("it goes on:\n%s", out)
+			}
+		})
+	}
 }

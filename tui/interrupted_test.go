@@ -21,13 +21,14 @@ type prompts struct {
 	mu   sync.Mutex
 	all  strings.Builder
 	came chan struct{}
+	last string // another end of what is written that is a prompt
 }
 
 func (p *prompts) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.all.Write(b)
-	if strings.HasSuffix(string(b), "]> ") {
+	if strings.HasSuffix(string(b), "]> ") || p.last != "" && strings.HasSuffix(p.all.String(), p.last) {
 		p.came <- struct{}{}
 	}
 	return len(b), nil

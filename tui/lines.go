@@ -84,10 +84,18 @@ func ReadLine(ctx context.Context, in *bufio.Reader) (string, error) {
 // endOfText is the character of Ctrl-C.
 const endOfText = '\x03'
 
+// prompt shows that an answer is waited for.
+func (l *lines) prompt(text string) error {
+	if _, err := io.WriteString(l.Out, l.page.plain(text)); err != nil {
+		return fmt.Errorf("cannot ask: %w", err)
+	}
+	return nil
+}
+
 // ask shows a prompt and reads one line.
 func (l *lines) ask(ctx context.Context, prompt string) (string, error) {
-	if _, err := io.WriteString(l.Out, l.page.plain(prompt)); err != nil {
-		return "", fmt.Errorf("cannot ask: %w", err)
+	if err := l.prompt(prompt); err != nil {
+		return "", err
 	}
 	text, err := ReadLine(ctx, l.in)
 	if err != nil {

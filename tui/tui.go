@@ -13,7 +13,7 @@
 // What is shown may be of others: names of devices, answers of routers, lines of a
 // log. It is cleaned where it comes in (hint.Clean) and where a text becomes part of
 // a screen (page.say, page.plain); on its way to the terminal nothing passes that
-// commands it but our own colours (page.draw). Lines are written by tell and ask alone.
+// commands it but our own colours (page.draw). Lines are written by tell and prompt alone.
 //
 // Used by cmd/foyer where a person is asked or shown something.
 package tui

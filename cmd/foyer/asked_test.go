@@ -39,6 +39,7 @@ var asked = map[string]map[string]struct {
 		"program":  {[]string{".In"}, map[string][]string{"../../packaging/e2e/cancelled_test.go": {"screens, a question", "screens, the plan", "the dashboard"}}},
 		"newLines": {[]string{".In", "bufio.NewReader"}, nil},
 		"ReadLine": {[]string{"host.Interruptible", ".ReadString"}, nil},
+		"follow":   {[]string{"ReadLine"}, map[string][]string{"../../tui/change_test.go": {"the last word, "}}},
 		"ask":      {[]string{"ReadLine"}, map[string][]string{"../../tui/interrupted_test.go": {"the question ", "the plan", "what to change", "an answer that is changed"}, "../../packaging/e2e/cancelled_test.go": {"lines, a question", "lines, the plan", "a dumb terminal"}}},
 	},
 }

@@ -31,7 +31,7 @@ var writers = map[string]map[string][]string{
 		"program": {".Out"},                   // Bubble Tea's, which shows what draw returns
 		"draw":    {"tea.NewView"},            // lets nothing through but text and our colours
 		"tell":    {".Out", "fmt.Fprintln"},   // cleans
-		"ask":     {".Out", "io.WriteString"}, // cleans
+		"prompt":  {".Out", "io.WriteString"}, // cleans
 	},
 }
 
@@ -77,7 +77,7 @@ func TestEverythingIsWrittenThroughThePrinter(t *testing.T) {
 					if slices.Contains(allowed[within], name) {
 						return true
 					}
-					t.Errorf("%s: %s in %s: people are written to by printf, line, say and complain (cmd/foyer/console.go), by tell, ask and draw (tui)", fset.Position(pos), name, within)
+					t.Errorf("%s: %s in %s: people are written to by printf, line, say and complain (cmd/foyer/console.go), by tell, prompt and draw (tui)", fset.Position(pos), name, within)
 					return true
 				})
 			}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,8 +84,26 @@ func TestHostileValues(t *testing.T) {
 	})
 }
 
+// logBook is a log that is read while it is written.
+type logBook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBook) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBook) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
 // written is all that was written below dir, and the log.
-func written(t *testing.T, dir string, logged *bytes.Buffer) map[string]string {
+func written(t *testing.T, dir string, logged fmt.Stringer) map[string]string {
 	t.Helper()
 	out := map[string]string{"the log": logged.String()}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -133,7 +152,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newPlace(t)
 				h := p.inhabit()
-				var logged bytes.Buffer
+				var logged logBook
 				p.cfg.Log = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				if do != nil {
 					p.cfg.Do[VerbChangeSettings] = do(h.change)
