@@ -22,16 +22,18 @@ import (
 // fakeOS is a machine in a folder: accounts, a systemd and a firewall that answer
 // as the real commands do. Each command is a moment at which the power may go.
 type fakeOS struct {
-	t        *testing.T
-	root     string
-	users    map[string]bool
-	groups   map[string]bool
-	active   bool // the units
-	started  time.Time
-	stale    bool // the manager has not read the newest unit
-	ufw      bool
-	rules    map[string]bool
-	commands []string
+	t          *testing.T
+	root       string
+	users      map[string]bool
+	groups     map[string]bool
+	active     bool // the units
+	started    time.Time
+	starts     int  // how often
+	restarting int  // looks until a restart that was asked for has happened
+	stale      bool // the manager has not read the newest unit
+	ufw        bool
+	rules      map[string]bool
+	commands   []string
 
 	ticks   int
 	crashAt int // 0 = never
@@ -134,7 +136,15 @@ func (o *fakeOS) systemctl(args []string) (string, error) {
 		}
 		since, began := "", int64(0)
 		if o.active {
-			active, pid, since, began = "active", 4242, fmt.Sprintf("@%d", o.started.Unix()), sinceBoot(o.started)
+			if o.restarting > 0 && slices.Contains(args, "foyer.service") { // systemd takes its time
+				if o.restarting--; o.restarting == 0 {
+					o.started, o.starts = time.Now(), o.starts+1
+				}
+			}
+			active, pid, since, began = "active", 4242+o.starts, fmt.Sprintf("@%d", o.started.Unix()), sinceBoot(o.started)
+			if o.restarting == 1 {
+				active = "deactivating"
+			}
 		}
 		reload := "no"
 		if o.stale {
@@ -163,8 +173,14 @@ func (o *fakeOS) systemctl(args []string) (string, error) {
 				o.t.Error(err)
 			}
 		}
-	case "start", "restart":
-		o.active, o.started = true, time.Now()
+	case "start":
+		o.active, o.started, o.starts = true, time.Now(), o.starts+1
+	case "restart":
+		if o.active {
+			o.restarting = 3
+		} else {
+			o.active, o.started, o.starts = true, time.Now(), o.starts+1
+		}
 	case "stop":
 		o.active = false
 	}

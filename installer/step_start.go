@@ -78,8 +78,9 @@ func (s startStep) need(ctx context.Context) (need, error) {
 	return needNothing, nil
 }
 
-// settled reports whether the service has a process, that has become ours.
-func (s startStep) settled(ctx context.Context) (bool, error) {
+// settled reports whether the service has a process, that has become ours and is not the
+// one of before: systemd is asked to start it anew, and may not have begun to.
+func (s startStep) settled(ctx context.Context, before int) (bool, error) {
 	n, err := s.need(ctx)
 	if err != nil || n != needNothing {
 		return false, err
@@ -89,7 +90,7 @@ func (s startStep) settled(ctx context.Context) (bool, error) {
 		return err == nil, err
 	}
 	file, _ := s.m.cfg.Facts.ProcessFile(st.PID)
-	return st.PID != 0 && !strings.HasPrefix(filepath.Base(file), "systemd"), nil
+	return st.PID != 0 && st.PID != before && !strings.HasPrefix(filepath.Base(file), "systemd"), nil
 }
 
 func (s startStep) Check(ctx context.Context) ([]step.Change, error) {
@@ -109,6 +110,10 @@ func (s startStep) Apply(ctx context.Context) error {
 		return err
 	}
 	s.m.gaveBack, s.m.newSettings = false, false
+	was, err := s.m.service.State(ctx)
+	if err != nil {
+		return err
+	}
 	switch n {
 	case needNothing:
 		return nil
@@ -122,7 +127,7 @@ func (s startStep) Apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.m.waitWell(ctx, s.m.cfg.patience.start, s.settled)
+	err = s.m.waitWell(ctx, s.m.cfg.patience.start, func(ctx context.Context) (bool, error) { return s.settled(ctx, was.PID) })
 	if err != nil {
 		return s.m.notWell(ctx, fmt.Errorf("the service does not start: %w", err))
 	}

@@ -231,23 +231,27 @@ func (s *stream) end() {
 // check compares what was acknowledged with what is there.
 func (m *machine) checkStream(s *stream, what string) {
 	m.t.Helper()
-	var got struct {
-		Data []struct {
-			ID       string `json:"id"`
-			Modified int64  `json:"last_modified"`
-		} `json:"data"`
-	}
-	a := m.mustAsk(m.client(true), http.MethodGet, "/buckets/b/collections/c/records?_since=0", "", http.StatusOK)
-	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
-		m.t.Fatal(err)
-	}
 	there, seen := map[string]int64{}, map[int64]bool{}
-	for _, r := range got.Data {
-		there[r.ID] = r.Modified
-		if seen[r.Modified] {
-			m.t.Errorf("%s: two records have the ETag %d", what, r.Modified)
+	const page = 5000 // a list has a limit of its own
+	for since, n := int64(0), page; n == page; {
+		var got struct {
+			Data []struct {
+				ID       string `json:"id"`
+				Modified int64  `json:"last_modified"`
+			} `json:"data"`
 		}
-		seen[r.Modified] = true
+		a := m.mustAsk(m.client(true), http.MethodGet, fmt.Sprintf("/buckets/b/collections/c/records?_sort=last_modified&_limit=%d&_since=%d", page, since), "", http.StatusOK)
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+			m.t.Fatal(err)
+		}
+		n = len(got.Data)
+		for _, r := range got.Data {
+			there[r.ID], since = r.Modified, r.Modified
+			if seen[r.Modified] {
+				m.t.Errorf("%s: two records have the ETag %d", what, r.Modified)
+			}
+			seen[r.Modified] = true
+		}
 	}
 	for id, etag := range s.acked {
 		if there[id] != etag {
