@@ -142,7 +142,7 @@ func (o *fakeOS) systemctl(args []string) (string, error) {
 				}
 			}
 			active, pid, since, began = "active", 4242+o.starts, fmt.Sprintf("@%d", o.started.Unix()), sinceBoot(o.started)
-			if o.restarting == 1 {
+			if o.restarting > 0 && o.restarting <= 5 {
 				active = "deactivating"
 			}
 		}
@@ -177,7 +177,7 @@ func (o *fakeOS) systemctl(args []string) (string, error) {
 		o.active, o.started, o.starts = true, time.Now(), o.starts+1
 	case "restart":
 		if o.active {
-			o.restarting = 3
+			o.restarting = 10
 		} else {
 			o.active, o.started, o.starts = true, time.Now(), o.starts+1
 		}
