@@ -1,0 +1,63 @@
+package changelog
+
+import (
+	"context"
+	"errors"
+)
+
+// Position is a place in the log of a store: behind a commit.
+type Position struct {
+	Seq int64 `json:"seq"` // of the commit
+	// Sum is of everything in the log up to there, since it began: two logs that were not
+	// the same at some time have not the same sum anywhere behind that.
+	Sum string `json:"sum"`
+}
+
+// Entry is what one commit changed.
+type Entry struct {
+	Position
+	Time  int64  // when it was, milliseconds
+	Lines []byte // as Append makes them, one after the other, without that of the commit
+}
+
+// Append appends the commit and its lines to b.
+func (e *Entry) Append(b []byte) []byte {
+	b = (&Line{Kind: Commit, Seq: e.Seq, Time: e.Time}).Append(b)
+	return append(b, e.Lines...)
+}
+
+// ErrCut: the log does not go back to a position, or is not the one that the position was
+// in. Whoever follows takes a copy of everything again.
+var ErrCut = errors.New("the log of changes does not go back that far")
+
+// Source is a store whose contents can be copied while they are written, and whose changes
+// can be followed from there. storagetest says what it promises.
+//
+// A follower begins with Follow, takes copies with Copy until there is no more, and then
+// what Changes has after the position that Follow returned. What it has is complete once it
+// has all changes up to the last position that a Copy was taken at.
+type Source interface {
+	// Follow has the store keep what is changed from now on, until Acknowledge, for a
+	// follower of that name; it returns where the log stands. One that follows already
+	// begins anew. The store may give all followers up when too much waits for them.
+	Follow(ctx context.Context, name string) (Position, error)
+	// Unfollow forgets a follower.
+	Unfollow(ctx context.Context, name string) error
+	// Changes calls each for the commits after a position, the oldest first, until it has
+	// passed on about so many bytes of lines, or there are no more, or each returns an
+	// error, which it returns. The lines are good until each returns. What a commit
+	// changed that was answered before the call is among them. The error is ErrCut when
+	// not all of it is there any more.
+	Changes(ctx context.Context, after Position, bytes int, each func(Entry) error) error
+	// Acknowledge tells that a follower has everything up to a position for good: the
+	// store need not keep it for this one. The error is ErrCut when the position is not in the log.
+	Acknowledge(ctx context.Context, name string, upTo Position) error
+	// Copy calls each for lines of what the store holds at the moment of the call, about so
+	// many bytes of them, in an order of its own, beginning after the place that an earlier
+	// call returned ("" is the beginning). It returns the place behind them, "" when that
+	// is the end, and where the log stood at that moment. Each line ends with a line feed
+	// and is good until each returns.
+	Copy(ctx context.Context, after string, bytes int, each func(line []byte) error) (next string, at Position, err error)
+	// Summarize looks at everything the store holds at one moment.
+	Summarize(ctx context.Context) (*Summary, Position, error)
+}
