@@ -15,7 +15,8 @@ type cache struct {
 	generation uint64
 	lists      map[kinto.List]int64
 	objects    map[objectKey]*kinto.Object
-	in         map[string][]string // members asked for → URIs of groups
+	absent     map[objectKey]struct{} // objects that are asked for and not there
+	in         map[string][]string    // members asked for → URIs of groups
 }
 
 type objectKey struct {
@@ -23,14 +24,16 @@ type objectKey struct {
 	id   string
 }
 
-// Bounds of the cache: entries, and bytes of one object.
+// Bounds of the cache: entries, those of what is not there, which anybody can ask for, and
+// bytes of one object.
 const (
 	cacheEntries = 2048
+	cacheAbsent  = 1024
 	cacheBytes   = 16 << 10
 )
 
 func newCache() *cache {
-	return &cache{lists: map[kinto.List]int64{}, objects: map[objectKey]*kinto.Object{}, in: map[string][]string{}}
+	return &cache{lists: map[kinto.List]int64{}, objects: map[objectKey]*kinto.Object{}, absent: map[objectKey]struct{}{}, in: map[string][]string{}}
 }
 
 // now is the generation to pass to the add functions: take it before the
@@ -47,10 +50,26 @@ func (c *cache) list(l kinto.List) int64 {
 	return c.lists[l]
 }
 
-func (c *cache) object(l kinto.List, id string) *kinto.Object {
+// object returns an object, nil if it is known not to be there.
+func (c *cache) object(l kinto.List, id string) (o *kinto.Object, known bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.objects[objectKey{l, id}]
+	_, known = c.absent[objectKey{l, id}]
+	o = c.objects[objectKey{l, id}]
+	return o, known || o != nil
+}
+
+// addAbsent keeps that an object is not there.
+func (c *cache) addAbsent(l kinto.List, id string, generation uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if generation != c.generation {
+		return
+	}
+	if len(c.absent) >= cacheAbsent {
+		clear(c.absent)
+	}
+	c.absent[objectKey{l, id}] = struct{}{}
 }
 
 func (c *cache) addList(l kinto.List, pk int64, generation uint64) {
@@ -106,5 +125,6 @@ func (c *cache) forget() {
 	c.generation++
 	clear(c.lists)
 	clear(c.objects)
+	clear(c.absent)
 	clear(c.in)
 }

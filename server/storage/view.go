@@ -103,13 +103,19 @@ func (v *view) page(l kinto.List) (*page, error) {
 // Get implements kinto.Reader.
 func (v *view) Get(l kinto.List, id string) (*kinto.Object, error) {
 	if l.Kind.Structural() && !v.own {
-		if o := v.cache.object(l, id); o != nil {
+		if o, known := v.cache.object(l, id); known {
 			return o, nil
 		}
 	}
+	absent := func(err error) (*kinto.Object, error) {
+		if err == nil && l.Kind.Structural() && !v.own {
+			v.cache.addAbsent(l, id, v.generation)
+		}
+		return nil, err
+	}
 	pk, err := v.list(l)
 	if pk == 0 {
-		return nil, err
+		return absent(err)
 	}
 	if err := v.open(); err != nil {
 		return nil, err
@@ -117,7 +123,7 @@ func (v *view) Get(l kinto.List, id string) (*kinto.Object, error) {
 	s := v.c.do("get").int(1, pk).text(2, id)
 	found, err := s.step()
 	if !found {
-		return nil, err
+		return absent(err)
 	}
 	// One piece of memory for both texts.
 	data, permissions := s.raw(1), s.raw(2)

@@ -15,7 +15,8 @@ type cache struct {
 	mu         sync.RWMutex
 	generation int64
 	objects    map[objectKey]*kinto.Object
-	in         map[string][]string // members asked for → URIs of groups
+	absent     map[objectKey]struct{} // objects that are asked for and not there
+	in         map[string][]string    // members asked for → URIs of groups
 }
 
 type objectKey struct {
@@ -23,14 +24,16 @@ type objectKey struct {
 	id   string
 }
 
-// Bounds of the cache: entries, and bytes of one object.
+// Bounds of the cache: entries, those of what is not there, which anybody can ask for, and
+// bytes of one object.
 const (
 	cacheEntries = 2048
+	cacheAbsent  = 1024
 	cacheBytes   = 16 << 10
 )
 
 func newCache() *cache {
-	return &cache{objects: map[objectKey]*kinto.Object{}, in: map[string][]string{}}
+	return &cache{objects: map[objectKey]*kinto.Object{}, absent: map[objectKey]struct{}{}, in: map[string][]string{}}
 }
 
 // now is the generation the cache is of.
@@ -44,16 +47,31 @@ func (c *cache) now() int64 {
 func (c *cache) hasObject(l kinto.List, id string) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.objects[objectKey{l, id}] != nil
+	_, absent := c.absent[objectKey{l, id}]
+	return absent || c.objects[objectKey{l, id}] != nil
 }
 
-func (c *cache) object(l kinto.List, id string, generation int64) *kinto.Object {
+// object returns an object, nil if it is known not to be there.
+func (c *cache) object(l kinto.List, id string, generation int64) (o *kinto.Object, known bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if generation != c.generation {
-		return nil
+		return nil, false
 	}
-	return c.objects[objectKey{l, id}]
+	_, known = c.absent[objectKey{l, id}]
+	o = c.objects[objectKey{l, id}]
+	return o, known || o != nil
+}
+
+// addAbsent keeps that an object is not there.
+func (c *cache) addAbsent(l kinto.List, id string, generation int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at(generation)
+	if len(c.absent) >= cacheAbsent {
+		clear(c.absent)
+	}
+	c.absent[objectKey{l, id}] = struct{}{}
 }
 
 func (c *cache) addObject(l kinto.List, o *kinto.Object, generation int64) {
@@ -101,6 +119,7 @@ func (c *cache) at(generation int64) {
 	if generation != c.generation {
 		c.generation = generation
 		clear(c.objects)
+		clear(c.absent)
 		clear(c.in)
 	}
 }

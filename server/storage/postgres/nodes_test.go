@@ -25,6 +25,7 @@ func TestNodes(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *pgtest.Cluster, route){
 		"NobodyMissesAVersion":      nobodyMissesAVersion,
 		"TakenAwayIsGoneEverywhere": takenAwayIsGoneEverywhere,
+		"MadeIsThereEverywhere":     madeIsThereEverywhere,
 		"WatchHearsOtherNodes":      watchHearsOtherNodes,
 		"OneOfTwoNodesWins":         oneOfTwoNodesWins,
 		"CrossedLists":              crossedLists,
@@ -242,6 +243,61 @@ func nobodyMissesAVersion(t *testing.T, c *pgtest.Cluster, by route) {
 
 // takenAwayIsGoneEverywhere: what one node answered counts on the other at once,
 // though both have it in memory.
+// What was asked for and not there is, on every node, once any of them made it; and is not,
+// once any deleted it.
+func madeIsThereEverywhere(t *testing.T, c *pgtest.Cluster, by route) {
+	dsn := by(c.DSN(t))
+	nodes := []*DB{open(t, dsn), open(t, dsn)}
+	for i := range 60 {
+		here, there := nodes[i%2], nodes[(i+1)%2]
+		id := "b" + strconv.Itoa(i)
+		is := func(db *DB) bool {
+			var o *kinto.Object
+			if err := db.Read(t.Context(), func(tx kinto.Reader) (err error) {
+				o, err = tx.Get(buckets, id)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return o != nil
+		}
+		look := func(want bool, what string) {
+			for _, db := range []*DB{there, here, there} {
+				if is(db) != want {
+					t.Errorf("round %d, %s: there is %v", i, what, !want)
+				}
+			}
+		}
+		look(false, "before it was made")
+		if _, err := write(here, buckets, kinto.Object{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+		look(true, "made")
+		if _, err := write(there, buckets, kinto.Object{ID: id, Deleted: true}); err != nil {
+			t.Fatal(err)
+		}
+		look(false, "deleted")
+		// Made again in a transaction that asked first.
+		err := here.Write(t.Context(), []kinto.List{buckets}, func(tx kinto.Tx) error {
+			for _, want := range []bool{false, true} {
+				if o, err := tx.Get(buckets, id); err != nil || (o != nil) != want {
+					return fmt.Errorf("in the transaction: %v, %w", o, err)
+				}
+				if !want {
+					if _, err := put(tx, buckets, kinto.Object{ID: id}); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		look(true, "made again")
+	}
+}
+
 func takenAwayIsGoneEverywhere(t *testing.T, c *pgtest.Cluster, by route) {
 	dsn := by(c.DSN(t))
 	nodes := []*DB{open(t, dsn), open(t, dsn)}

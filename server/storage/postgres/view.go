@@ -29,19 +29,27 @@ func (v *view) Get(l kinto.List, id string) (*kinto.Object, error) {
 		if err != nil {
 			return nil, err
 		}
-		if o := v.cache.object(l, id, generation); o != nil {
+		if o, known := v.cache.object(l, id, generation); known {
 			return o, nil
 		}
 	}
 	o, err := v.fetch(l, id)
-	if o == nil || o.Deleted || err != nil {
+	if err != nil {
 		return nil, err
 	}
-	if cached {
-		generation, err := v.src.generation()
-		if err != nil {
-			return nil, err
-		}
+	if o != nil && o.Deleted {
+		o = nil
+	}
+	if !cached {
+		return o, nil
+	}
+	generation, err := v.src.generation()
+	if err != nil {
+		return nil, err
+	}
+	if o == nil {
+		v.cache.addAbsent(l, id, generation)
+	} else {
 		v.cache.addObject(l, o, generation)
 	}
 	return o, nil
