@@ -3,6 +3,7 @@ package changelog
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Position is a place in the log of a store: behind a commit.
@@ -58,6 +59,7 @@ type Source interface {
 	// is the end, and where the log stood at that moment. Each line ends with a line feed
 	// and is good until each returns.
 	Copy(ctx context.Context, after string, bytes int, each func(line []byte) error) (next string, at Position, err error)
-	// Summarize looks at everything the store holds at one moment.
-	Summarize(ctx context.Context) (*Summary, Position, error)
+	// Summarize looks at everything the store holds at one moment, but for notes that end
+	// before a time: those may have been swept, or not.
+	Summarize(ctx context.Context, notes time.Time) (*Summary, Position, error)
 }

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"github.com/foyer-server/foyer/internal/changelog"
 	"github.com/foyer-server/foyer/server/kinto"
 	"github.com/foyer-server/foyer/server/storage/commit"
 )
@@ -32,6 +33,7 @@ type page struct {
 	tally
 	kept  tally // as the database has it
 	moved bool  // in this transaction: who watches wants to hear of it
+	put   int64 // the greatest timestamp of an object that was Put in this transaction
 	job   int   // the last one that changed it
 }
 
@@ -98,6 +100,15 @@ func (g *ledger) purge(uri string) {
 		}
 	}
 	g.purged = append(g.purged, uri)
+}
+
+// log takes down the timestamps that lists were moved to without an object that tells.
+func (g *ledger) log(k *capture) {
+	for l, p := range g.pages {
+		if p.moved && p.ts > p.put {
+			k.add(&changelog.Line{Kind: changelog.List, Parent: l.Parent, Of: string(l.Kind), Time: p.ts})
+		}
+	}
 }
 
 // write brings the rows of lists up to date.

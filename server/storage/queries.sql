@@ -34,15 +34,15 @@ DELETE FROM floors WHERE parent = ?1 AND kind = ?2
 -- name: former
 SELECT ts FROM formers WHERE parent = ?1 AND kind = ?2
 -- name: former_keep
-INSERT INTO formers (parent, kind, ts) VALUES (?1, ?2, ?3) ON CONFLICT (parent, kind) DO UPDATE SET ts = max(ts, excluded.ts)
+INSERT INTO formers (parent, kind, ts) VALUES (?1, ?2, ?3) ON CONFLICT (parent, kind) DO UPDATE SET ts = max(ts, excluded.ts) RETURNING ts
 -- name: floors_keep
 INSERT INTO floors (parent, kind, ts)
 SELECT parent, kind, ts FROM lists WHERE parent = ?1 OR (parent > ?1 || '/' AND parent < ?1 || '0')
-ON CONFLICT (parent, kind) DO UPDATE SET ts = max(ts, excluded.ts)
+ON CONFLICT (parent, kind) DO UPDATE SET ts = max(ts, excluded.ts) RETURNING parent, kind, ts
 -- name: floors_past
 SELECT max(ts) FROM (SELECT ts FROM floors WHERE ts < ?1 AND parent <> '#' ORDER BY ts LIMIT 500)
 -- name: floors_raise
-INSERT INTO floors (parent, kind, ts) VALUES ('#', '', ?1) ON CONFLICT (parent, kind) DO UPDATE SET ts = max(ts, excluded.ts)
+INSERT INTO floors (parent, kind, ts) VALUES ('#', '', ?1) ON CONFLICT (parent, kind) DO UPDATE SET ts = max(ts, excluded.ts) RETURNING ts
 -- name: floors_sweep
 DELETE FROM floors WHERE ts <= ?1 AND parent <> '#'
 
@@ -148,12 +148,12 @@ SELECT owner FROM owners WHERE bucket = ?1
 -- name: owner_set
 INSERT INTO owners (bucket, owner, bytes) VALUES (?1, ?2, ?3) ON CONFLICT (bucket) DO UPDATE SET owner = excluded.owner, bytes = excluded.bytes
 -- name: owner_weigh
-UPDATE owners SET bytes = ?2 WHERE bucket = ?1
+UPDATE owners SET bytes = ?2 WHERE bucket = ?1 RETURNING bucket, owner, bytes
 -- name: owner_bury
 INSERT INTO owners (bucket, owner, bytes) SELECT 'gone ' || hex(owner), owner,
   ?2 + (SELECT coalesce(sum(64 + octet_length(parent) + iif(kind = 'collection', 64 * tombstones, 0)), 0) FROM lists WHERE parent = ?1 OR (parent > ?1 || '/' AND parent < ?1 || '0'))
 FROM owners WHERE bucket = ?1
-ON CONFLICT (bucket) DO UPDATE SET bytes = bytes + excluded.bytes
+ON CONFLICT (bucket) DO UPDATE SET bytes = bytes + excluded.bytes RETURNING bucket, owner, bytes
 -- name: owner_forget
 DELETE FROM owners WHERE bucket = ?1
 -- name: owners_forget
@@ -187,6 +187,84 @@ INSERT INTO files (location, list, id, hash, size, type, name) VALUES (?1, ?2, ?
 DELETE FROM files WHERE location = ?1
 -- name: holds
 SELECT 1 FROM files JOIN lists ON lists.pk = files.list WHERE hash = ?1 AND kind <> 'dead' LIMIT 1
+
+-- The log of changes (capture.go).
+
+-- name: log
+SELECT seq, sum FROM log
+-- name: log_set
+UPDATE log SET seq = ?1, sum = ?2
+-- name: log_head
+SELECT seq, sum FROM changes WHERE seq > (SELECT seq FROM log) ORDER BY seq DESC LIMIT 1
+-- name: log_bytes
+SELECT sum(octet_length(body)) FROM changes WHERE seq > (SELECT seq FROM log)
+-- name: log_add
+INSERT INTO changes (seq, at, sum, body) VALUES (?1, ?2, ?3, ?4)
+-- name: log_sum
+SELECT sum FROM (SELECT seq, sum FROM log UNION ALL SELECT seq, sum FROM changes WHERE seq > (SELECT seq FROM log)) WHERE seq = ?1
+-- name: log_after
+SELECT seq, at, sum, body FROM changes WHERE seq > ?1 ORDER BY seq
+-- name: log_past
+SELECT 1 FROM changes WHERE seq <= (SELECT seq FROM log) LIMIT 1
+-- name: log_sweep
+DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM (SELECT seq FROM changes WHERE seq <= (SELECT seq FROM log) ORDER BY seq LIMIT 500))
+-- name: followers
+SELECT min(seq) FROM followers
+-- name: follower_set
+INSERT INTO followers (name, seq) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq
+-- name: follower_move
+UPDATE followers SET seq = max(seq, ?2) WHERE name = ?1
+-- name: follower_forget
+DELETE FROM followers WHERE name = ?1
+-- name: followers_forget
+DELETE FROM followers
+
+-- Everything, table by table, from behind a place on (dump.go).
+
+-- name: dump_lists
+SELECT pk, parent, kind, ts FROM lists WHERE pk > ?1 AND kind <> 'dead' ORDER BY pk
+-- name: dump_objects
+SELECT pk, list, id, ts, deleted, data, permissions FROM objects WHERE pk > ?1 ORDER BY pk
+-- name: dump_meta
+SELECT name, value FROM meta WHERE name > ?1 ORDER BY name
+-- name: dump_owners
+SELECT bucket, owner, bytes FROM owners WHERE bucket > ?1 ORDER BY bucket
+-- name: dump_notes
+SELECT key, value, until FROM notes WHERE key > ?1 ORDER BY key
+-- name: dump_floors
+SELECT parent, kind, ts FROM floors WHERE (parent, kind) > (?1, ?2) ORDER BY parent, kind
+-- name: dump_formers
+SELECT parent, kind, ts FROM formers WHERE (parent, kind) > (?1, ?2) ORDER BY parent, kind
+-- name: dump_files
+SELECT location, list, id, hash, size, type, name FROM files WHERE location > ?1 ORDER BY location
+-- name: list_named
+SELECT parent, kind FROM lists WHERE pk = ?1
+
+-- What lines of the log come to in a new database (load.go).
+
+-- name: load_list
+INSERT INTO lists (parent, kind, ts) VALUES (?1, ?2, ?3) RETURNING pk
+-- name: load_object
+INSERT INTO objects (list, id, ts, deleted, data, permissions) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT (list, id) DO UPDATE SET ts = excluded.ts, deleted = excluded.deleted, data = excluded.data, permissions = excluded.permissions
+-- name: load_displace
+UPDATE objects SET ts = -1 - pk WHERE list = ?1 AND ts = ?2
+-- name: load_displaced
+SELECT lists.parent, lists.kind, objects.id FROM objects JOIN lists ON lists.pk = objects.list WHERE objects.ts < 0 AND lists.kind <> 'dead' LIMIT 1
+-- name: load_list_raise
+UPDATE lists SET ts = max(ts, ?2) WHERE pk = ?1
+-- name: load_list_set
+UPDATE lists SET live = ?2, tombstones = ?3, bytes = ?4 WHERE pk = ?1
+-- name: load_files
+UPDATE lists SET files = coalesce((SELECT sum(size) FROM files WHERE list = lists.pk), 0)
+-- name: load_file
+INSERT OR REPLACE INTO files (location, list, id, hash, size, type, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+-- name: load_owner
+INSERT INTO owners (bucket, owner, bytes) VALUES (?1, ?2, ?3) ON CONFLICT (bucket) DO UPDATE SET owner = excluded.owner, bytes = excluded.bytes
+-- name: load_floor
+INSERT INTO floors (parent, kind, ts) VALUES (?1, ?2, ?3) ON CONFLICT (parent, kind) DO UPDATE SET ts = excluded.ts
+-- name: load_former
+INSERT INTO formers (parent, kind, ts) VALUES (?1, ?2, ?3) ON CONFLICT (parent, kind) DO UPDATE SET ts = excluded.ts
 
 -- name: freelist
 PRAGMA freelist_count

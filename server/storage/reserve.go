@@ -73,6 +73,7 @@ func (w *writer) squeeze(jobs []*job) {
 			continue
 		}
 		w.tight = true
+		w.capture.full = w.capture.bytes >= reserveBytes/4 // what it holds is room, too
 		for _, j := range jobs[i:] {
 			if errors.Is(j.Err, kinto.ErrFull) {
 				w.single(j)

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foyer-server/foyer/internal/changelog"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -30,22 +30,6 @@ func small(t *testing.T, bytes int) string {
 		}
 	})
 	return dir
-}
-
-// replace puts data over what is there.
-func replace(db *SQLite, l kinto.List, id, data string) error {
-	return db.Write(context.Background(), nil, func(tx kinto.Tx) error {
-		old, err := tx.Get(l, id)
-		if err != nil {
-			return err
-		}
-		ts, err := tx.Tick(l, -1)
-		if err != nil {
-			return err
-		}
-		o := &kinto.Object{ID: id, Timestamp: ts, Data: []byte(data), Deleted: data == ""}
-		return tx.Put(l, o, old)
-	})
 }
 
 // TestFullDisk: on a disk that is full, by us or by others, what grows is refused by
@@ -158,5 +142,57 @@ func fullDisk(t *testing.T, others bool) {
 	}
 	if fi, err := os.Stat(path + "-reserve"); err != nil || fi.Size() != reserveBytes {
 		t.Errorf("the reserve is not made again: %v", err)
+	}
+}
+
+// TestTheLogYields: what nobody has fetched from the log is given up before a write is
+// refused: nearly as much fits on the disk as without it, and deletions go on.
+func TestTheLogYields(t *testing.T) {
+	fits := func(follow bool) int {
+		db := open(t, filepath.Join(small(t, 96<<20), "data.db"))
+		var at changelog.Position
+		if follow {
+			if err := db.Write(t.Context(), nil, func(t kinto.Tx) error { t.(*tx).capture.bound = 1 << 40; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			var err error
+			if at, err = db.Follow(t.Context(), "test"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n, refused := 0, 0
+		for ; refused < 20; n++ {
+			err := replace(db, records, fmt.Sprintf("r%d", n), fmt.Sprintf(`{"x":%q}`, strings.Repeat("x", 100<<10)))
+			if err != nil {
+				if !errors.Is(err, kinto.ErrFull) {
+					t.Fatalf("after %d: %v", n, err)
+				}
+				refused++
+				n--
+				time.Sleep(10 * time.Millisecond) // what the log held is swept when nobody writes
+			}
+			if n > 2000 {
+				t.Fatal("the disk is never full")
+			}
+		}
+		if follow {
+			if kept, err := changesAfter(t, db, at); !errors.Is(err, changelog.ErrCut) {
+				t.Errorf("the log still holds %d changes, error %v", kept, err)
+			}
+			if _, err := db.Follow(t.Context(), "again"); err != nil {
+				t.Errorf("nobody can follow on a full disk: %v", err)
+			}
+		}
+		for i := range n {
+			if err := replace(db, records, fmt.Sprintf("r%d", i), ""); err != nil {
+				t.Fatalf("deletion %d of %d: %v", i, n, err)
+			}
+		}
+		return n
+	}
+	without, with := fits(false), fits(true)
+	t.Logf("%d records fit, and %d beside a log that nobody fetches", without, with)
+	if with < without*8/10 {
+		t.Errorf("%d records fit, but only %d beside a log that nobody fetches", without, with)
 	}
 }

@@ -10,7 +10,9 @@
 // beside it on their own connections, each call in one snapshot. Objects above
 // records are cached in memory (cache.go), so one process at a time may write a
 // database. When the disk is full, what takes no room goes on out of a reserve
-// (reserve.go). Check and Snapshot look at it as a whole (snapshot.go).
+// (reserve.go). Check and Snapshot look at it as a whole (snapshot.go). While somebody
+// follows, each commit has what it changed beside it, in a log (capture.go); all of the
+// contents can be written out as lines (dump.go), and made a database again (load.go).
 //
 // Timestamps are given out inside the transaction and are unique and strictly
 // increasing in each list, also when the clock goes back. A timestamp a client
@@ -124,7 +126,7 @@ func Open(ctx context.Context, path string, log *slog.Logger) (db *SQLite, err e
 		return nil, errors.Join(err, c.close())
 	}
 	db = &SQLite{path: path, cache: newCache(), shelf: newShelf(), size: readers(), file: is, trouble: newTrouble(log), mark: markOf(path), log: log}
-	db.writer = newWriter(c, db.cache, newReserve(path, log), db.trouble, log)
+	db.writer = newWriter(c, db.cache, newCapture(path), newReserve(path, log), db.trouble, log)
 	c.noted = db.trouble.noteWrite
 	db.readers, db.probe = make(chan *conn, db.size), make(chan *conn, 1)
 	for i := range db.size + 1 {
@@ -175,10 +177,16 @@ func prepareFile(c *conn) error {
 		return fmt.Errorf("the journal mode is %q, not wal: the folder may be on a network file system", mode)
 	}
 	s.reset()
-	return migrate(c)
+	return migrate(c, migrations)
 }
 
-func migrate(c *conn) error {
+// logSince is the schema that a log of changes came with. Migrations after it go past it.
+const logSince = 9
+
+// logCut has all who follow it begin anew.
+const logCut = "DELETE FROM followers; UPDATE log SET seq = 1 + max(seq, (SELECT coalesce(max(seq), 0) FROM changes)), sum = randomblob(16);"
+
+func migrate(c *conn, migrations fs.FS) error {
 	s := c.do("version")
 	if _, err := s.step(); err != nil {
 		return err
@@ -205,11 +213,15 @@ func migrate(c *conn) error {
 		if i < have {
 			continue
 		}
-		text, err := migrations.ReadFile(name)
+		text, err := fs.ReadFile(migrations, name)
 		if err != nil {
 			return err
 		}
-		script := fmt.Sprintf("BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %d;\nCOMMIT;", text, i+1)
+		cut := ""
+		if i >= logSince {
+			cut = logCut
+		}
+		script := fmt.Sprintf("BEGIN IMMEDIATE;\n%s\n%s\nPRAGMA user_version = %d;\nCOMMIT;", text, cut, i+1)
 		if err := c.exec(script); err != nil {
 			if !c.autocommit() {
 				err = errors.Join(err, c.exec("ROLLBACK"))

@@ -342,6 +342,22 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// replace puts data over what is there.
+func replace(db *SQLite, l kinto.List, id, data string) error {
+	return db.Write(context.Background(), nil, func(tx kinto.Tx) error {
+		old, err := tx.Get(l, id)
+		if err != nil {
+			return err
+		}
+		ts, err := tx.Tick(l, -1)
+		if err != nil {
+			return err
+		}
+		o := &kinto.Object{ID: id, Timestamp: ts, Data: []byte(data), Deleted: data == ""}
+		return tx.Put(l, o, old)
+	})
+}
+
 // TestSweepOfWhatTimeEnds: notes whose time is over leave the file, and so do
 // attachments of purged lists; timestamps of lists purged long ago become one.
 func TestSweepOfWhatTimeEnds(t *testing.T) {
@@ -594,7 +610,7 @@ func TestPlans(t *testing.T) {
 				break
 			}
 			step := string(s.raw(3))
-			if slices.Contains([]string{"lists", "totals", "dead", "quick", "owners_forget"}, name) {
+			if slices.Contains([]string{"lists", "totals", "dead", "quick", "owners_forget", "load_files", "load_displaced"}, name) {
 				continue // about all of them
 			}
 			for _, table := range []string{"lists", "objects", "grants", "notes", "files", "owners"} {

@@ -3,6 +3,8 @@ package storage
 import (
 	"errors"
 	"time"
+
+	"github.com/foyer-server/foyer/internal/changelog"
 )
 
 // settled is how long ago a purged list's timestamp must be to become one with
@@ -38,14 +40,22 @@ func (w *writer) sweepSome() (again bool, err error) {
 	} else if err != nil {
 		return false, err
 	}
+	_, found, err = w.look(w.c.do("log_past"))
+	if found {
+		return true, w.alone(func() error { return w.c.do("log_sweep").run() })
+	} else if err != nil {
+		return false, err
+	}
 	ts, found, err := w.look(w.c.do("floors_past").int(1, now.Add(-settled).UnixMilli()))
 	if !found || err != nil {
 		return false, err
 	}
 	return true, w.alone(func() error {
-		if err := w.c.do("floors_raise").int(1, ts).run(); err != nil {
+		raised, _, err := w.look(w.c.do("floors_raise").int(1, ts))
+		if err != nil {
 			return err
 		}
+		w.capture.add(&changelog.Line{Kind: changelog.Floor, Parent: "#", Time: raised})
 		return w.c.do("floors_sweep").int(1, ts).run()
 	})
 }
@@ -70,10 +80,20 @@ func (w *writer) alone(fn func() error) (err error) {
 			err = errors.Join(err, w.c.do("rollback").run())
 		}
 	}()
+	if err := w.capture.open(w.c); err != nil {
+		return err
+	}
 	if err := fn(); err != nil {
 		return err
 	}
-	return w.c.do("commit").run()
+	if err := w.capture.write(w.c); err != nil {
+		return err
+	}
+	if err := w.c.do("commit").run(); err != nil {
+		return err
+	}
+	w.capture.kept()
+	return nil
 }
 
 // sweepList removes a bit of a dead list; at last, the list.

@@ -5,14 +5,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/foyer-server/foyer/internal/changelog"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
 // tx is a view that writes.
 type tx struct {
 	view
-	swept bool // there are dead lists to sweep
-	pairs *pairs
+	swept   bool // there are dead lists to sweep
+	pairs   *pairs
+	capture *capture
 
 	grown  int64 // bytes of what is kept now and was not before
 	buried int   // tombstones
@@ -37,11 +39,15 @@ func (t *tx) add(l kinto.List, want int64) (*page, int64, error) {
 		if err := t.c.do("floor_forget").text(1, l.Parent).text(2, string(l.Kind)).run(); err != nil {
 			return nil, 0, err
 		}
+		t.logList(changelog.Line{Kind: changelog.Floor, Gone: true}, l)
 	}
 	if floor > ts {
-		if err := t.c.do("former_keep").text(1, l.Parent).text(2, string(l.Kind)).int(3, floor).run(); err != nil {
+		s := t.c.do("former_keep").text(1, l.Parent).text(2, string(l.Kind)).int(3, floor)
+		if _, err := s.step(); err != nil {
 			return nil, 0, err
 		}
+		t.logList(changelog.Line{Kind: changelog.Former, Time: s.number(0)}, l)
+		s.reset()
 	}
 	s = t.c.do("list_add").text(1, l.Parent).text(2, string(l.Kind)).int(3, ts)
 	if _, err := s.step(); err != nil {
@@ -51,7 +57,14 @@ func (t *tx) add(l kinto.List, want int64) (*page, int64, error) {
 	s.reset()
 	p.kept = p.tally
 	t.ledger.add(l, p)
+	t.logList(changelog.Line{Kind: changelog.List, Time: ts}, l)
 	return p, first, nil
+}
+
+// logList takes down a line about a list.
+func (t *tx) logList(line changelog.Line, l kinto.List) {
+	line.Parent, line.Of = l.Parent, string(l.Kind)
+	t.capture.add(&line)
 }
 
 // Tick implements kinto.Tx. The one writer is all the lock there need be.
@@ -134,6 +147,8 @@ func (t *tx) Put(l kinto.List, o, old *kinto.Object) error {
 	}
 	t.ledger.change(l, p)
 	p.move()
+	p.put = max(p.put, o.Timestamp)
+	t.capture.add(&changelog.Line{Kind: changelog.Object, Parent: l.Parent, Of: string(l.Kind), ID: o.ID, Time: o.Timestamp, Gone: o.Deleted, Data: data, Permissions: permissions})
 	switch {
 	case added:
 	case old != nil:
@@ -254,7 +269,10 @@ func (t *tx) Purge(uri string) error {
 	if err := t.ledger.write(t.c); err != nil { // the floors are those of now
 		return err
 	}
-	if err := t.c.do("floors_keep").text(1, uri).run(); err != nil {
+	t.capture.add(&changelog.Line{Kind: changelog.Purge, ID: uri})
+	if err := t.all(t.c.do("floors_keep").text(1, uri), func(s *stmt) {
+		t.capture.add(&changelog.Line{Kind: changelog.Floor, Parent: string(s.raw(0)), Of: string(s.raw(1)), Time: s.number(2)})
+	}); err != nil {
 		return err
 	}
 	if err := t.c.do("purge").text(1, uri).run(); err != nil {
@@ -270,8 +288,25 @@ func (t *tx) Purge(uri string) error {
 	return t.c.do("owner_forget").text(1, uri).run()
 }
 
+// all calls each for every row that a statement which writes answers.
+func (t *tx) all(s *stmt, each func(*stmt)) error {
+	for {
+		more, err := s.step()
+		if !more {
+			return err
+		}
+		each(s)
+	}
+}
+
+// logOwner takes down whose a bucket has become, as a statement's row says it.
+func (t *tx) logOwner(s *stmt) {
+	t.capture.add(&changelog.Line{Kind: changelog.Owner, ID: string(s.raw(0)), Value: s.raw(1), Size: s.number(2)})
+}
+
 // SetMeta implements kinto.Tx.
 func (t *tx) SetMeta(name string, value []byte) error {
+	t.capture.add(&changelog.Line{Kind: changelog.Meta, ID: name, Value: value, Gone: value == nil})
 	if value == nil {
 		return t.c.do("meta_forget").text(1, name).run()
 	}
@@ -281,6 +316,7 @@ func (t *tx) SetMeta(name string, value []byte) error {
 // SetOwner implements kinto.Tx.
 func (t *tx) SetOwner(bucket, owner string) error {
 	if owner == "" {
+		t.capture.add(&changelog.Line{Kind: changelog.Owner, ID: bucket, Gone: true})
 		return t.c.do("owner_forget").text(1, bucket).run()
 	}
 	bytes := int64(0)
@@ -291,6 +327,7 @@ func (t *tx) SetOwner(bucket, owner string) error {
 	if o != nil {
 		bytes = kinto.Weight(kinto.Bucket, o)
 	}
+	t.capture.add(&changelog.Line{Kind: changelog.Owner, ID: bucket, Value: []byte(owner), Size: bytes})
 	return t.c.do("owner_set").text(1, bucket).text(2, owner).int(3, bytes).run()
 }
 
@@ -298,16 +335,17 @@ func (t *tx) SetOwner(bucket, owner string) error {
 func (t *tx) weigh(bucket string, o *kinto.Object) error {
 	bytes := kinto.Weight(kinto.Bucket, o)
 	if !o.Deleted {
-		return t.c.do("owner_weigh").text(1, bucket).int(2, bytes).run()
+		return t.all(t.c.do("owner_weigh").text(1, bucket).int(2, bytes), t.logOwner)
 	}
 	if err := t.ledger.write(t.c); err != nil { // what is left of a bucket depends on what it has
 		return err
 	}
-	return t.c.do("owner_bury").text(1, bucket).int(2, 2*bytes).run()
+	return t.all(t.c.do("owner_bury").text(1, bucket).int(2, 2*bytes), t.logOwner)
 }
 
 // SetNote implements kinto.Tx.
 func (t *tx) SetNote(key string, value []byte, until time.Time) error {
+	t.capture.add(&changelog.Line{Kind: changelog.Note, ID: key, Value: value, Time: until.UnixMilli(), Gone: value == nil})
 	if value == nil {
 		return t.c.do("note_forget").text(1, key).run()
 	}
@@ -360,6 +398,7 @@ func (t *tx) Attach(l kinto.List, id string, f *kinto.File) error {
 		if err := t.c.do("file_remove").text(1, location).run(); err != nil {
 			return err
 		}
+		t.capture.add(&changelog.Line{Kind: changelog.File, Location: location, Gone: true})
 		t.ledger.change(l, p)
 		p.files -= size
 	}
@@ -369,5 +408,6 @@ func (t *tx) Attach(l kinto.List, id string, f *kinto.File) error {
 	t.ledger.change(l, p)
 	p.files += f.Size
 	t.grown += int64(len(f.Location)+len(f.Name)+len(f.Type)+len(f.Hash)) + rowBytes
+	t.capture.add(&changelog.Line{Kind: changelog.File, Location: f.Location, Parent: l.Parent, Of: string(l.Kind), ID: id, Hash: f.Hash, Size: f.Size, Type: f.Type, Name: f.Name})
 	return t.c.do("file_add").text(1, f.Location).int(2, p.pk).text(3, id).text(4, f.Hash).int(5, f.Size).text(6, f.Type).text(7, f.Name).run()
 }

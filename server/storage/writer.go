@@ -34,6 +34,7 @@ type writer struct {
 	queue *commit.Queue[*job]
 
 	ledger   *ledger
+	capture  *capture
 	watchers *commit.Watchers
 	pairs    pairs
 
@@ -51,8 +52,8 @@ type writer struct {
 // tidy is how often the writer looks for what time alone makes ready to be swept.
 const tidy = time.Minute
 
-func newWriter(c *conn, cache *cache, reserve *reserve, state *trouble, log *slog.Logger) *writer {
-	return &writer{c: c, state: state, cache: cache, log: log, reserve: reserve, tight: !reserve.keep(), queue: commit.NewQueue[*job](batchJobs), ledger: newLedger(), watchers: commit.NewWatchers(), dead: true}
+func newWriter(c *conn, cache *cache, capture *capture, reserve *reserve, state *trouble, log *slog.Logger) *writer {
+	return &writer{c: c, capture: capture, state: state, cache: cache, log: log, reserve: reserve, tight: !reserve.keep(), queue: commit.NewQueue[*job](batchJobs), ledger: newLedger(), watchers: commit.NewWatchers(), dead: true}
 }
 
 // write queues fn and waits for its commit. A ctx that ends before the writer
@@ -125,13 +126,20 @@ func (w *writer) single(j *job) {
 
 // commit runs jobs, the first n of them if they take long, in one transaction.
 // An error means that nothing was kept. Few jobs fail after they have written: only
-// once one has, all are run again with a savepoint each.
+// once one has, all are run again with a savepoint each. Where there is no room but the
+// log of changes could do without, it is cut.
 func (w *writer) commit(jobs []*job) (n int, err error) {
-	n, err = w.transact(jobs, false)
-	if errors.Is(err, errHalf) {
-		n, err = w.transact(jobs, true)
+	for savepoints := false; ; {
+		n, err = w.transact(jobs, savepoints)
+		switch {
+		case errors.Is(err, errHalf) && !savepoints:
+			savepoints = true
+		case (errors.Is(err, errNoRoom) || w.tight && errors.Is(err, kinto.ErrFull)) && w.capture.on && !w.capture.full:
+			w.capture.full = true
+		default:
+			return n, err
+		}
 	}
-	return n, err
 }
 
 // errHalf: a job failed halfway, and there was no savepoint to go back to.
@@ -151,6 +159,9 @@ func (w *writer) transact(jobs []*job, savepoints bool) (n int, err error) {
 			err = errors.Join(err, w.c.do("rollback").run())
 		}
 	}()
+	if err := w.capture.open(w.c); err != nil {
+		return len(jobs), err
+	}
 	swept := false
 	start := time.Now()
 	for _, j := range jobs {
@@ -167,6 +178,10 @@ func (w *writer) transact(jobs []*job, savepoints bool) (n int, err error) {
 	if err := w.ledger.write(w.c); err != nil {
 		return n, err
 	}
+	w.ledger.log(w.capture)
+	if err := w.capture.write(w.c); err != nil {
+		return n, err
+	}
 	if err := w.state.sound(); err != nil { // what was built on damage is not kept
 		return n, err
 	}
@@ -174,13 +189,14 @@ func (w *writer) transact(jobs []*job, savepoints bool) (n int, err error) {
 		return n, err
 	}
 	w.done.Add(1)
+	w.capture.kept()
 	w.state.kept()
 	w.queue.Moved()
 	if w.own {
 		w.cache.forget()
 	}
 	w.tell()
-	w.dead = w.dead || swept
+	w.dead = w.dead || swept || w.capture.stale
 	return n, nil
 }
 
@@ -194,8 +210,9 @@ func (w *writer) job(j *job, savepoint bool) (swept bool, err error) {
 		}
 	}
 	w.ledger.begin()
+	w.capture.begin()
 	before := w.c.written()
-	t := &tx{view: view{ctx: j.ctx, c: w.c, cache: w.cache, generation: w.cache.now(), begun: true, own: w.own, ledger: w.ledger}, pairs: &w.pairs}
+	t := &tx{view: view{ctx: j.ctx, c: w.c, cache: w.cache, generation: w.cache.now(), begun: true, own: w.own, ledger: w.ledger}, pairs: &w.pairs, capture: w.capture}
 	func() {
 		defer func() { j.Panic = recover() }()
 		j.Err = j.fn(t)
@@ -213,6 +230,7 @@ func (w *writer) job(j *job, savepoint bool) (swept bool, err error) {
 	}
 	if failed {
 		w.ledger.rollback()
+		w.capture.rollback()
 		if !savepoint && w.c.written() != before {
 			return false, errHalf
 		}

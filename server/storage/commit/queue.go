@@ -141,6 +141,13 @@ func (q *Queue[J]) Stuck() time.Duration {
 	return time.Since(since)
 }
 
+// Waiting is how many jobs nobody has taken yet.
+func (q *Queue[J]) Waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting)
+}
+
 // Ended says that nobody takes anything any more.
 func (q *Queue[J]) Ended() { close(q.ended) }
 
