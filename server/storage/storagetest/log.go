@@ -37,6 +37,7 @@ func Log(t *testing.T, open func(*testing.T) Followed, load func(*testing.T, ite
 		{"RolledBack", rolledBack},
 		{"Cut", cutOff},
 		{"Two", twoFollowers},
+		{"Merged", merged},
 		{"Owners", owners},
 		{"Sums", sums},
 		{"TakenTwice", takenTwice},
@@ -98,6 +99,7 @@ func (s *logged) changes(t *testing.T, bytes int) {
 				return fmt.Errorf("commit %d follows %d", e.Seq, s.at.Seq)
 			}
 			again, s.at = true, e.Position
+			s.lines = append(s.lines, changelog.Line{Kind: changelog.Commit, Seq: e.Seq, Time: e.Time})
 			for text := range strings.Lines(string(e.Lines)) {
 				l, err := changelog.Parse([]byte(text))
 				if err != nil {
@@ -707,6 +709,63 @@ func twoFollowers(t *testing.T, s *logged) {
 		t.Errorf("what all have is still there: %v", err)
 	}
 	s.changes(t, math.MaxInt)
+}
+
+// Stretches of the log that are made one, again and again, are what they were.
+func merged(t *testing.T, s *logged) {
+	for seed := range uint64(6) {
+		w := NewWriter(s, 40+seed)
+		w.writes(t, 60)
+		s.lines = nil
+		s.follow(t)
+		s.copied(t, math.MaxInt, nil)
+		base := s.lines
+		var stretches [][]changelog.Line
+		for range 12 {
+			w.writes(t, 1+w.Rand.IntN(40))
+			s.lines = nil
+			s.changes(t, math.MaxInt)
+			stretches = append(stretches, s.lines)
+		}
+		before := 0
+		for _, lines := range stretches {
+			before += len(lines)
+		}
+		// Neighbours at random, until few are left.
+		for len(stretches) > 2 {
+			at := w.Rand.IntN(len(stretches) - 1)
+			both := append(append([]changelog.Line(nil), stretches[at]...), stretches[at+1]...)
+			var one []changelog.Line
+			err := changelog.Merge(func() iter.Seq2[changelog.Line, error] { return each(both) }, func(l *changelog.Line) error {
+				one = append(one, *l)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if last := both[len(both)-1]; len(both) > 0 && (one[0].Kind != changelog.Commit || len(one) > len(both)+1) {
+				t.Errorf("%d lines, the last %+v, become %d, the first %+v", len(both), last, len(one), one[0])
+			}
+			stretches = append(append(append([][]changelog.Line(nil), stretches[:at]...), one), stretches[at+2:]...)
+			if len(stretches)%4 == 0 {
+				s.lines = base
+				for _, lines := range stretches {
+					s.lines = append(s.lines, lines...)
+				}
+				s.same(t)
+			}
+		}
+		s.lines = base
+		after := 0
+		for _, lines := range stretches {
+			s.lines = append(s.lines, lines...)
+			after += len(lines)
+		}
+		alike(t, s, s.same(t))
+		if after > before*3/4 {
+			t.Errorf("%d lines became %d", before, after)
+		}
+	}
 }
 
 // What a bucket weighs for its owner, and what is left of it, is in the log as it changes.
