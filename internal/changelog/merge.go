@@ -92,10 +92,8 @@ func (m *merge) pass(lines iter.Seq2[Line, error], emit func(*Line) error) error
 			keep = m.last[hashOf(l.Key())] == n
 		}
 		gone := m.isPurged(&l, n)
-		if l.Kind == Object || l.Kind == List || l.Kind == File && !l.Gone {
-			if !gone {
-				m.reach(&l, keep)
-			}
+		if (l.Kind == Object || l.Kind == List) && !gone {
+			m.reach(&l, keep)
 		}
 		if !keep || gone {
 			continue
@@ -110,16 +108,13 @@ func (m *merge) pass(lines iter.Seq2[Line, error], emit func(*Line) error) error
 	return nil
 }
 
-// reach notes that a list is there, and where an object or the list itself moves it to.
+// reach notes where an object or the list itself moves a list to.
 func (m *merge) reach(l *Line, kept bool) {
 	name := listName{l.Parent, l.Of}
 	r := m.lists[name]
 	if r == nil {
 		r = &reached{}
 		m.lists[name] = r
-	}
-	if l.Kind == File {
-		return
 	}
 	r.all = max(r.all, l.Time)
 	if kept {

@@ -151,6 +151,30 @@ func (s *Summary) Of(k Kind) Sum {
 	return out
 }
 
+// Split returns summaries of at most so many lists each which Join makes this one again.
+func (s *Summary) Split(lists int) []*Summary {
+	first := &Summary{lists: map[listName]*ListSum{}, others: s.others}
+	out := []*Summary{first}
+	for _, l := range s.Lists() {
+		last := out[len(out)-1]
+		if len(last.lists) >= lists {
+			last = &Summary{lists: map[listName]*ListSum{}}
+			out = append(out, last)
+		}
+		last.lists[listName{l.Parent, l.Of}] = &l
+	}
+	return out
+}
+
+// Join takes in a summary of other lists, or of other kinds.
+func (s *Summary) Join(with *Summary) {
+	if s.lists == nil {
+		s.lists, s.others = map[listName]*ListSum{}, map[Kind]*Sum{}
+	}
+	maps.Copy(s.lists, with.lists)
+	maps.Copy(s.others, with.others)
+}
+
 // Differences names what is not the same in two summaries, as many of them as most; none
 // means that they are equal.
 func (s *Summary) Differences(with *Summary, most int) []string {
