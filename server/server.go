@@ -66,6 +66,8 @@ type Config struct {
 	Log       *slog.Logger
 	// Appliance knows how the whole machine is; nil: the pages show what the server knows.
 	Appliance web.Appliance
+	// HashCost is what hashes of passwords cost (bcrypt); 0: its default. Tests make it cheap.
+	HashCost int
 }
 
 // Run serves until ctx ends; then it returns nil once requests in flight are
@@ -130,6 +132,11 @@ func open(ctx context.Context, cfg Config) (s *server, err error) {
 	}
 	db := s.store
 	a := people.New(db, set.Kinto, set.Data, cfg.Log)
+	if cfg.HashCost != 0 {
+		if err = a.SetCost(cfg.HashCost); err != nil {
+			return s, err
+		}
+	}
 	if err = takeOffer(ctx, a, cfg.Log); err != nil {
 		return s, err
 	}

@@ -115,7 +115,7 @@ func Start(t testing.TB, c Config) *Server {
 	go func() {
 		defer close(s.ended)
 		s.err = server.Run(ctx, server.Config{
-			Settings: set, Listeners: listeners, PlainHTTP: c.PlainHTTP, Version: "0.0.0-test", Appliance: c.Appliance,
+			Settings: set, Listeners: listeners, PlainHTTP: c.PlainHTTP, Version: "0.0.0-test", Appliance: c.Appliance, HashCost: hashCost,
 			Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		})
 	}()
