@@ -9,7 +9,7 @@
 //
 // Each line is one JSON object (RFC 8259) in UTF-8, so that anybody can read a log:
 //
-//	{"seq":12,"at":1795803600000}                                   what follows was committed together, then
+//	{"seq":12,"at":1795803600000,"sum":"…"}                          what follows was committed together, then
 //	{"object":["/buckets/b/collections/c","record","r1",1795803599999],"permissions":{…},"data":{…}}
 //	{"object":["/buckets/b/collections/c","record","r1",1795803599999],"gone":true}   a tombstone
 //	{"list":["/buckets/b/collections/c","record",1795803599999]}     the list stands at this timestamp, or later
@@ -71,7 +71,8 @@ type Line struct {
 	// none any more.
 	Gone bool
 
-	Seq int64 // Commit: counts up, with holes
+	Seq int64  // Commit: counts up, with holes
+	Sum string // Commit: that of its Position; empty where what was committed is no stretch of one log any more
 	// Time is in milliseconds since 1970: of a Commit, when it was; of an Object, List, Floor
 	// and Former, its timestamp; of a Note, when it ends.
 	Time int64
@@ -99,6 +100,10 @@ func (l *Line) Append(b []byte) []byte {
 		b = strconv.AppendInt(b, l.Seq, 10)
 		b = append(b, `,"at":`...)
 		b = strconv.AppendInt(b, l.Time, 10)
+		if l.Sum != "" {
+			b = append(b, `,"sum":`...)
+			b = appendString(b, l.Sum)
+		}
 	case Object:
 		b = append(appendList(b, l.Parent, l.Of), ',')
 		b = append(appendString(b, l.ID), ',')
@@ -190,6 +195,7 @@ func appendString(b []byte, s string) []byte {
 type wire struct {
 	Seq    *int64  `json:"seq"`
 	At     int64   `json:"at"`
+	Sum    string  `json:"sum"`
 	Object *row    `json:"object"`
 	List   *row    `json:"list"`
 	Floor  *row    `json:"floor"`
@@ -280,7 +286,7 @@ func Parse(text []byte) (l Line, err error) {
 		return w.Value64
 	}
 	if is(w.Seq != nil, Commit) {
-		l.Seq, l.Time = *w.Seq, w.At
+		l.Seq, l.Time, l.Sum = *w.Seq, w.At, w.Sum
 	}
 	if is(w.Object != nil, Object) {
 		if ok = w.Object.fits(3, true) && (w.Gone || len(w.Data) > 0 && w.Data[0] == '{'); ok {

@@ -14,6 +14,7 @@ import (
 func all() []Line {
 	return []Line{
 		{Kind: Commit, Seq: 7, Time: 1795803600000},
+		{Kind: Commit, Seq: 8, Time: 1795803600001, Sum: strings.Repeat("0f", 16)},
 		{Kind: Object, Parent: "/buckets/b/collections/c", Of: "record", ID: "r\"1", Time: 1795803600001, Permissions: []byte(`{"write":["account:ana"]}`), Data: []byte(`{"n":` + strings.Repeat("9", 5000) + `,"lone":"\ud800","e":1.0E+2}`)},
 		{Kind: Object, Parent: "", Of: "bucket", ID: "b", Time: 3, Data: []byte(`{}`)},
 		{Kind: Object, Gone: true, Parent: "/buckets/b", Of: "collection", ID: "é", Time: 4},

@@ -23,13 +23,16 @@ type Entry struct {
 
 // Append appends the commit and its lines to b.
 func (e *Entry) Append(b []byte) []byte {
-	b = (&Line{Kind: Commit, Seq: e.Seq, Time: e.Time}).Append(b)
+	b = (&Line{Kind: Commit, Seq: e.Seq, Sum: e.Sum, Time: e.Time}).Append(b)
 	return append(b, e.Lines...)
 }
 
 // ErrCut: the log does not go back to a position, or is not the one that the position was
 // in. Whoever follows takes a copy of everything again.
 var ErrCut = errors.New("the log of changes does not go back that far")
+
+// ErrNoPlace: a copy was to go on from a place that is none.
+var ErrNoPlace = errors.New("that is no place in a copy")
 
 // Source is a store whose contents can be copied while they are written, and whose changes
 // can be followed from there. storagetest says what it promises.
@@ -53,11 +56,12 @@ type Source interface {
 	// Acknowledge tells that a follower has everything up to a position for good: the
 	// store need not keep it for this one. The error is ErrCut when the position is not in the log.
 	Acknowledge(ctx context.Context, name string, upTo Position) error
-	// Copy calls each for lines of what the store holds at the moment of the call, about so
-	// many bytes of them, in an order of its own, beginning after the place that an earlier
-	// call returned ("" is the beginning). It returns the place behind them, "" when that
-	// is the end, and where the log stood at that moment. Each line ends with a line feed
-	// and is good until each returns.
+	// Copy calls each for lines of what the store holds during the call, about so many bytes
+	// of them, in an order of its own, beginning after the place that an earlier call
+	// returned ("" is the beginning). It returns the place behind them, "" when that is the
+	// end, and where the log stood when the last of them was read. Each line ends with a
+	// line feed and is good until each returns. The error is ErrNoPlace when no call can
+	// have returned that place.
 	Copy(ctx context.Context, after string, bytes int, each func(line []byte) error) (next string, at Position, err error)
 	// Summarize looks at everything the store holds at one moment, but for notes that end
 	// before a time: those may have been swept, or not.

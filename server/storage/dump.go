@@ -133,7 +133,7 @@ func (d *dump) write(after string, bytes int, each func(*changelog.Line, []byte)
 		from = ""
 		s := d.c.do("dump_" + table.name)
 		if err := table.begin(s, place); err != nil {
-			return "", fmt.Errorf("%q is no place in a copy: %w", after, err)
+			return "", fmt.Errorf("%w: %q: %w", changelog.ErrNoPlace, after, err)
 		}
 		place = ""
 		for n := 1; ; n++ {
@@ -164,7 +164,7 @@ func (d *dump) write(after string, bytes int, each func(*changelog.Line, []byte)
 		}
 	}
 	if from != "" {
-		return "", fmt.Errorf("%q is no place in a copy", after)
+		return "", fmt.Errorf("%w: %q", changelog.ErrNoPlace, after)
 	}
 	return "", nil
 }

@@ -661,8 +661,10 @@ func cutOff(t *testing.T, s *logged) {
 		t.Errorf("a receiver that breaks off: %v", err)
 	}
 	s.changes(t, math.MaxInt)
-	if _, _, err := s.Copy(t.Context(), "nowhere:3", 1, func([]byte) error { return nil }); err == nil {
-		t.Error("a place that is none is taken")
+	for _, place := range []string{"nowhere:3", "objects:three", "nowhere"} {
+		if _, _, err := s.Copy(t.Context(), place, 1, func([]byte) error { return nil }); !errors.Is(err, changelog.ErrNoPlace) {
+			t.Errorf("a copy goes on from %q, which is no place: %v", place, err)
+		}
 	}
 	if _, _, err := s.Copy(t.Context(), "", 1, func([]byte) error { return broke }); !errors.Is(err, broke) {
 		t.Errorf("a copy whose receiver breaks off: %v", err)
