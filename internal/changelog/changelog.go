@@ -256,7 +256,14 @@ var ErrNoLine = errors.New("that is no line of a log of changes")
 
 // Parse reads one line, with or without its line feed. What it returns does not share
 // memory with text.
-func Parse(text []byte) (l Line, err error) {
+func Parse(text []byte) (Line, error) {
+	if l, ok := canonical(text); ok {
+		return l, nil
+	}
+	return parse(text)
+}
+
+func parse(text []byte) (l Line, err error) {
 	var w wire
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()

@@ -77,6 +77,56 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// alike compares two lines, for which no bytes and none of them are one.
+func alike(a, b Line) bool {
+	for _, l := range []*Line{&a, &b} {
+		if len(l.Permissions) == 0 {
+			l.Permissions = nil
+		}
+		if len(l.Data) == 0 {
+			l.Data = nil
+		}
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// Lines that Append writes and there are many of are read fast, and what is read either way
+// is the same.
+func TestFastAndSlowAgree(t *testing.T) {
+	fast := 0
+	odd := []string{
+		`{"object":["p","record","i",1],"permissions":{"read":["}\"}"]},"data":{"a":"}","b":{"c":[{}]}}}`, `{"object":["p","record","i",1],"permissions":{},"data":{},"data":{}}`,
+		`{"object":["p","record","i",1],"permissions":{}}`, `{"object":["p","record","i",1],"permissions":{"a":"b","data":{}}`, `{"object":["p","record","i",1], "data":{}}`,
+		`{"object":["p","record","i",01],"data":{}}`, `{"object":["p","record","i",-1],"data":{}}`, `{"object":["p","record","i",9223372036854775807],"data":{}}`, `{"object":["p","record","i",92233720368547758070],"data":{}}`,
+		"{\"object\":[\"\xff\",\"record\",\"i\",1],\"data\":{}}", "{\"object\":[\"p\",\"record\",\"i\",1],\"data\":{\"a\":\"\xff\"}}", `{"object":["p","record","i",1],"data":{"a":tru}}`, `{"object":["p","record","i",1],"data":{}}}`,
+		`{"object":["p","record","i",1],"gone":true,"data":{}}`, `{"object":["p","record","i",1],"permissions":{}],"data":{}}`, `{"object":["p","record","i",1],"permissions":[],"data":{}}`, `{"list":["p","record",1]} `, `{"seq":1,"at":2,"sum":"","at":3}`, `{"seq":,"at":2}`,
+	}
+	for _, text := range odd {
+		fastLine, ok := canonical([]byte(text))
+		slow, err := parse([]byte(text))
+		if ok && (err != nil || !alike(fastLine, slow)) {
+			t.Errorf("%s is read as %+v, or slowly as %+v, %v", text, fastLine, slow, err)
+		}
+	}
+	for _, l := range all() {
+		text := l.Append(nil)
+		got, ok := canonical(text)
+		slow, err := parse(text)
+		if err != nil || ok && !alike(got, slow) {
+			t.Errorf("%s is read as %+v, or slowly as %+v, %v", text, got, slow, err)
+		}
+		if ok {
+			fast++
+		}
+		if often := l.Kind == Commit || l.Kind == List || l.Kind == Object && !strings.ContainsAny(l.ID, `"`); often && !ok {
+			t.Errorf("%s is read slowly", text)
+		}
+	}
+	if fast < 5 {
+		t.Errorf("%d lines are read fast", fast)
+	}
+}
+
 // What is no line is refused, whatever it is.
 func TestWhatIsNoLine(t *testing.T) {
 	for _, text := range []string{
@@ -176,6 +226,10 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		l, err := Parse(text)
+		slow, slowErr := parse(text)
+		if fast, ok := canonical(text); ok && (slowErr != nil || !alike(fast, slow)) {
+			t.Fatalf("%q is read as %+v, or slowly as %+v, %v", text, fast, slow, slowErr)
+		}
 		if err != nil {
 			return
 		}

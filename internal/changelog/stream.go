@@ -20,7 +20,9 @@ type Reader struct {
 }
 
 // NewReader reads from in.
-func NewReader(in io.Reader) *Reader { return &Reader{in: bufio.NewReaderSize(in, 256<<10), most: MaxLine} }
+func NewReader(in io.Reader) *Reader {
+	return &Reader{in: bufio.NewReaderSize(in, 256<<10), most: MaxLine}
+}
 
 // Next returns the next line with its line feed, which is missing where the text breaks off
 // in the last one. It is good until the next call. The error is io.EOF at the end,
