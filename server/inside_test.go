@@ -195,3 +195,20 @@ func TestPagesTellTheAddressesOfTheSite(t *testing.T) {
 		}
 	}
 }
+
+// Whoever follows the data of a server that has not opened them is told to come back, and
+// not that there is no such thing.
+func TestWhoFollowsWaitsForTheData(t *testing.T) {
+	s := private{&server{Config: Config{Log: slog.New(slog.DiscardHandler)}}}
+	for _, path := range []string{"/log", "/log/followers/a", "/base", "/summary", "/file/a"} {
+		w := httptest.NewRecorder()
+		s.answer(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if w.Code != http.StatusServiceUnavailable {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	w := httptest.NewRecorder()
+	if s.answer(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/logs", nil)); w.Code != http.StatusNotFound {
+		t.Errorf("another path: %d", w.Code)
+	}
+}

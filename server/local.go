@@ -12,6 +12,7 @@ import (
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/knock"
 	"github.com/foyer-server/foyer/internal/report"
+	"github.com/foyer-server/foyer/server/follow"
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/refusal"
 )
@@ -58,8 +59,8 @@ func (d *localDoor) use(h http.HandlerFunc) { d.handler.Store(&h) }
 // private is what a server tells its supervisor alone, on the socket of those two.
 type private struct{ *server }
 
-// answer answers there: how the server is, what it holds, what happened, and that a nonce
-// was made for which somebody will come.
+// answer answers there: how the server is, what it holds, what happened, that a nonce was
+// made for which somebody will come, and whoever follows the data (package follow).
 func (s private) answer(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/health" && reads(r):
@@ -77,6 +78,10 @@ func (s private) answer(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
+	case follow.Answers(r.URL.Path) && s.follow != nil:
+		s.follow.ServeHTTP(w, r)
+	case follow.Answers(r.URL.Path):
+		fail(w, hint.EN, refusal.Busy) // the data are not open
 	default:
 		fail(w, hint.EN, refusal.Absent)
 	}

@@ -7,7 +7,7 @@
 // everything shut until there is an owner (gate.go), the way from plain HTTP to
 // HTTPS (plain.go, strict.go) and what this server is called (names.go), what proxies
 // before it say of visitors (package front), and the answers to the supervisor's
-// questions (local.go, health.go, check.go, usage.go). It knows whose the data are
+// questions (local.go, health.go, check.go, usage.go, package follow). It knows whose the data are
 // (identity.go), why they cannot be opened (explain.go), how it answers then (down.go), and
 // what people are told of trouble (trouble.go).
 //
@@ -35,6 +35,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/foyer-server/foyer/internal/changelog"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
@@ -44,6 +45,7 @@ import (
 	"github.com/foyer-server/foyer/server/auth"
 	"github.com/foyer-server/foyer/server/certs"
 	"github.com/foyer-server/foyer/server/dial"
+	"github.com/foyer-server/foyer/server/follow"
 	"github.com/foyer-server/foyer/server/front"
 	"github.com/foyer-server/foyer/server/kinto"
 	"github.com/foyer-server/foyer/server/people"
@@ -107,6 +109,7 @@ type server struct {
 	data   identity
 	down   *hint.Error // why it could not start; nil: it could
 	dial   *dial.Room
+	follow *follow.Door    // for whoever copies the data; nil: they are not open
 	port   int             // of HTTPS, as clients know it
 	beside context.Context // of what runs beside requests: it ends when the server begins to
 
@@ -211,6 +214,10 @@ func (s *server) serve(ctx context.Context, door *localDoor) error {
 	beside, stop := context.WithCancel(ctx)
 	defer stop()
 	s.beside = beside
+	if s.down == nil && s.store != nil {
+		source, _ := s.store.(changelog.Source)
+		s.follow = follow.New(follow.Config{Source: source, Open: s.files.Open, Ends: beside, Log: s.Log})
+	}
 	door.use(private{s}.answer)
 	var public []*http.Server
 	var runs []func() error
