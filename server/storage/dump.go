@@ -196,16 +196,34 @@ func (db *SQLite) Copy(ctx context.Context, after string, bytes int, each func(l
 }
 
 // Summarize implements changelog.Source.
-func (db *SQLite) Summarize(ctx context.Context, notes time.Time) (*changelog.Summary, changelog.Position, error) {
-	sum := &changelog.Summary{}
-	at, err := db.dump(ctx, func(d *dump) error {
-		_, err := d.write("", math.MaxInt, func(l *changelog.Line, text []byte) error {
-			if l.Kind != changelog.Note || l.Time > notes.UnixMilli() {
-				sum.Add(l, text)
-			}
-			return nil
-		})
+func (db *SQLite) Summarize(ctx context.Context, notes time.Time) (sum *changelog.Summary, at changelog.Position, err error) {
+	at, err = db.dump(ctx, func(d *dump) (err error) {
+		sum, err = d.summarize(notes)
 		return err
 	})
 	return sum, at, err
+}
+
+// summarize adds up everything, but for notes that end before a time.
+func (d *dump) summarize(notes time.Time) (*changelog.Summary, error) {
+	sum := &changelog.Summary{}
+	_, err := d.write("", math.MaxInt, func(l *changelog.Line, text []byte) error {
+		if l.Kind != changelog.Note || l.Time > notes.UnixMilli() {
+			sum.Add(l, text)
+		}
+		return nil
+	})
+	return sum, err
+}
+
+// SummarizeFile is Summarize of the database file at path, as Peek reads it.
+func SummarizeFile(ctx context.Context, path string, notes time.Time) (sum *changelog.Summary, err error) {
+	err = peek(ctx, path, func(c *conn) (err error) {
+		if err := c.do("begin").run(); err != nil {
+			return err
+		}
+		sum, err = (&dump{ctx: ctx, c: c, lists: map[int64]kinto.List{}}).summarize(notes)
+		return err
+	})
+	return sum, err
 }

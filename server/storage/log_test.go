@@ -133,7 +133,17 @@ func TestEveryTableIsCopied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	peeked, err := SummarizeFile(t.Context(), path, time.UnixMilli(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(path + "?*"); err != nil || len(left) > 0 {
+		t.Errorf("left beside what was loaded: %q, %v", left, err)
+	}
 	loaded := open(t, path)
+	if sum, _, err := loaded.Summarize(t.Context(), time.UnixMilli(0)); err != nil || len(sum.Differences(peeked, 9)) > 0 || sum.Of(changelog.Object).Lines == 0 {
+		t.Errorf("the file comes to something else than the database: %v, %q", err, sum.Differences(peeked, 9))
+	}
 	rows := 0
 	for table, is := range tablesOf(t, loaded) {
 		rows += len(is)

@@ -154,7 +154,17 @@ var ErrEmpty = errors.New("there is nothing in the database")
 // Peek has fn read the database file at path, in one snapshot, without opening it to be
 // written: nothing is changed in it, its schema included, and whoever serves it is not held
 // up. A file without facts, which no Foyer has begun to use, is ErrEmpty.
-func Peek(ctx context.Context, path string, fn func(kinto.Reader) error) (err error) {
+func Peek(ctx context.Context, path string, fn func(kinto.Reader) error) error {
+	return peek(ctx, path, func(c *conn) (err error) {
+		cache := newCache()
+		v := &view{ctx: ctx, c: c, cache: cache, generation: cache.now()}
+		defer func() { err = errors.Join(err, v.close()) }()
+		return fn(v)
+	})
+}
+
+// peek runs fn on a connection to a file that is only read.
+func peek(ctx context.Context, path string, fn func(*conn) error) (err error) {
 	if err := errors.Join(setUp(), ctx.Err()); err != nil {
 		return err
 	}
@@ -172,10 +182,7 @@ func Peek(ctx context.Context, path string, fn func(kinto.Reader) error) (err er
 		return err
 	}
 	there.reset()
-	cache := newCache()
-	v := &view{ctx: ctx, c: c, cache: cache, generation: cache.now()}
-	defer func() { err = errors.Join(err, v.close()) }()
-	return fn(v)
+	return fn(c)
 }
 
 // Meta returns one fact of the database file at path, as Peek does; empty: it has none.
