@@ -2,9 +2,9 @@
 //
 // Every write goes to a temporary file beside the target, is fsynced, renamed
 // over it, and the folder is fsynced, so that after a crash the name holds either
-// the old bytes or the new ones, never half of them and never nothing. It also
-// takes the advisory locks that keep two runs of Foyer apart and tells how much
-// room a disk has left.
+// the old bytes or the new ones, never half of them and never nothing. What must not
+// replace anything gets its name by RenameNew. It also takes the advisory locks that keep
+// two runs of Foyer apart, and tells how much room a disk has left and what an error says about it.
 //
 // Used by everything that must not be lost. It knows nobody above it.
 package atomicfile

@@ -2,6 +2,7 @@ package atomicfile
 
 import (
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/windows"
 )
@@ -18,3 +19,6 @@ func FreeSpace(path string) (free, total uint64, err error) {
 	}
 	return free, total, nil
 }
+
+// FreeSpaceOf is FreeSpace for the disk that an open file or folder is on.
+func FreeSpaceOf(f *os.File) (free, total uint64, err error) { return FreeSpace(f.Name()) }
