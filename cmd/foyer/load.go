@@ -139,7 +139,7 @@ func emptyFolder(dir string) (made bool, err error) {
 }
 
 func occupied(what hint.Text) error {
-	return hint.New("target-occupied", what, hint.T("Nothing was changed.", "Rien n'a été changé."), hint.T("Name a folder that is empty, or not there.", "Indiquez un dossier vide, ou qui n'existe pas.")).Exits(hint.ExitUsage)
+	return hint.New("load-occupied", what, hint.T("Nothing was changed.", "Rien n'a été changé."), hint.T("Name a folder that is empty, or not there.", "Indiquez un dossier vide, ou qui n'existe pas.")).Exits(hint.ExitUsage)
 }
 
 // linesOf reads lines until there are no more, or ctx ends.

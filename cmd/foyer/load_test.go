@@ -139,7 +139,7 @@ func TestLoadLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := t.TempDir()
-	for where, want := range map[string]string{dir: "target-occupied", path: "target-occupied", filepath.Join(dir, "none", "below"): "target-readonly"} {
+	for where, want := range map[string]string{dir: "load-occupied", path: "load-occupied", filepath.Join(dir, "none", "below"): "target-readonly"} {
 		if code, _, said := load(t, strings.NewReader(good), where); code == 0 || !strings.Contains(said, "["+want+"]") {
 			t.Errorf("%s: %d %s", where, code, said)
 		}
@@ -158,7 +158,7 @@ func TestLoadLeavesNothing(t *testing.T) {
 		cmd.Env = append(cmd.Env, "FOYER_DATA="+data)
 		cmd.Stdin = strings.NewReader(good)
 		text, err := cmd.CombinedOutput()
-		if err == nil || cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(text), "[target-occupied]") || len(left(t, data)) > 0 {
+		if err == nil || cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(text), "[load-occupied]") || len(left(t, data)) > 0 {
 			t.Errorf("%s: %v, left %q: %s", where, err, left(t, data), text)
 		}
 	}
