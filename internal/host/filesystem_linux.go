@@ -81,18 +81,35 @@ func deviceNumber(root string, device uint64, m mount) string {
 	return strings.TrimSpace(string(number))
 }
 
-// kernelUUID asks the file system itself (FS_IOC_GETFSUUID, since Linux 6.9).
+// kernelUUID asks the file system itself: FS_IOC_GETFSUUID, which most have since Linux 6.9, and
+// BTRFS_IOC_FS_INFO.
 func kernelUUID(f *os.File) string {
-	const getFSUUID = 0x80111500
+	const getFSUUID, btrfsFSInfo = 0x80111500, 0x8400941f
 	var answer struct {
 		length uint8
 		uuid   [16]byte
 	}
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), getFSUUID, uintptr(unsafe.Pointer(&answer)))
-	if errno != 0 || int(answer.length) != len(answer.uuid) || answer.uuid == [16]byte{} {
+	if errno == 0 && int(answer.length) == len(answer.uuid) {
+		return uuidText(answer.uuid)
+	}
+	var info struct {
+		mostID, devices uint64
+		uuid            [16]byte
+		_               [992]byte
+	}
+	_, _, errno = unix.Syscall(unix.SYS_IOCTL, f.Fd(), btrfsFSInfo, uintptr(unsafe.Pointer(&info)))
+	if errno == 0 {
+		return uuidText(info.uuid)
+	}
+	return ""
+}
+
+func uuidText(uuid [16]byte) string {
+	if uuid == [16]byte{} {
 		return ""
 	}
-	text := hex.EncodeToString(answer.uuid[:])
+	text := hex.EncodeToString(uuid[:])
 	return strings.Join([]string{text[:8], text[8:12], text[12:16], text[16:20], text[20:]}, "-")
 }
 
