@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -20,7 +21,19 @@ type Folder struct {
 	// Backing is the folder that holds the files. What a test does there meets no
 	// fault.
 	Backing string
+
+	lacks lacks
 }
+
+// lacks are what the file system of a Folder does not know.
+type lacks struct{ renameFlags, links atomic.Bool }
+
+// LackRenameFlags has the Folder know rename(2), and of renameat2(2) no flag, as NFS and most of
+// what is on FUSE do.
+func (f *Folder) LackRenameFlags() { f.lacks.renameFlags.Store(true) }
+
+// LackLinks has the Folder know no link(2), as FAT and exFAT do.
+func (f *Folder) LackLinks() { f.lacks.links.Store(true) }
 
 // NewFolder makes an empty folder in base, or in t.TempDir() if base is empty, and
 // mounts it until the test ends. As for a Disk, only this user can enter t.TempDir(),
@@ -39,7 +52,7 @@ func NewFolder(t testing.TB, base string) *Folder {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := &folderNode{LoopbackNode: root.(*fs.LoopbackNode), faults: &f.Faults}
+	node := &folderNode{LoopbackNode: root.(*fs.LoopbackNode), faults: &f.Faults, lacks: &f.lacks}
 	node.RootData.RootNode = node
 	serve(t, &f.Faults, f.Path, node)
 	return f
@@ -49,6 +62,7 @@ func NewFolder(t testing.TB, base string) *Folder {
 type folderNode struct {
 	*fs.LoopbackNode
 	faults *Faults
+	lacks  *lacks
 }
 
 var (
@@ -57,10 +71,26 @@ var (
 	_ fs.NodeOpener         = (*folderNode)(nil)
 	_ fs.NodeCreater        = (*folderNode)(nil)
 	_ fs.NodeOpendirHandler = (*folderNode)(nil)
+	_ fs.NodeRenamer        = (*folderNode)(nil)
+	_ fs.NodeLinker         = (*folderNode)(nil)
 )
 
 func (n *folderNode) WrapChild(_ context.Context, child fs.InodeEmbedder) fs.InodeEmbedder {
-	return &folderNode{LoopbackNode: child.(*fs.LoopbackNode), faults: n.faults}
+	return &folderNode{LoopbackNode: child.(*fs.LoopbackNode), faults: n.faults, lacks: n.lacks}
+}
+
+func (n *folderNode) Rename(ctx context.Context, name string, to fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	if flags != 0 && n.lacks.renameFlags.Load() {
+		return syscall.EINVAL
+	}
+	return n.LoopbackNode.Rename(ctx, name, to, newName, flags)
+}
+
+func (n *folderNode) Link(ctx context.Context, of fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if n.lacks.links.Load() {
+		return nil, syscall.EPERM
+	}
+	return n.LoopbackNode.Link(ctx, of, name, out)
 }
 
 func (n *folderNode) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {

@@ -132,6 +132,35 @@ echo x >gone; rm gone; truncate -s 3 hard; chmod 600 hard; cp soft copy; flock c
 	}
 }
 
+// A Folder lacks what it is told to, and nothing else.
+func TestFolderLacks(t *testing.T) {
+	t.Parallel()
+	f := faultfs.NewFolder(t, "")
+	a, b := filepath.Join(f.Path, "a"), filepath.Join(f.Path, "b")
+	exclusive := func() error { return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_NOREPLACE) }
+	fresh := func() {
+		t.Helper()
+		check(t, os.RemoveAll(b))
+		check(t, os.WriteFile(a, nil, 0o600))
+	}
+	fresh()
+	check(t, exclusive())
+	fresh()
+	check(t, os.Link(a, b))
+	f.LackRenameFlags()
+	fresh()
+	if err := exclusive(); err != unix.EINVAL {
+		t.Errorf("rename with a flag: %v", err)
+	}
+	check(t, os.Link(a, b))
+	f.LackLinks()
+	fresh()
+	if err := os.Link(a, b); !errors.Is(err, unix.EPERM) {
+		t.Errorf("link: %v", err)
+	}
+	check(t, os.Rename(a, b))
+}
+
 // The rights of files hold for other users.
 func TestFolderAsAnotherUser(t *testing.T) {
 	t.Parallel()
