@@ -27,7 +27,7 @@
 // changed or removed that they could not read, change or remove themselves. They can
 // make root's work fail, and have a folder of their own emptied in the place of Foyer's.
 //
-// Used by the installer, supervisor/helper, cmd/foyer and internal/claim. It knows nobody above it.
+// Used by the installer, supervisor/helper, supervisor/backup/object, cmd/foyer and internal/claim. It knows nobody above it.
 package safepath
 
 import (
@@ -49,6 +49,7 @@ const (
 	TooLarge                  // more bytes than it may have
 	Exchanged                 // it became something else while it was looked at
 	TooDeep                   // folders within folders, without end
+	Exposed                   // others may read or change what is a secret
 )
 
 // Error is a name that root does not touch.
@@ -67,6 +68,7 @@ func (e *Error) Error() string {
 		TooLarge:   " is too large",
 		Exchanged:  " was exchanged for something else at this moment",
 		TooDeep:    " is too deep",
+		Exposed:    " can be read or changed by others",
 	}[e.Why]
 }
 
@@ -102,6 +104,19 @@ func ReadFile(path string, most int64) ([]byte, error) {
 	}
 	defer d.Close() //nolint:errcheck // a folder, opened to be looked into
 	return d.ReadFile(name, most)
+}
+
+// ReadSecret reads a file as ReadFile does, that nobody but its owner may read or change: the
+// error is an *Error with Exposed where others may, with Foreign where its owner is neither
+// this process's account nor root, nor, where root reads, the owner of its folder, and with
+// SecondName where it has another name.
+func ReadSecret(path string, most int64) ([]byte, error) {
+	d, name, err := openFor(path)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close() //nolint:errcheck // a folder, opened to be looked into
+	return readSecret(d, name, most)
 }
 
 // OwnFile gives the ordinary file at path an owner and a mode, durably: those that want

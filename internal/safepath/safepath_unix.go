@@ -412,11 +412,38 @@ func (d *Dir) ReadFile(name string, most int64) ([]byte, error) {
 		defer sub.Close() //nolint:errcheck // a folder, opened to be looked into
 		return sub.ReadFile(filepath.Base(name), most)
 	}
+	return d.read(name, most, func(*os.File) error { return nil })
+}
+
+// readSecret reads the file name of folder d if nobody but its owner may.
+func readSecret(d *Dir, name string, most int64) ([]byte, error) {
+	return d.read(name, most, func(f *os.File) error {
+		var dir, st unix.Stat_t
+		if err := errors.Join(retry(func() error { return unix.Fstat(d.fd(), &dir) }), retry(func() error { return unix.Fstat(int(f.Fd()), &st) })); err != nil {
+			return d.fail("look at", name, err)
+		}
+		switch {
+		case st.Nlink != 1:
+			return &Error{d.in(name), SecondName}
+		case st.Mode&0o077 != 0:
+			return &Error{d.in(name), Exposed}
+		case !rootish(st) && !(os.Geteuid() == 0 && st.Uid == dir.Uid):
+			return &Error{d.in(name), Foreign}
+		}
+		return nil
+	})
+}
+
+// read reads the file name, once it is open and fit.
+func (d *Dir) read(name string, most int64, fit func(*os.File) error) ([]byte, error) {
 	f, err := d.file(name, false, d.mayRead)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // it was only read
+	if err := fit(f); err != nil {
+		return nil, err
+	}
 	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, d.fail("read", name, err)

@@ -252,6 +252,49 @@ func TestOnlyFitFilesAreRead(t *testing.T) {
 	})
 }
 
+// A secret is read where nobody but its owner may read or change it.
+func TestOnlySecretsAreSecret(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(dir, path string) error
+		want Why
+	}{
+		{"a secret", func(string, string) error { return nil }, 0},
+		{"that nobody changes", func(_, path string) error { return os.Chmod(path, 0o400) }, 0},
+		{"that a group reads", func(_, path string) error { return os.Chmod(path, 0o640) }, Exposed},
+		{"that others write", func(_, path string) error { return os.Chmod(path, 0o602) }, Exposed},
+		{"with a second name", func(dir, path string) error { return os.Link(path, filepath.Join(dir, "again")) }, SecondName},
+		{"too large a one", func(_, path string) error { return os.WriteFile(path, make([]byte, 101), 0o600) }, TooLarge},
+		{"a folder", func(_, path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, NotRegular},
+		{"somebody's", func(_, path string) error { return os.Chown(path, somebody, somebody) }, Foreign},
+		{"somebody's, in a folder that is his, too", func(dir, path string) error {
+			return errors.Join(os.Chown(path, somebody, somebody), os.Chown(dir, somebody, somebody))
+		}, 0},
+		{"somebody's, in another one's folder", func(dir, path string) error {
+			return errors.Join(os.Chown(path, somebody, somebody), os.Chown(dir, foyer, foyer))
+		}, Foreign},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if strings.HasPrefix(c.name, "somebody") {
+				asRoot(t)
+			}
+			dir := t.TempDir()
+			plant(t, dir, os.Geteuid(), "secret")
+			path := filepath.Join(dir, "secret")
+			if err := c.do(dir, path); err != nil {
+				t.Fatal(err)
+			}
+			text, err := ReadSecret(path, 100)
+			if why(err) != c.want || (err == nil) != (c.want == 0) || err == nil && string(text) != "secret" {
+				t.Errorf("%q, %v", text, err)
+			}
+		})
+	}
+	if _, err := ReadSecret(filepath.Join(t.TempDir(), "secret"), 100); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
 func TestEmptyStaysInside(t *testing.T) {
 	both := func(t *testing.T, h how) {
 		dir := t.TempDir()
