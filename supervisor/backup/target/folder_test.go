@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/foyer-server/foyer/supervisor/backup/target"
 	"github.com/foyer-server/foyer/supervisor/backup/target/targettest"
@@ -50,9 +51,10 @@ func TestFolder(t *testing.T) {
 	targettest.Run(t, func(t *testing.T) (one, other target.Target) {
 		identity := here(t)
 		t.Cleanup(func() {
-			for _, name := range tree(t, identity.Path) {
-				if strings.Contains(name, ".foyer-tmp-") {
-					t.Errorf("left behind: %s", name)
+			left := func() string { return strings.Join(tree(t, identity.Path), " ") }
+			for end := time.Now().Add(2 * time.Minute); strings.Contains(left(), ".foyer-tmp-"); time.Sleep(time.Millisecond) {
+				if time.Now().After(end) { // whoever cancels a call does not wait for it to be tidied up
+					t.Fatalf("left behind: %s", left())
 				}
 			}
 		})
