@@ -71,11 +71,11 @@ func TestExFAT(t *testing.T) {
 	if err := os.Link(filepath.Join(stick, "file"), filepath.Join(stick, "other")); err == nil {
 		t.Error("there are links")
 	}
-	defer t.Logf("SHOW what every target promises holds on exFAT by FUSE, which has no links and no exclusive rename")
 	targettest.Run(t, func(t *testing.T) (one, other target.Target) {
 		f, identity := folder(t, filepath.Join(stick, strings.ReplaceAll(filepath.Base(t.Name()), " ", "-")))
 		return f, open(t, identity)
 	})
+	t.Logf("SHOW what every target promises holds on exFAT by FUSE, which has no links and no exclusive rename")
 }
 
 // Subvolumes of btrfs, which have device numbers of their own, are one disk; and none of them is a mount.
