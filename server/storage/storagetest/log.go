@@ -572,7 +572,6 @@ func nobody(t *testing.T, s *logged) {
 func rolledBack(t *testing.T, s *logged) {
 	mustPut(t, s, records, "before", `{}`)
 	s.follow(t)
-	at := s.at
 	var wg sync.WaitGroup
 	for n := range 40 {
 		wg.Go(func() {
@@ -609,7 +608,7 @@ func rolledBack(t *testing.T, s *logged) {
 		t.Errorf("%d objects are in the log, %d of them of writes that were given up", kept, odd)
 	}
 	// Nothing but what was given up: no commit at all.
-	at = s.at
+	at := s.at
 	if err := s.Write(t.Context(), nil, func(tx kinto.Tx) error { return errors.Join(tx.SetMeta("m", []byte("x")), errGivenUp) }); !errors.Is(err, errGivenUp) {
 		t.Fatal(err)
 	}
