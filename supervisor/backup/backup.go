@@ -1,4 +1,242 @@
-// Package backup makes backups of what a server holds and brings them back: it follows the
-// log of changes, seals stretches of it into objects that form a chain, keeps them at
-// targets, and proves that they restore.
+// Package backup makes backups of what a server holds, and brings them back.
+//
+// It follows the log of changes (package changelog) and seals stretches of it into objects
+// (package object) that form a chain at a target (package target): what changed, every few
+// seconds; a base, which is all contents, copied bit by bit beside writes; now and then one
+// stretch instead of many, and a manifest that says what all of it comes to. Whoever has a
+// base and all stretches after it up to a point has the data of that point, and the
+// manifest tells whether they are right.
+//
+// An Engine belongs to one chain at one target. It is the only one who writes there: two on
+// one chain meet at the next number, which only one of them gets, and the other stops and
+// says so. What it knows of the chain it can find out again from the target, so that it
+// writes next to nothing on this machine; while the target is away, what changes waits in
+// the log of the store, which has a bound.
+//
+// Who may read what: objects are sealed to this machine and to the chain; the key of the
+// chain is sealed to the recovery kit. Nobody else learns more than sizes and times.
 package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/foyer-server/foyer/internal/changelog"
+	"github.com/foyer-server/foyer/supervisor/backup/object"
+	"github.com/foyer-server/foyer/supervisor/backup/target"
+)
+
+// Errors that callers tell apart, beside those of packages object and target.
+var (
+	// ErrTwoMachines: somebody else writes to this chain.
+	ErrTwoMachines = errors.New("another machine writes to the same backup")
+	// ErrRolledBack: the target has less than it had.
+	ErrRolledBack = errors.New("the target has lost, or was made to forget, what was there")
+)
+
+// Engine makes the backups of one chain at one target. Its methods may be called by many;
+// they run one after the other.
+type Engine struct {
+	Source  changelog.Source
+	Target  target.Target
+	Keys    Keys
+	Dir     string                                // a folder of its own, for what is known of the chain
+	Version string                                // of Foyer
+	Schema  int                                   // of the data
+	Files   func(context.Context) ([]File, error) // what goes along with the data; nil: nothing
+	Now     func() time.Time
+	Log     *slog.Logger
+	Begins  func(step string) // is told of what is begun: follow, ship, copy, say, merge, delete; may be nil
+
+	mu     sync.Mutex
+	sealer *object.Sealer
+	st     state
+	acked  changelog.Position // the store was told that this is in the chain
+	unsure uint64             // the number of an object of which nobody knows whether it was put
+	opened bool
+}
+
+// Keys are those of a chain, and of the machine that writes it.
+type Keys struct {
+	Machine *object.Machine
+	Chain   *object.Chain
+	Authors object.Authors // whose signatures count: this machine's, and those of machines before it
+}
+
+// expect is what an object of the chain has to be like.
+func (k Keys) expect() object.Expect {
+	return object.Expect{Identities: []age.Identity{k.Machine.Identity}, Authors: k.Authors, Chain: k.Chain.ID}
+}
+
+// entry is what is known of one object.
+type entry struct {
+	N     uint64             `json:"n"`
+	Kind  object.Kind        `json:"kind"`
+	From  changelog.Position `json:"from"`
+	To    changelog.Position `json:"to"`
+	At    time.Time          `json:"at"`
+	Size  int64              `json:"size"`
+	Hash  string             `json:"hash"`
+	Lines int64              `json:"lines"`
+	// Left is when something else took its place, or it was not needed any more; zero: it
+	// is part of what can be restored.
+	Left time.Time `json:"left,omitzero"`
+}
+
+// live reports whether an object is part of what can be restored.
+func (e *entry) live() bool { return e.Left.IsZero() }
+
+// stretch reports whether it is one of the log.
+func (e *entry) stretch() bool { return e.Kind == object.Log || e.Kind == object.Merge }
+
+// follower is the name by which the store knows a chain's follower.
+func (e *Engine) follower() string { return "backup-" + e.Keys.Chain.ID }
+
+// begins tells what is begun.
+func (e *Engine) begins(step string) {
+	if e.Begins != nil {
+		e.Begins(step)
+	}
+}
+
+// name is what an object is called at the target.
+func (e *Engine) name(n uint64) string { return objectName(e.Keys.Chain.ID, n) }
+
+func objectName(chain string, n uint64) string { return fmt.Sprintf("%s/%010d.seg", chain, n) }
+
+// part is where an object is sealed before it goes to the target.
+func (e *Engine) part() string { return filepath.Join(e.Dir, "next.part") }
+
+// number is the number of an object by its name; false: it is none.
+func number(name string) (uint64, bool) {
+	base, ok := strings.CutSuffix(name[strings.LastIndexByte(name, '/')+1:], ".seg")
+	n, err := strconv.ParseUint(base, 10, 64)
+	return n, ok && err == nil && n > 0 && len(base) == 10
+}
+
+// append seals what write writes as the next object of the chain and brings it to the
+// target. errAdopted: that number was taken, by an object of ours which a death had us
+// forget; it is part of the chain now, and nothing was written.
+func (e *Engine) append(ctx context.Context, kind object.Kind, from, to changelog.Position, write func(*object.Writer) error) (entry, error) {
+	return e.appendAt(ctx, kind, from, to, e.Now().UTC(), write)
+}
+
+// appendAt is append of what is of a time.
+func (e *Engine) appendAt(ctx context.Context, kind object.Kind, from, to changelog.Position, at time.Time, write func(*object.Writer) error) (entry, error) {
+	ent := entry{N: e.st.Head.N + 1, Kind: kind, From: from, To: to, At: at}
+	err := e.seal(&ent, e.part(), write)
+	if err == nil {
+		err = e.put(ctx, ent, e.part())
+	}
+	if err == nil {
+		e.advance(ent)
+	}
+	return ent, errors.Join(err, removed(e.part()))
+}
+
+// errAdopted: an object of ours was found at the next number, and is part of the chain now.
+var errAdopted = errors.New("an earlier object was found at the target")
+
+// seal writes an object to a file.
+func (e *Engine) seal(ent *entry, path string, write func(*object.Writer) error) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	w, err := e.sealer.New(f, object.Header{
+		N: ent.N, Prev: e.st.Head.Hash, Kind: ent.Kind, From: ent.From, To: ent.To, At: ent.At,
+		Version: e.Version, Schema: e.Schema, Manifest: e.st.manifest(),
+	})
+	if err != nil {
+		return err
+	}
+	if err := write(w); err != nil {
+		return err
+	}
+	info, err := w.Close()
+	ent.Size, ent.Hash, ent.Lines = info.Size, info.SHA256, info.Lines
+	return err
+}
+
+// put puts an object at its number. One that is there already is looked at: it is this one,
+// or another of ours, which becomes part of the chain, or somebody else's.
+func (e *Engine) put(ctx context.Context, ent entry, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	err = e.Target.Put(ctx, e.name(ent.N), f, ent.Size)
+	if !errors.Is(err, target.ErrExists) {
+		if err != nil {
+			e.unsure = ent.N
+		}
+		return err
+	}
+	if e.unsure != ent.N {
+		return fmt.Errorf("%w: object %d is there already", ErrTwoMachines, ent.N)
+	}
+	there, err := e.inspect(ctx, ent.N, e.st.Head.Hash)
+	switch {
+	case err != nil && (errors.Is(err, target.ErrAway) || ctx.Err() != nil):
+		return err
+	case err != nil:
+		return fmt.Errorf("%w: object %d is not of this machine: %w", ErrTwoMachines, ent.N, err)
+	case there.Hash == ent.Hash:
+		return nil
+	}
+	if err := e.adopt(there); err != nil {
+		return err
+	}
+	return errAdopted
+}
+
+// reader reads objects of this chain.
+func (e *Engine) reader() *reader {
+	return &reader{expect: e.Keys.expect(), get: func(ctx context.Context, n uint64) (io.ReadCloser, error) {
+		return e.Target.Get(ctx, e.name(n), 0)
+	}}
+}
+
+// inspect reads an object of this chain behind the one with a hash, all of it.
+func (e *Engine) inspect(ctx context.Context, n uint64, prev string) (entry, error) {
+	return e.reader().read(ctx, n, prev, nil)
+}
+
+// adopt makes an object of ours that is at the target part of the chain.
+func (e *Engine) adopt(ent entry) error {
+	if ent.N != e.st.Head.N+1 {
+		return fmt.Errorf("%w: object %d follows %d", ErrRolledBack, ent.N, e.st.Head.N)
+	}
+	e.advance(ent)
+	return nil
+}
+
+// advance takes an object into what is known of the chain.
+func (e *Engine) advance(ent entry) {
+	e.st.Head = head{N: ent.N, Hash: ent.Hash}
+	e.st.Objects = append(e.st.Objects, ent)
+	if ent.Kind == object.Log && ent.From == e.st.Position {
+		e.st.Position = ent.To
+	}
+}
+
+// removed removes a file; that it is not there is no error.
+func removed(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -106,6 +106,8 @@ type Header struct {
 	At      time.Time
 	Version string // of the Foyer that made it
 	Schema  int    // of the data
+	// Manifest is the number of the newest manifest before it; 0: there is none.
+	Manifest uint64
 }
 
 // wireHeader is a Header as its text says it.
@@ -120,6 +122,7 @@ type wireHeader struct {
 	At      time.Time          `json:"at"`
 	Version string             `json:"version"`
 	Schema  int                `json:"schema"`
+	Newest  uint64             `json:"manifest,omitempty"`
 }
 
 var errHeader = errors.New("the first line says of no object which it is")
@@ -127,7 +130,7 @@ var errHeader = errors.New("the first line says of no object which it is")
 // check says whether there can be such an object.
 func (h *Header) check() error {
 	switch {
-	case !isHex(h.Chain, 16), !kinds[h.Kind], h.N == 0, h.N == 1 && h.Prev != "", h.N > 1 && !isHex(h.Prev, 32):
+	case !isHex(h.Chain, 16), !kinds[h.Kind], h.N == 0, h.Manifest >= h.N, h.N == 1 && h.Prev != "", h.N > 1 && !isHex(h.Prev, 32):
 		return errHeader
 	}
 	return nil
@@ -136,7 +139,7 @@ func (h *Header) check() error {
 // line is the header's text. There is one for each, so that two that are read as the same
 // are.
 func (h *Header) line() ([]byte, error) {
-	text, err := json.Marshal(wireHeader{Format, h.Chain, h.N, h.Prev, h.Kind, h.From, h.To, h.At, h.Version, h.Schema})
+	text, err := json.Marshal(wireHeader{Format, h.Chain, h.N, h.Prev, h.Kind, h.From, h.To, h.At, h.Version, h.Schema, h.Manifest})
 	return append(text, '\n'), err
 }
 
@@ -157,7 +160,7 @@ func parseHeader(line []byte) (Header, error) {
 	if err := json.Unmarshal(line, &w); err != nil {
 		return Header{}, errHeader
 	}
-	h := Header{w.Chain, w.N, w.Prev, w.Kind, w.From, w.To, w.At, w.Version, w.Schema}
+	h := Header{w.Chain, w.N, w.Prev, w.Kind, w.From, w.To, w.At, w.Version, w.Schema, w.Newest}
 	if text, err := h.line(); err != nil || !bytes.Equal(text, line) {
 		return Header{}, errHeader
 	}

@@ -1,0 +1,271 @@
+//go:build unix
+
+package backup
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/foyer-server/foyer/server/storage"
+	"github.com/foyer-server/foyer/server/storage/storagetest"
+	"github.com/foyer-server/foyer/supervisor/backup/kit"
+	"github.com/foyer-server/foyer/supervisor/backup/object"
+	"github.com/foyer-server/foyer/supervisor/backup/target"
+)
+
+// victim is the environment variable that makes the test binary a process which makes
+// backups until it is killed: the folder it works in.
+const victim = "FOYER_TEST_BACKUP_VICTIM"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(victim); dir != "" {
+		fmt.Fprintln(os.Stderr, works(context.Background(), dir))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// site is a folder with all that a machine has: data, a target, keys, a clock that goes fast.
+type site struct {
+	dir      string
+	db       *storage.SQLite
+	target   *target.Folder
+	engine   *Engine
+	now      time.Time
+	identity target.FolderIdentity
+	keys     Keys
+}
+
+// siteKeys is what of a site's keys is kept.
+type siteKeys struct {
+	Identity target.FolderIdentity
+	Chain    string
+	Secrets  [3][]byte // the chain's, the machine's, the signer's
+}
+
+func openSite(ctx context.Context, dir string, log *slog.Logger) (s *site, err error) {
+	s = &site{dir: dir}
+	text, err := os.ReadFile(filepath.Join(dir, "keys"))
+	if err != nil {
+		return nil, err
+	}
+	var k siteKeys
+	if err := json.Unmarshal(text, &k); err != nil {
+		return nil, err
+	}
+	if s.keys, err = keysOf(k.Chain, k.Secrets); err != nil {
+		return nil, err
+	}
+	s.identity = k.Identity
+	if s.target, err = target.OpenFolder(ctx, s.identity, filepath.Join(dir, "data")); err != nil {
+		return nil, err
+	}
+	if s.db, err = storage.Open(ctx, filepath.Join(dir, "data", "data.db"), log); err != nil {
+		return nil, err
+	}
+	text, err = os.ReadFile(filepath.Join(dir, "clock"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	n, _ := strconv.Atoi(string(text)) //nolint:errcheck // it begins at 0
+	s.now = time.Date(2027, 3, 1, 10, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Second)
+	s.engine = &Engine{Source: s.db, Target: s.target, Keys: s.keys, Dir: filepath.Join(dir, "state"), Version: "test", Schema: 9, Now: func() time.Time { return s.now }, Log: log}
+	return s, nil
+}
+
+// later lets time pass.
+func (s *site) later(d time.Duration) error {
+	s.now = s.now.Add(d)
+	seconds := int(s.now.Sub(time.Date(2027, 3, 1, 10, 0, 0, 0, time.UTC)).Seconds())
+	return os.WriteFile(filepath.Join(s.dir, "clock"), []byte(strconv.Itoa(seconds)), 0o600)
+}
+
+// works is the life of a victim: it writes, makes backups, and says what it begins.
+func works(ctx context.Context, dir string) error {
+	s, err := openSite(ctx, dir, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		return err
+	}
+	s.engine.Begins = func(step string) { fmt.Println(step) }
+	w := storagetest.NewWriter(s.db, uint64(time.Now().UnixNano()))
+	for i := 0; ; i++ {
+		for range 1 + w.Rand.IntN(4) {
+			if err := w.Write(ctx); err != nil {
+				return err
+			}
+		}
+		if err := s.engine.Cycle(ctx); err != nil {
+			return err
+		}
+		if err := s.later(25 * time.Minute); err != nil {
+			return err
+		}
+		if i%40 == 39 { // and now and then the log is cut, and all is copied again
+			if err := s.db.Unfollow(ctx, s.engine.follower()); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// A process that is killed at any moment of any step, again and again, leaves a backup that
+// the next goes on with: nothing that is missing, nothing twice, and all of it comes back.
+func TestKilledAtAnyMoment(t *testing.T) {
+	t.Attr("shows", "backups")
+	kills, whole := 40, 12
+	switch {
+	case watched:
+		kills, whole = 6, 3
+	case os.Getenv("SHOW_WHOLE") != "":
+		kills, whole = 400, 5
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	identity, err := target.PrepareFolder(t.Context(), filepath.Join(dir, "target"), target.FolderOptions{Data: filepath.Join(dir, "data"), SameDisk: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := newKeys(t)
+	text, err := json.Marshal(siteKeys{identity, keys.Chain.ID, secretsOf(keys)})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "keys"), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hit := map[string]int{}
+	for n := range kills {
+		last := killOne(t, exe, dir)
+		hit[last]++
+		s, err := openSite(t.Context(), dir, slog.New(slog.NewTextHandler(t.Output(), nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func() {
+			for range 3 {
+				if err := s.engine.Cycle(t.Context()); err != nil {
+					t.Fatalf("kill %d, in %q: %v", n, last, err)
+				}
+			}
+			b, err := Find(t.Context(), s.target, s.keys.expect())
+			if err != nil {
+				t.Fatalf("kill %d, in %q: %v", n, last, err)
+			}
+			for _, p := range b.Problems {
+				t.Errorf("kill %d, in %q: object %d: %v", n, last, p.N, p.Err)
+			}
+			if n%whole != 0 && n != kills-1 {
+				return
+			}
+			want, _, err := s.db.Summarize(t.Context(), s.now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := want.Differences(restored(t, b, newest(t, b), s.now), 5); len(d) > 0 {
+				t.Fatalf("kill %d, in %q: what comes back differs:\n%s", n, last, strings.Join(d, "\n"))
+			}
+			// And of every other point something comes back.
+			for i, p := range b.Points() {
+				if i%10 == 0 {
+					restored(t, b, p, s.now)
+				}
+			}
+		}
+		check()
+		if err := errors.Join(s.later(time.Minute), s.engine.Stop(), s.db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	for _, step := range []string{"follow", "ship", "copy", "say", "merge", "delete"} {
+		if hit[step] == 0 && !watched {
+			t.Errorf("no process was killed in %q: %v", step, hit)
+		}
+	}
+	var told []string
+	for _, step := range slices.Sorted(maps.Keys(hit)) {
+		told = append(told, fmt.Sprintf("%s %d", step, hit[step]))
+	}
+	t.Logf("SHOW killed %d times (%s): 0 holes, all that was written comes back", kills, strings.Join(told, ", "))
+}
+
+// killOne starts a victim, kills it in the middle of a step, and returns which it was.
+func killOne(t *testing.T, exe, dir string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), victim+"="+dir)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// Rare steps are waited for, so that each is met: which one is drawn.
+	want := []string{"follow", "ship", "copy", "say", "merge", "delete"}[rand.IntN(6)]
+	last := ""
+	steps := 0
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		last = lines.Text()
+		if steps++; last == want && steps > rand.IntN(20) || steps > 400 {
+			time.Sleep(time.Duration(rand.Int64N(int64(4 * time.Millisecond))))
+			break
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatalf("the process ended by itself: %s", &errs)
+	}
+	for lines.Scan() {
+		last = lines.Text()
+	}
+	err = cmd.Wait()
+	if state := cmd.ProcessState; state.Exited() {
+		t.Fatalf("the process ended by itself: %v: %s", err, &errs)
+	}
+	return last
+}
+
+func secretsOf(k Keys) [3][]byte {
+	return [3][]byte{[]byte(k.Chain.Identity.Secret()), []byte(k.Machine.Identity.Secret()), k.Machine.Signer.Secret()}
+}
+
+func keysOf(chain string, secrets [3][]byte) (Keys, error) {
+	ofChain, err := kit.ParseIdentity(string(secrets[0]))
+	if err != nil {
+		return Keys{}, err
+	}
+	ofMachine, err := kit.ParseIdentity(string(secrets[1]))
+	if err != nil {
+		return Keys{}, err
+	}
+	signer, err := kit.ParseSigner(secrets[2])
+	return Keys{
+		Machine: &object.Machine{Identity: ofMachine, Signer: signer}, Chain: &object.Chain{ID: chain, Identity: ofChain},
+		Authors: object.Authors{{From: 1, Key: signer.Public()}},
+	}, err
+}

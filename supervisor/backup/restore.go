@@ -1,0 +1,247 @@
+package backup
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/changelog"
+	"github.com/foyer-server/foyer/supervisor/backup/object"
+	"github.com/foyer-server/foyer/supervisor/backup/target"
+)
+
+// Backup is what there is to restore from at a target.
+type Backup struct {
+	Manifest *Manifest
+	Problems []Problem // objects that are not as they should be, newest first
+
+	manifest entry
+	reader   *reader
+	objects  []entry // that the manifest names, and those after it
+}
+
+// Problem is what is wrong with one object.
+type Problem struct {
+	N   uint64
+	Err error
+}
+
+// Point is a state of the data that can be restored.
+type Point struct {
+	At       time.Time
+	Position changelog.Position
+}
+
+// Find looks for what there is to restore of the chain that is expected. It reads the newest objects and the
+// manifest; what else is needed is looked for in the list of the target. Objects that are
+// damaged or missing are Problems, as long as there is something to restore without them;
+// else they are the error. ErrNothing: there is no manifest, or no object at all.
+func Find(ctx context.Context, at target.Target, expect object.Expect) (*Backup, error) {
+	chain := expect.Chain
+	there := map[uint64]bool{}
+	err := at.List(ctx, chain, func(o target.Object) error {
+		if n, ok := number(o.Name); ok && strings.Count(o.Name, "/") == 1 {
+			there[n] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return find(ctx, &reader{expect: expect, get: func(ctx context.Context, n uint64) (io.ReadCloser, error) {
+		return at.Get(ctx, objectName(chain, n), 0)
+	}}, there)
+}
+
+// ErrNothing: nothing can be restored.
+var ErrNothing = errors.New("there is no whole backup")
+
+// tries is how many of the newest objects are looked at for one that is good.
+const tries = 20
+
+func find(ctx context.Context, r *reader, there map[uint64]bool) (*Backup, error) {
+	numbers := make([]uint64, 0, len(there))
+	for n := range there {
+		numbers = append(numbers, n)
+	}
+	slices.Sort(numbers)
+	b := &Backup{reader: r}
+	problem := func(n uint64, err error) error {
+		b.Problems = append(b.Problems, Problem{n, err})
+		if errors.Is(err, target.ErrAway) || ctx.Err() != nil {
+			return err
+		}
+		return nil
+	}
+	// The newest good object tells which manifest is the newest; a damaged one, which was
+	// before it.
+	want := uint64(0)
+	for i := len(numbers) - 1; i >= max(0, len(numbers)-tries) && want == 0; i-- {
+		var h object.Header
+		_, err := r.read(ctx, numbers[i], "", func(header object.Header, _ []byte) error {
+			h = header
+			return nil
+		})
+		if err != nil {
+			if err := problem(numbers[i], err); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if want = h.Manifest; h.Kind == object.Manifest {
+			want = h.N
+		}
+	}
+	for want > 0 {
+		m, ent, err := r.readManifest(ctx, want)
+		if err == nil {
+			b.Manifest, b.manifest = m, ent
+			break
+		}
+		if err := problem(want, err); err != nil {
+			return nil, err
+		}
+		i, _ := slices.BinarySearch(numbers, want)
+		want = 0
+		for i--; i >= 0 && want == 0; i-- {
+			var h object.Header
+			if _, err := r.read(ctx, numbers[i], "", func(header object.Header, _ []byte) error { h = header; return nil }); err == nil {
+				if want = h.Manifest; h.Kind == object.Manifest {
+					want = h.N
+				}
+			}
+		}
+	}
+	if b.Manifest == nil {
+		err := ErrNothing
+		for _, p := range b.Problems {
+			err = fmt.Errorf("%w; object %d: %w", err, p.N, p.Err)
+		}
+		return nil, err
+	}
+	b.objects = slices.Clone(b.Manifest.objects)
+	for _, ent := range b.objects {
+		if !there[ent.N] {
+			b.Problems = append(b.Problems, Problem{ent.N, target.ErrNotFound})
+		}
+	}
+	prev := b.manifest.Hash
+	for n := b.Manifest.N + 1; len(numbers) > 0 && n <= numbers[len(numbers)-1]; n++ {
+		ent, err := entry{}, target.ErrNotFound
+		if there[n] {
+			ent, err = r.read(ctx, n, prev, nil)
+		}
+		if err != nil {
+			if err := problem(n, err); err != nil {
+				return nil, err
+			}
+			break // what is behind it does not follow from what is good
+		}
+		prev = ent.Hash
+		if ent.Kind == object.Log {
+			b.objects = append(b.objects, ent)
+		}
+	}
+	return b, nil
+}
+
+// Points returns what can be restored, the oldest first.
+func (b *Backup) Points() []Point {
+	var out []Point
+	add := func(p Point) {
+		if _, _, err := b.way(p); err == nil {
+			out = append(out, p)
+		}
+	}
+	if m := b.Manifest; m != nil {
+		for _, base := range m.bases {
+			if base.Ready == base.From {
+				add(Point{base.At, base.Ready})
+			}
+		}
+		for _, ent := range stretchesOf(b.objects) {
+			add(Point{ent.At, ent.To})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Point) int { return cmp.Compare(a.Position.Seq, b.Position.Seq) })
+	return slices.CompactFunc(out, func(a, b Point) bool { return a.Position == b.Position })
+}
+
+// way returns the base and the stretches of the log from which a point is restored.
+func (b *Backup) way(p Point) (parts, log []entry, err error) {
+	bad := map[uint64]bool{}
+	for _, problem := range b.Problems {
+		bad[problem.N] = true
+	}
+	known := map[uint64]entry{}
+	for _, ent := range b.objects {
+		known[ent.N] = ent
+	}
+	var stretches []entry
+	for _, ent := range stretchesOf(b.objects) {
+		if !bad[ent.N] {
+			stretches = append(stretches, ent)
+		}
+	}
+	err = fmt.Errorf("%w of %s", ErrNothing, p.At.Format(time.RFC3339))
+bases:
+	for _, base := range slices.Backward(b.Manifest.bases) {
+		if base.Ready.Seq > p.Position.Seq {
+			continue
+		}
+		parts = nil
+		for _, n := range base.Parts {
+			if ent, ok := known[n]; ok && !bad[n] {
+				parts = append(parts, ent)
+				continue
+			}
+			continue bases
+		}
+		log = nil
+		at := base.From
+		for _, ent := range stretches {
+			switch {
+			case at.Seq >= p.Position.Seq:
+			case ent.To.Seq <= at.Seq:
+			case ent.From == at, log == nil && ent.From.Seq < at.Seq:
+				log, at = append(log, ent), ent.To
+			default:
+				continue bases
+			}
+		}
+		if at.Seq >= p.Position.Seq {
+			return parts, log, nil
+		}
+	}
+	return nil, nil, err
+}
+
+// Lines returns the lines from which the data of a point are made: of the base, then what
+// changed up to it. They are sure only once all of them were read: what is made of them is
+// thrown away if there is an error among them.
+func (b *Backup) Lines(ctx context.Context, p Point) (iter.Seq2[changelog.Line, error], error) {
+	parts, log, err := b.way(p)
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func(changelog.Line, error) bool) {
+		past := false
+		for l, err := range b.reader.lines(ctx, slices.Concat(parts, log)) {
+			if err == nil && l.Kind == changelog.Commit {
+				past = l.Seq > p.Position.Seq
+			}
+			if err == nil && past {
+				continue // what is behind it is read, too: the signature stands at the end
+			}
+			if !yield(l, err) || err != nil {
+				return
+			}
+		}
+	}, nil
+}

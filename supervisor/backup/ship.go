@@ -1,0 +1,204 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/changelog"
+	"github.com/foyer-server/foyer/supervisor/backup/object"
+)
+
+// Sizes, in bytes of lines before they are sealed, and times.
+const (
+	stretchBytes = 4 << 20  // of changes in one object
+	partBytes    = 64 << 20 // of a part of a base
+	copyBytes    = 4 << 20  // copied at once
+	paceBytes    = 32 << 20 // copied in a second
+	beatEvery    = time.Hour
+)
+
+// Cycle does what is due: it ships what changed, goes on with a base, beats, compacts,
+// says what all of it comes to, and drops what is not kept. It is called every few seconds; what
+// fails is tried again by the next call. An error that wraps target.ErrAway is no reason to
+// worry yet.
+func (e *Engine) Cycle(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for range 3 {
+		if err := e.cycle(ctx); !errors.Is(err, errAdopted) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: objects of ours turn up again and again", ErrTwoMachines)
+}
+
+func (e *Engine) cycle(ctx context.Context) error {
+	if err := e.open(ctx); err != nil {
+		return err
+	}
+	if err := e.ship(ctx); err != nil {
+		return err
+	}
+	if err := e.copy(ctx); err != nil {
+		return err
+	}
+	if err := e.beat(ctx); err != nil {
+		return err
+	}
+	return e.tidy(ctx)
+}
+
+// ship brings what changed into the chain, and tells the store that it is there.
+func (e *Engine) ship(ctx context.Context) error {
+	if !e.st.Follows {
+		return e.begin(ctx)
+	}
+	for {
+		shipped, err := e.stretch(ctx)
+		switch {
+		case errors.Is(err, changelog.ErrCut):
+			e.Log.Warn("the log of changes was cut: a new copy of everything is made", "err", err)
+			e.st.Follows = false
+			return e.begin(ctx)
+		case errors.Is(err, errAdopted):
+			continue
+		case err != nil:
+			return err
+		case !shipped:
+			return nil
+		}
+	}
+}
+
+// begin follows the store from now on, and begins a copy of everything.
+func (e *Engine) begin(ctx context.Context) error {
+	e.begins("follow")
+	at, err := e.Source.Follow(ctx, e.follower())
+	if err != nil {
+		return err
+	}
+	e.st.Follows, e.st.Position = true, at
+	e.st.Copying = &base{From: at}
+	return e.save()
+}
+
+// stretch ships one stretch of the log; false: there is nothing to ship.
+func (e *Engine) stretch(ctx context.Context) (bool, error) {
+	e.begins("ship")
+	from := e.st.Position
+	to := from
+	var lines bytes.Buffer
+	var text []byte
+	err := e.Source.Changes(ctx, from, stretchBytes, func(c changelog.Entry) error {
+		to = c.Position
+		text = c.Append(text[:0])
+		_, err := lines.Write(text)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	if to != from {
+		_, err := e.append(ctx, object.Log, from, to, func(w *object.Writer) error {
+			return w.Lines(lines.Bytes())
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	if e.acked != e.st.Position {
+		// Also what a death kept from being acknowledged.
+		if err := e.Source.Acknowledge(ctx, e.follower(), e.st.Position); err != nil {
+			return false, err
+		}
+		e.acked = e.st.Position
+	}
+	return to != from, nil
+}
+
+// copy goes on with a copy of everything, for about a part.
+func (e *Engine) copy(ctx context.Context) error {
+	b := e.st.Copying
+	if b == nil {
+		return nil
+	}
+	e.begins("copy")
+	start := time.Now()
+	after, at := b.After, changelog.Position{}
+	ent, err := e.append(ctx, object.Base, b.From, b.From, func(w *object.Writer) error {
+		after = b.After
+		for copied := 0; copied < partBytes; {
+			next, stands, err := e.Source.Copy(ctx, after, copyBytes, func(line []byte) error {
+				copied += len(line)
+				return w.Lines(line)
+			})
+			if err != nil {
+				return err
+			}
+			at, after = stands, next
+			if next == "" {
+				break
+			}
+			if err := pace(ctx, start, copied); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	b.Parts, b.After, b.Bytes, b.Ready = append(b.Parts, ent.N), after, b.Bytes+ent.Size, at
+	if after != "" {
+		return e.save()
+	}
+	b.At = ent.At
+	e.st.Bases = append(e.st.Bases, *b)
+	e.st.Copying = nil
+	if err := e.save(); err != nil {
+		return err
+	}
+	return e.manifest(ctx)
+}
+
+// pace waits until so many bytes may have been copied since a time.
+func pace(ctx context.Context, start time.Time, copied int) error {
+	due := start.Add(time.Duration(float64(copied) / paceBytes * float64(time.Second)))
+	wait := time.Until(due)
+	if wait <= 0 {
+		return ctx.Err()
+	}
+	clock := time.NewTimer(wait)
+	defer clock.Stop()
+	select {
+	case <-clock.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// beat adds an object that says nothing but that this machine is there, when it has said
+// nothing for long.
+func (e *Engine) beat(ctx context.Context) error {
+	if n := len(e.st.Objects); n > 0 {
+		if since := e.Now().Sub(e.st.Objects[n-1].At); since >= 0 && since < beatEvery {
+			return nil
+		}
+	}
+	_, err := e.append(ctx, object.Beat, e.st.Position, e.st.Position, func(*object.Writer) error { return nil })
+	return err
+}
+
+// Stop keeps what is known; it is called when the machine goes down in good order.
+func (e *Engine) Stop() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.opened {
+		return nil
+	}
+	return e.save()
+}

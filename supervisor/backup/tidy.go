@@ -1,0 +1,354 @@
+package backup
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/changelog"
+	"github.com/foyer-server/foyer/supervisor/backup/object"
+)
+
+// When what is due, and bounds of one merge.
+const (
+	manifestEvery = 24 * time.Hour
+	leftFor       = 24 * time.Hour // what was left is deleted after that: a restore may be reading it
+	baseEvery     = 30 * 24 * time.Hour
+	baseLog       = 8 << 20 // sealed bytes of the log below which no new base is made for them
+	mergeLines    = 500_000
+	mergeBytes    = 64 << 20
+	mergeMemory   = 4 << 20 // sealed bytes that are kept in memory rather than fetched twice
+)
+
+// tidy looks whether all is there, and makes few stretches of many, once an hour; says what all comes to, once a day and
+// when something was merged; begins a new base when it is time; and deletes what was left.
+func (e *Engine) tidy(ctx context.Context) error {
+	if e.st.manifest() == 0 {
+		return nil // the first base is still being made
+	}
+	now := e.Now().UTC()
+	newest, _ := e.st.object(e.st.manifest())
+	changed := false
+	if hour(now) != hour(e.st.Tidied) {
+		there, err := e.inventory(ctx)
+		if err == nil {
+			err = e.complete(there)
+		}
+		if err != nil {
+			return err
+		}
+		if changed, err = e.compact(ctx, now); err != nil {
+			return err
+		}
+		if e.leave(now) {
+			changed = true
+		}
+		e.st.Tidied = now
+		if err := e.save(); err != nil {
+			return err
+		}
+		if changed || !within(newest.At, now, manifestEvery) {
+			if err := e.manifest(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if err := e.delete(ctx, now); err != nil {
+		return err
+	}
+	return e.renew(ctx, now)
+}
+
+func hour(t time.Time) int64 { return t.Unix() / 3600 }
+
+// within reports whether a time is less than some time ago, and not ahead.
+func within(at, now time.Time, most time.Duration) bool {
+	since := now.Sub(at)
+	return since >= 0 && since < most
+}
+
+// renew begins a new base when the log has become long, or the last base is old.
+func (e *Engine) renew(ctx context.Context, now time.Time) error {
+	if e.st.Copying != nil || len(e.st.Bases) == 0 {
+		return nil
+	}
+	last := e.st.Bases[len(e.st.Bases)-1]
+	log := int64(0)
+	for i := range e.st.Objects {
+		if ent := &e.st.Objects[i]; ent.live() && ent.stretch() && ent.To.Seq > last.From.Seq {
+			log += ent.Size
+		}
+	}
+	if within(last.At, now, baseEvery) && log <= max(last.Bytes/2, baseLog) {
+		return nil
+	}
+	e.Log.Info("a new copy of everything is made for the backup", "log", log, "base", last.Bytes, "of", last.At)
+	e.st.Copying = &base{From: e.st.Position}
+	return e.save()
+}
+
+// stretches are the live ones of the log, in order.
+func (e *Engine) stretches() []entry { return stretchesOf(e.st.Objects) }
+
+func stretchesOf(objects []entry) []entry {
+	var out []entry
+	for i := range objects {
+		if ent := objects[i]; ent.live() && ent.stretch() {
+			out = append(out, ent)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b entry) int { return cmp.Compare(a.From.Seq, b.From.Seq) })
+	return out
+}
+
+// restorable returns, for each of some stretches in order, the base from which its end can
+// be restored, or -1: all stretches between are there.
+func restorable(stretches []entry, bases []base) []int {
+	out := make([]int, len(stretches))
+	for i, ent := range stretches {
+		out[i] = -1
+		for b := len(bases) - 1; b >= 0; b-- {
+			if bases[b].Ready.Seq <= ent.To.Seq && reaches(stretches[:i+1], bases[b].From) {
+				out[i] = b
+				break
+			}
+		}
+	}
+	return out
+}
+
+// reaches reports whether stretches that end with the last go back without a hole to a position.
+func reaches(stretches []entry, from changelog.Position) bool {
+	for i := len(stretches) - 1; i >= 0; i-- {
+		if stretches[i].From.Seq <= from.Seq {
+			return stretches[i].From == from || stretches[i].To.Seq > from.Seq || stretches[i].To == from
+		}
+		if i == 0 || stretches[i-1].To != stretches[i].From {
+			return false
+		}
+	}
+	return false
+}
+
+// kept says which of some stretches end at a point that is kept.
+func kept(stretches []entry, bases []base) []bool {
+	from := restorable(stretches, bases)
+	var points []point
+	var at []int
+	for i, ent := range stretches {
+		if from[i] >= 0 {
+			points = append(points, point{ent.To.Seq, ent.At})
+			at = append(at, i)
+		}
+	}
+	out := make([]bool, len(stretches))
+	for i, keep := range retained(points) {
+		out[at[i]] = keep
+	}
+	return out
+}
+
+// compact makes one stretch of neighbours between which no point is kept, if they end
+// before the current hour. It reports whether it did anything.
+func (e *Engine) compact(ctx context.Context, now time.Time) (bool, error) {
+	stretches := e.stretches()
+	keep := kept(stretches, e.st.Bases)
+	var run []entry
+	changed := false
+	flush := func() error {
+		defer func() { run = nil }()
+		if len(run) < 2 {
+			return nil
+		}
+		changed = true
+		return e.merge(ctx, run, now)
+	}
+	lines, bytes := int64(0), int64(0)
+	for i, ent := range stretches {
+		follows := len(run) > 0 && run[len(run)-1].To == ent.From
+		if !follows || lines+ent.Lines > mergeLines || bytes+ent.Size > mergeBytes {
+			if err := flush(); err != nil {
+				return changed, err
+			}
+		}
+		if len(run) == 0 {
+			lines, bytes = 0, 0
+		}
+		run = append(run, ent)
+		lines, bytes = lines+ent.Lines, bytes+ent.Size
+		if keep[i] {
+			if i == len(stretches)-1 || hour(ent.At) == hour(now) {
+				run = nil // the newest points are still few
+				continue
+			}
+			if err := flush(); err != nil {
+				return changed, err
+			}
+		}
+	}
+	return changed, nil
+}
+
+// merge makes one stretch of several that follow each other.
+func (e *Engine) merge(ctx context.Context, run []entry, now time.Time) error {
+	e.begins("merge")
+	first, last := run[0], run[len(run)-1]
+	lines, err := e.twice(ctx, run)
+	if err != nil {
+		return err
+	}
+	var text []byte
+	_, err = e.appendAt(ctx, object.Merge, first.From, last.To, last.At, func(w *object.Writer) error {
+		return changelog.Merge(lines, func(l *changelog.Line) error {
+			text = l.Append(text[:0])
+			return w.Lines(text)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, was := range run {
+		e.left(was.N, now)
+	}
+	return e.save()
+}
+
+// left notes that an object is not part of what can be restored any more.
+func (e *Engine) left(n uint64, now time.Time) {
+	for i := range e.st.Objects {
+		if ent := &e.st.Objects[i]; ent.N == n && ent.live() {
+			ent.Left = now
+		}
+	}
+}
+
+// twice returns the lines of some objects, to be read more than once: small ones are
+// fetched once.
+func (e *Engine) twice(ctx context.Context, run []entry) (func() iter.Seq2[changelog.Line, error], error) {
+	r := e.reader()
+	size := int64(0)
+	for _, ent := range run {
+		size += ent.Size
+	}
+	if size <= mergeMemory {
+		sealed := map[uint64][]byte{}
+		for _, ent := range run {
+			body, err := r.get(ctx, ent.N)
+			if err != nil {
+				return nil, err
+			}
+			text, err := io.ReadAll(io.LimitReader(body, ent.Size+1))
+			if err = errors.Join(err, body.Close()); err != nil {
+				return nil, err
+			}
+			sealed[ent.N] = text
+		}
+		r = &reader{expect: r.expect, get: func(_ context.Context, n uint64) (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(sealed[n])), nil
+		}}
+	}
+	return func() iter.Seq2[changelog.Line, error] { return r.lines(ctx, run) }, nil
+}
+
+// lines reads the lines of some objects, one after the other, each of which has to be the
+// one that is known.
+func (c *reader) lines(ctx context.Context, objects []entry) iter.Seq2[changelog.Line, error] {
+	return func(yield func(changelog.Line, error) bool) {
+		stopped := errors.New("whoever reads has enough")
+		for _, want := range objects {
+			got, err := c.read(ctx, want.N, "", func(_ object.Header, text []byte) error {
+				l, err := changelog.Parse(text)
+				if err != nil {
+					return err
+				}
+				if !yield(l, nil) {
+					return stopped
+				}
+				return nil
+			})
+			if errors.Is(err, stopped) {
+				return
+			}
+			if err == nil && got.Hash != want.Hash {
+				err = fmt.Errorf("object %d: %w", want.N, object.ErrOutOfPlace)
+			}
+			if err != nil {
+				yield(changelog.Line{}, err)
+				return
+			}
+		}
+	}
+}
+
+// leave leaves what no kept point needs: bases from which none is restored, their parts,
+// stretches before the first that is needed, and objects that are part of nothing.
+func (e *Engine) leave(now time.Time) bool {
+	stretches := e.stretches()
+	keep, from := kept(stretches, e.st.Bases), restorable(stretches, e.st.Bases)
+	needed := map[int]bool{len(e.st.Bases) - 1: true}
+	for i := range stretches {
+		if keep[i] && from[i] >= 0 {
+			needed[from[i]] = true
+		}
+	}
+	parts := map[uint64]bool{}
+	oldest := e.st.Position.Seq
+	var bases []base
+	for i, b := range e.st.Bases {
+		if needed[i] {
+			bases = append(bases, b)
+			oldest = min(oldest, b.From.Seq)
+			for _, n := range b.Parts {
+				parts[n] = true
+			}
+		}
+	}
+	if b := e.st.Copying; b != nil {
+		oldest = min(oldest, b.From.Seq)
+		for _, n := range b.Parts {
+			parts[n] = true
+		}
+	}
+	changed := len(bases) != len(e.st.Bases)
+	e.st.Bases = bases
+	for i := range e.st.Objects {
+		ent := &e.st.Objects[i]
+		if !ent.live() {
+			continue
+		}
+		if ent.Kind == object.Base && !parts[ent.N] || ent.stretch() && ent.To.Seq <= oldest {
+			ent.Left, changed = now, true
+		}
+	}
+	return changed
+}
+
+// delete deletes what was left long enough ago, and before the newest manifest, which names
+// what is needed.
+func (e *Engine) delete(ctx context.Context, now time.Time) error {
+	newest := e.st.manifest()
+	var err error
+	gone := map[uint64]bool{}
+	for i := range e.st.Objects {
+		ent := &e.st.Objects[i]
+		if ent.live() || ent.N >= newest || within(ent.Left, now, leftFor) || ent.Left.After(now) {
+			continue
+		}
+		e.begins("delete")
+		if err = e.Target.Delete(ctx, e.name(ent.N)); err != nil {
+			break
+		}
+		gone[ent.N] = true
+	}
+	if len(gone) == 0 {
+		return err
+	}
+	e.st.Objects = slices.DeleteFunc(e.st.Objects, func(ent entry) bool { return gone[ent.N] })
+	return errors.Join(err, e.save())
+}
