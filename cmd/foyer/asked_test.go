@@ -17,12 +17,13 @@ var asked = map[string]map[string]struct {
 	tests    map[string][]string
 }{
 	"cmd/foyer": {
-		"main":                {[]string{"os.Stdin"}, nil}, // handed to run
-		"run":                 {[]string{".in"}, nil},      // handed to cobra, which reads nothing
-		"atTerminal":          {[]string{".in"}, nil},      // looks whether it is a terminal
-		"ttyInstead":          {[]string{".in"}, nil},      // as above
-		"term":                {[]string{".in"}, nil},      // for the screens and the lines
-		"serveCmd":            {[]string{".in"}, nil},      // the supervisor's hand; read beside the server
+		"main":                {[]string{"os.Stdin"}, nil},                                      // handed to run
+		"run":                 {[]string{".in"}, nil},                                           // handed to cobra, which reads nothing
+		"atTerminal":          {[]string{".in"}, nil},                                           // looks whether it is a terminal
+		"ttyInstead":          {[]string{".in"}, nil},                                           // as above
+		"term":                {[]string{".in"}, nil},                                           // for the screens and the lines
+		"serveCmd":            {[]string{".in"}, nil},                                           // the supervisor's hand; read beside the server
+		"load":                {[]string{".in"}, map[string][]string{"load_test.go": {"load"}}}, // the lines of a restore
 		"trySettings":         {[]string{"host.Interruptible"}, map[string][]string{"interrupt_linux_test.go": {"try, settings from a pipe"}}},
 		"uninstall":           {[]string{"installer.LoadAnswers"}, nil},
 		"theInstaller":        {[]string{"installer.LoadAnswers"}, nil},

@@ -116,11 +116,16 @@ func line(w io.Writer, text string) { fmt.Fprintln(w, hint.Printable(text)) }
 // printJSON prints one object for programs. They get every text as it is: what a
 // terminal would obey is escaped.
 func (c *console) printJSON(v any) {
-	enc := json.NewEncoder(c.out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	if err := c.encode(v); err != nil {
 		fmt.Fprintln(c.err, "foyer: "+hint.Describe(err, c.lang))
 	}
+}
+
+// encode is printJSON for who has to know whether it was written.
+func (c *console) encode(v any) error {
+	enc := json.NewEncoder(c.out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }
 
 // notes shows what is worth knowing and not ours to change.

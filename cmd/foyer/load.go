@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -57,6 +58,7 @@ func (a loader) load(ctx context.Context, dir string, notes time.Time) (err erro
 	if err := host.NoCoreFiles(); err != nil {
 		return err
 	}
+	signal.Ignore(syscall.SIGPIPE) // whoever started this may go: then there is something to clear away
 	if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
@@ -95,9 +97,21 @@ func (a loader) load(ctx context.Context, dir string, notes time.Time) (err erro
 		err = ctx.Err()
 	}
 	if err == nil {
-		a.printJSON(out)
+		err = a.handOver(out)
 	}
 	return err
+}
+
+// handOver says what was made to whoever started this: a program, with --json or without. If
+// nobody is there any more, nobody will use it.
+func (a loader) handOver(out loaded) error {
+	asked := a.json
+	a.json = true
+	defer func() { a.json = asked }()
+	if err := a.encode(out); err != nil {
+		return fmt.Errorf("whoever started this has gone: %w", err)
+	}
+	return nil
 }
 
 // progress says how many lines were taken in; standard output is for the end.

@@ -73,3 +73,23 @@ func TestEnd(t *testing.T) {
 		}
 	}
 }
+
+// ParseEnd meets texts from a socket: what it takes it would write so that it is taken again.
+func FuzzParseEnd(f *testing.F) {
+	for _, text := range []string{`{"end":{"more":true,"next":"objects:8","position":{"seq":1,"sum":"ab"}}}` + "\n", `{"end":{}}` + "\n", `{"end":`, `{"meta":"m","value":"v"}` + "\n"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		e, is, err := ParseEnd(text)
+		if !is || err != nil {
+			return
+		}
+		again, err := e.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, is, err := ParseEnd(again); !is || err != nil || !reflect.DeepEqual(back, e) {
+			t.Fatalf("%q is read as %+v, then as %+v, %v", text, e, back, err)
+		}
+	})
+}

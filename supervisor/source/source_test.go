@@ -80,10 +80,11 @@ func entry(seq int64, lines string) changelog.Entry {
 // that are passed on, and never half of one.
 func TestWhatBreaksOffIsNotWhole(t *testing.T) {
 	entries := []changelog.Entry{entry(2, "{\"purge\":\"/a\"}\n{\"purge\":\"/b\"}\n"), entry(5, "{\"purge\":\"/c\"}\n"), entry(6, "{\"purge\":\"/d\"}\n")}
-	body := ""
+	var text []byte
 	for _, e := range entries {
-		body += string(e.Append(nil))
+		text = e.Append(text)
 	}
+	body := string(text)
 	end := `{"end":{"more":false}}` + "\n"
 	lines := "{\"purge\":\"/a\"}\n{\"purge\":\"/b\"}\n"
 	endOfCopy := `{"end":{"more":false,"position":{"seq":7,"sum":"ab"}}}` + "\n"
