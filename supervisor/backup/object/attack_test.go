@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -129,6 +130,7 @@ func TestAttacks(t *testing.T) {
 		// Whole objects in other places.
 		{"the one before again", first, ErrOutOfPlace, nil},
 		{"the one before, which number does not matter", first, ErrOutOfPlace, func(e *Expect) { e.N = 0 }},
+		{"the one before again, whatever it comes after", first, ErrOutOfPlace, func(e *Expect) { e.Prev = "" }},
 		{"number 2 of a chain that forked", from(w, header(2, strings.Repeat("cd", 32)), record(3)), ErrOutOfPlace, nil},
 		{"number 2 of another chain of this machine", from(elsewhere, h, record(3)), ErrOutOfPlace, nil},
 		{"the same contents, sealed again by who knows them", forge(plain), ErrOutOfPlace, func(e *Expect) { e.SHA256 = info.SHA256 }},
@@ -151,6 +153,7 @@ func TestAttacks(t *testing.T) {
 		{"a line twice", forge(lines[0], lines[1], lines[1], lines[2], lines[3], lines[last]), ErrForged, nil},
 		{"two lines swapped", forge(lines[0], lines[2], lines[1], lines[3], lines[last]), ErrForged, nil},
 		{"another count, as it is then", forge(lines[0], lines[1], lines[2], bytes.Replace(lines[last], []byte(`"lines":3`), []byte(`"lines":2`), 1)), ErrForged, nil},
+		{"another sum, and all else as it was", forge(bytes.Join(lines[:last], nil), []byte(end(t, lines[last], func(e *ending) { e.Sum = strings.Repeat("0", 64) }))), ErrForged, nil},
 		{"no signature", forge(bytes.Join(lines[:last], nil), []byte(end(t, lines[last], func(e *ending) { e.Signature = nil }))), ErrForged, nil},
 		{"half a signature", forge(bytes.Join(lines[:last], nil), []byte(end(t, lines[last], func(e *ending) { e.Signature = e.Signature[:32] }))), ErrForged, nil},
 		{"a signature of zeros", forge(bytes.Join(lines[:last], nil), []byte(end(t, lines[last], func(e *ending) { e.Signature = make([]byte, 64) }))), ErrForged, nil},
@@ -287,14 +290,12 @@ func TestEveryByteCounts(t *testing.T) {
 	e := w.expect()
 	flips := 0
 	for i := range good {
-		for _, bit := range []byte{1, 0x80} {
-			bad := bytes.Clone(good)
-			bad[i] ^= bit
-			if _, _, _, err := read(bytes.NewReader(bad), e); is(err, ErrDamaged) != "" {
-				t.Fatalf("byte %d: %s", i, is(err, ErrDamaged))
-			}
-			flips++
+		bad := bytes.Clone(good)
+		bad[i] ^= 1 << (i % 8)
+		if _, _, _, err := read(bytes.NewReader(bad), e); is(err, ErrDamaged) != "" {
+			t.Fatalf("byte %d: %s", i, is(err, ErrDamaged))
 		}
+		flips++
 	}
 	sized := e
 	sized.Size = info.Size
@@ -309,7 +310,7 @@ func TestEveryByteCounts(t *testing.T) {
 	}
 	// A large one has more than one piece: there, and at its end.
 	big, info := w.seal(t, header(1, ""), noise(400<<10))
-	for i := 0; i < len(big); i += 997 {
+	for i := 0; i < len(big); i += 4999 {
 		bad := bytes.Clone(big)
 		bad[i] ^= 4
 		if _, _, err := Verify(bytes.NewReader(bad), e); is(err, ErrDamaged) != "" {
@@ -329,7 +330,7 @@ func TestASourceThatFails(t *testing.T) {
 	good, _ := w.seal(t, header(1, ""), noise(200<<10))
 	down := errors.New("connection reset")
 	for _, fault := range []error{down, io.ErrUnexpectedEOF} {
-		for n := 0; n < len(good); n += 1 + n/3 {
+		for _, n := range []int{0, 1, 100, shortest, 1000, 1 << 16, 100_000, len(good) - 1, len(good)} {
 			src := func() io.Reader { return io.MultiReader(bytes.NewReader(good[:n]), iotest.ErrReader(fault)) }
 			_, _, _, err := read(src(), w.expect())
 			_, _, err2 := Verify(src(), w.expect())
@@ -384,29 +385,28 @@ func TestSomebodyIsBelieved(t *testing.T) {
 	}
 }
 
-// Whatever is sealed, by whomever, holds only if it is what the machine wrote.
+// Whatever is in a seal, by whomever, holds only if it is what the machine wrote. The object
+// is the one that is read for ever, so that all processes that fuzz have the same; age
+// and zstd, which are fuzzed at their homes, are left out.
 func FuzzReader(f *testing.F) {
-	w := newWorld(f)
-	sealed, _ := w.seal(f, header(1, ""), record(1), record(2))
-	plain := unpack(f, sealed, w.chain.Identity)
-	f.Add(plain, true)
-	f.Add(sealed, false)
-	f.Add(append(bytes.Clone(plain), plain...), true)
-	f.Fuzz(func(t *testing.T, text []byte, packed bool) {
-		if packed {
-			text = pack(t, text, w.sealer.to...)
+	found, sealed := forever(f)
+	plain := unpack(f, sealed, found.Chain.Identity)
+	f.Add(plain)
+	f.Add(append(bytes.Clone(plain), plain...))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		e := Expect{Identities: []age.Identity{found.Chain.Identity}, Authors: found.Authors, MaxLine: 1 << 16, maxPlain: 1 << 20}
+		r := &Reader{expect: e, sum: sha256.New(), sealed: source{hash: sha256.New()}, payload: &noted{}}
+		err := r.begin(bytes.NewReader(text))
+		var lines []string
+		for err == nil {
+			var line []byte
+			line, err = r.Next()
+			lines = append(lines, string(line))
 		}
-		e := w.expect()
-		e.maxPlain, e.MaxLine = 1<<20, 1<<16
-		_, lines, _, err := read(bytes.NewReader(text), e)
-		_, _, err2 := Verify(bytes.NewReader(text), e)
-		if (err == nil) != (err2 == nil) {
-			t.Fatalf("read: %v, verified: %v", err, err2)
+		if err == io.EOF && !bytes.Equal(text, plain) {
+			t.Fatalf("%q holds: %q", text, lines)
 		}
-		if err == nil && !bytes.Equal(plain, unpack(t, text, w.chain.Identity)) {
-			t.Fatalf("%q holds", lines)
-		}
-		if err != nil && hint.Find(err) == nil {
+		if err != io.EOF && hint.Find(err) == nil {
 			t.Fatalf("%v says nothing to people", err)
 		}
 	})

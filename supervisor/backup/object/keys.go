@@ -164,6 +164,11 @@ func OpenKeys(sealed []byte, chain string, number int, words *kit.Kit) (*Keys, e
 	if err != nil {
 		return nil, fail(name, ErrDamaged, "%v", err)
 	}
+	return readKeys(text, name, chain, number, words)
+}
+
+// readKeys reads what a key object holds.
+func readKeys(text []byte, name, chain string, number int, words *kit.Kit) (*Keys, error) {
 	n := bytes.IndexByte(text, '\n') + 1
 	first, second := text[:n], text[n:]
 	var version struct {

@@ -22,8 +22,8 @@
 // they like, and knows whom they are sealed for. They know this code, may have objects sealed
 // whose contents they choose in part, and have none of the secret keys.
 //
-//   - They learn how large objects are, when they came, and that they are of one chain.
-//     Nothing of what is in them, nor the words.
+//   - They learn how large objects are, when they came, that they are of one chain, and which
+//     key objects are for the same words. Nothing of what is in them, nor the words.
 //   - age hides; it does not say who sealed. So nothing is believed before the signature at the
 //     end was verified with a key that the kit, or this machine, vouches for: Reader.Next returns
 //     io.EOF then and not before, and whoever acts on lines acts on rumours until then. Verify

@@ -50,7 +50,6 @@ type Reader struct {
 	sealed  source
 	payload *noted // of age
 	zstd    *zstd.Decoder
-	plain   *bounded
 	in      *bufio.Reader
 
 	buf  []byte
@@ -76,13 +75,10 @@ func (s *source) Read(p []byte) (int, error) {
 	case err == io.EOF:
 		s.ended = true
 	case err != nil && s.err == nil:
-		s.err = err
-		return n, fmt.Errorf("cannot read: %w", errSource) // io.ErrUnexpectedEOF of a connection is no end
+		s.err = err // io.ErrUnexpectedEOF of a connection, too, which age takes for an end
 	}
 	return n, err
 }
-
-var errSource = errors.New("the source failed")
 
 // noted remembers with which error reading ended.
 type noted struct {
@@ -134,7 +130,7 @@ func NewReader(src io.Reader, expect Expect) (*Reader, error) {
 	return r, nil
 }
 
-// open goes to the end of the first line.
+// open takes the seal off.
 func (r *Reader) open() error {
 	in := bufio.NewReader(&r.sealed) // age takes it as its own
 	begin, err := in.Peek(shortest)
@@ -163,8 +159,12 @@ func (r *Reader) open() error {
 	if r.zstd, err = zstd.NewReader(r.payload, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window), zstd.WithDecodeBuffersBelow(0)); err != nil {
 		return r.why(err)
 	}
-	r.plain = &bounded{from: r.zstd, most: r.expect.maxPlain}
-	r.in = bufio.NewReader(r.plain)
+	return r.begin(r.zstd)
+}
+
+// begin goes to the end of the first line of what was sealed.
+func (r *Reader) begin(plain io.Reader) error {
+	r.in = bufio.NewReader(&bounded{from: plain, most: r.expect.maxPlain})
 	n, err := r.line(maxHeader, true)
 	if err != nil {
 		return err
