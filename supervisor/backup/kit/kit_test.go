@@ -194,8 +194,8 @@ func TestWrongWordsAreToldApart(t *testing.T) {
 		{"a slip of the finger", with(2, "abandno"), ErrUnknown, "kit-word-unknown", "“abandon”"},
 		{"an accent too many is none", with(2, "xqxqx"), ErrUnknown, "kit-word-unknown", "Word 3 is in no list"},
 		{"three letters of a word", with(11, "aba"), ErrUnknown, "kit-word-unknown", "Word 12 "},
-		{"one in French", with(4, "abeille"), ErrMixed, "kit-words-mixed", "number 5 is"},
-		{"two in Spanish", strings.Join(append([]string{"nácar", "nadar"}, good[2:]...), " "), ErrMixed, "kit-words-mixed", "number 1, 2 is"},
+		{"one in French", with(4, "abeille"), ErrMixed, "kit-words-mixed", "number 5."},
+		{"two in Spanish", strings.Join(append([]string{"nácar", "nadar"}, good[2:]...), " "), ErrMixed, "kit-words-mixed", "number 1, 2."},
 		{"two swapped", strings.Join(swapped, " "), ErrWrong, "kit-words-wrong", "together"},
 		{"another word", with(7, "zebra"), ErrWrong, "kit-words-wrong", "together"},
 	} {

@@ -250,7 +250,7 @@ func misread(words []string, known [][]int) error {
 		}
 	}
 	return hint.New("kit-words-mixed",
-		hint.T("These words are of different languages: number %s is not of the same as the others.", "Ces mots sont de langues différentes : le numéro %s n'est pas de la même que les autres.", strings.Join(others, ", ")), hint.Text{},
+		hint.T("Not all of these words are of one language: look at number %s.", "Ces mots ne sont pas tous d'une même langue : voyez le numéro %s.", strings.Join(others, ", ")), hint.Text{},
 		hint.T("Compare them with the paper: the words of a kit are all of one language.", "Comparez-les au papier : les mots d'un kit sont tous d'une même langue.")).Because(ErrMixed)
 }
 
