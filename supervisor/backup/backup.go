@@ -194,8 +194,6 @@ func (e *Engine) put(ctx context.Context, ent entry, path string) error {
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: object %d is not of this machine: %w", ErrTwoMachines, ent.N, err)
-	case there.Hash == ent.Hash:
-		return nil
 	}
 	if err := e.adopt(there); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foyer-server/foyer/internal/changelog"
 	"github.com/foyer-server/foyer/supervisor/backup/object"
 	"github.com/foyer-server/foyer/supervisor/backup/target"
 )
@@ -48,9 +50,15 @@ func TestWhatIsWrittenComesBack(t *testing.T) {
 		}
 		h.cycles(t, 2)
 		h.whole(t)
-		kinds := map[object.Kind]int{}
+		kinds, live := map[object.Kind]int{}, map[object.Kind]int{}
 		for _, ent := range h.st.Objects {
 			kinds[ent.Kind]++
+			if ent.live() {
+				live[ent.Kind]++
+			}
+		}
+		if live[object.Manifest] != 1 || live[object.Beat] > 1 || kinds[object.Manifest] > 30 {
+			t.Errorf("manifests and beats stay for ever: %v, live %v", kinds, live)
 		}
 		if kinds[object.Merge] == 0 || len(h.st.Objects) > 80 {
 			t.Errorf("after a week %d objects are there: %v", len(h.st.Objects), kinds)
@@ -142,8 +150,24 @@ func TestCut(t *testing.T) {
 	h.now = h.now.Add(time.Hour)
 	h.cycles(t, 2)
 	h.whole(t)
-	if !slices.ContainsFunc(h.found(t).Points(), func(p Point) bool { return p.Position == before.Position }) {
-		t.Error("what was there before the log was cut cannot be restored any more")
+	was, err := restored(t, h.found(t), before, time.Time{}.Add(1)).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Nor do stretches on both sides of the hole become one.
+	for range 40 {
+		h.writes(t, 2)
+		h.now = h.now.Add(time.Hour)
+		h.cycles(t, 1)
+	}
+	h.whole(t)
+	b := h.found(t)
+	if !slices.ContainsFunc(b.Points(), func(p Point) bool { return p.Position == before.Position }) {
+		t.Fatal("what was there before the log was cut cannot be restored any more")
+	}
+	is, err := restored(t, b, before, time.Time{}.Add(1)).MarshalJSON()
+	if err != nil || string(is) != string(was) {
+		t.Errorf("what was there before the log was cut is another now: %v", err)
 	}
 }
 
@@ -300,6 +324,253 @@ func TestAsOfAMoment(t *testing.T) {
 	}
 	if compared < 20 && !watched {
 		t.Errorf("only %d points were compared", compared)
+	}
+}
+
+// What is left stays for a day: a restore that began before goes on.
+func TestARestoreGoesOn(t *testing.T) {
+	h := newHouse(t, 12)
+	h.writes(t, 60)
+	h.cycles(t, 2)
+	for range 30 {
+		h.writes(t, 2)
+		h.cycles(t, 1)
+		h.now = h.now.Add(4 * time.Minute)
+	}
+	begun := h.found(t)
+	point := begun.Points()[7]
+	want, err := restored(t, begun, point, time.Time{}.Add(1)).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		h.writes(t, 2)
+		h.cycles(t, 1)
+		h.now = h.now.Add(time.Hour)
+	}
+	left := 0
+	for _, ent := range h.st.Objects {
+		if !ent.live() {
+			left++
+		}
+	}
+	if left < 20 {
+		t.Fatalf("only %d objects were left", left)
+	}
+	got, err := restored(t, begun, point, time.Time{}.Add(1)).MarshalJSON()
+	if err != nil || string(got) != string(want) {
+		t.Errorf("20 hours later something else comes back: %v", err)
+	}
+	for range 6 {
+		h.now = h.now.Add(6 * time.Hour)
+		h.cycles(t, 1)
+	}
+	for _, ent := range h.st.Objects {
+		if !ent.live() && !within(ent.Left, h.now, leftFor) && ent.N < h.st.manifest() {
+			t.Errorf("object %d was left at %s, and is still there at %s", ent.N, ent.Left, h.now)
+		}
+	}
+}
+
+// A new base is made when the log has become long, and after a month; what it takes the
+// place of goes once no point needs it. The points of this hour stay as they are.
+func TestRenewed(t *testing.T) {
+	h := newHouse(t, 13)
+	h.writes(t, 60)
+	h.cycles(t, 2)
+	h.now = h.now.Add(31 * 24 * time.Hour)
+	h.cycles(t, 2)
+	if len(h.st.Bases) != 2 {
+		t.Fatalf("%d bases after a month", len(h.st.Bases))
+	}
+	h.writes(t, 5)
+	h.cycles(t, 1)
+	for i := range h.st.Objects {
+		if ent := &h.st.Objects[i]; ent.Kind == object.Log && ent.live() {
+			ent.Size = baseLog + 1
+		}
+	}
+	h.cycles(t, 2)
+	if len(h.st.Bases) != 3 {
+		t.Errorf("%d bases when the log was long", len(h.st.Bases))
+	}
+	// Of the first hour only its last point is kept, which is behind the newest base.
+	first := h.st.Bases[len(h.st.Bases)-1].From.Seq
+	for range 60 {
+		h.writes(t, 1)
+		h.now = h.now.Add(time.Hour)
+		h.cycles(t, 1)
+	}
+	if len(h.st.Bases) > 2 {
+		t.Errorf("%d bases are kept", len(h.st.Bases))
+	}
+	parts := map[uint64]bool{}
+	for _, b := range h.st.Bases {
+		for _, n := range b.Parts {
+			parts[n] = true
+		}
+	}
+	for _, ent := range h.st.Objects {
+		if ent.live() && (ent.Kind == object.Base && !parts[ent.N] || ent.stretch() && ent.To.Seq < first && len(h.st.Bases) == 1) {
+			t.Errorf("object %d (%s, up to %d) is of no use", ent.N, ent.Kind, ent.To.Seq)
+		}
+	}
+	h.whole(t)
+	before := len(h.found(t).Points())
+	for range 4 {
+		h.writes(t, 3)
+		h.now = h.now.Add(time.Second)
+		h.cycles(t, 1)
+	}
+	h.st.Tidied = time.Time{}
+	h.cycles(t, 1)
+	if got := len(h.found(t).Points()); got < before+3 {
+		t.Errorf("%d points before, and %d after four more in this hour", before, got)
+	}
+}
+
+// busy is a store that is written to while it is summarized, before and after.
+type busy struct {
+	changelog.Source
+	write func()
+}
+
+func (b busy) Summarize(ctx context.Context, notes time.Time) (*changelog.Summary, changelog.Position, error) {
+	b.write()
+	sum, at, err := b.Source.Summarize(ctx, notes)
+	b.write()
+	return sum, at, err
+}
+
+// A manifest is of one moment, whatever is written meanwhile: what it says is what comes
+// back of that moment.
+func TestManifestsOfABusyServer(t *testing.T) {
+	h := newHouse(t, 14)
+	h.Source = busy{h.db, func() { h.writes(t, 3) }}
+	h.writes(t, 60)
+	h.cycles(t, 2)
+	for range 6 {
+		h.writes(t, 2)
+		h.now = h.now.Add(5 * time.Hour)
+		h.cycles(t, 2)
+	}
+	h.Source = h.db
+	h.cycles(t, 1)
+	b := h.found(t)
+	if p := newest(t, b); p.Position.Seq <= b.Manifest.Point.Seq {
+		t.Errorf("the newest point, %d, is not behind the manifest, %d", p.Position.Seq, b.Manifest.Point.Seq)
+	}
+	h.whole(t)
+}
+
+// What is in the chain need not be kept by the store.
+func TestTheStoreForgets(t *testing.T) {
+	h := newHouse(t, 15)
+	h.writes(t, 10)
+	h.cycles(t, 1)
+	at := h.st.Position
+	h.writes(t, 10)
+	h.cycles(t, 1)
+	err := h.db.Changes(t.Context(), at, 1, func(changelog.Entry) error { return nil })
+	if !errors.Is(err, changelog.ErrCut) {
+		t.Errorf("the store still has what is in the chain: %v", err)
+	}
+	// Also what a death kept from being acknowledged.
+	at = h.st.Position
+	h.writes(t, 10)
+	shut := h.Source
+	h.Source = mute{shut}
+	if err := h.Cycle(t.Context()); err == nil {
+		t.Fatal("nobody notices that the store does not listen")
+	}
+	h.restart(t)
+	h.Source = shut
+	h.cycles(t, 1)
+	if err := h.db.Changes(t.Context(), at, 1, func(changelog.Entry) error { return nil }); !errors.Is(err, changelog.ErrCut) {
+		t.Errorf("what was not acknowledged before a death is not after it: %v", err)
+	}
+}
+
+// mute is a store that hears no acknowledgement.
+type mute struct{ changelog.Source }
+
+func (mute) Acknowledge(context.Context, string, changelog.Position) error {
+	return errors.New("the server does not answer")
+}
+
+// An object that the chain does not go on from moves nothing.
+func TestOrphans(t *testing.T) {
+	h := newHouse(t, 16)
+	h.writes(t, 10)
+	h.cycles(t, 2)
+	at := h.st.Position
+	h.advance(entry{N: h.st.Head.N + 1, Kind: object.Log, From: changelog.Position{Seq: at.Seq + 5}, To: changelog.Position{Seq: at.Seq + 9}})
+	if h.st.Position != at {
+		t.Errorf("a stretch that begins at %d moved the chain from %d to %d", at.Seq+5, at.Seq, h.st.Position.Seq)
+	}
+}
+
+// A hole among objects that are not known here is no end of the chain.
+func TestAHole(t *testing.T) {
+	h := newHouse(t, 17)
+	h.writes(t, 10)
+	h.cycles(t, 2)
+	if err := h.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		h.writes(t, 2)
+		h.cycles(t, 1)
+	}
+	names := h.memory.names()
+	delete(h.memory.objects, names[len(names)-2])
+	h.restart(t)
+	if err := h.Cycle(t.Context()); !errors.Is(err, ErrRolledBack) {
+		t.Errorf("a hole behind what is known: %v", err)
+	}
+}
+
+// stretchOf is one of the log; positions of another log have another sum.
+func stretchOf(n uint64, from, to int64, sums ...string) entry {
+	ent := entry{N: n, Kind: object.Log, From: changelog.Position{Seq: from}, To: changelog.Position{Seq: to}, At: time.Unix(to, 0)}
+	if len(sums) > 0 {
+		ent.From.Sum, ent.To.Sum = sums[0], sums[1]
+	}
+	return ent
+}
+
+// From which base the end of each stretch can be restored.
+func TestWhatABaseIsGoodFor(t *testing.T) {
+	at := func(seq int64) changelog.Position { return changelog.Position{Seq: seq} }
+	for name, c := range map[string]struct {
+		stretches []entry
+		bases     []base
+		want      []int
+	}{
+		"one":                      {[]entry{stretchOf(1, 5, 7), stretchOf(2, 7, 9)}, []base{{From: at(5), Ready: at(5)}}, []int{0, 0}},
+		"not ready yet":            {[]entry{stretchOf(1, 5, 7), stretchOf(2, 7, 9)}, []base{{From: at(5), Ready: at(8)}}, []int{-1, 0}},
+		"it began in the middle":   {[]entry{stretchOf(1, 5, 9), stretchOf(2, 9, 12)}, []base{{From: at(7), Ready: at(8)}}, []int{0, 0}},
+		"it began later":           {[]entry{stretchOf(1, 5, 7), stretchOf(2, 7, 9)}, []base{{From: at(7), Ready: at(7)}}, []int{0, 0}},
+		"a hole":                   {[]entry{stretchOf(1, 5, 7), stretchOf(2, 8, 9)}, []base{{From: at(5), Ready: at(5)}}, []int{0, -1}},
+		"a hole, and a base in it": {[]entry{stretchOf(1, 5, 7), stretchOf(2, 8, 9)}, []base{{From: at(5), Ready: at(5)}, {From: at(8), Ready: at(8)}}, []int{0, 1}},
+		"begun in the hole":        {[]entry{stretchOf(1, 5, 7), stretchOf(2, 9, 11)}, []base{{From: at(8), Ready: at(8)}}, []int{-1, -1}},
+		"another log":              {[]entry{stretchOf(1, 5, 7, "", "x"), stretchOf(2, 7, 9, "y", "z")}, []base{{From: at(5), Ready: at(5)}}, []int{0, -1}},
+		"the newest of two":        {[]entry{stretchOf(1, 5, 7), stretchOf(2, 7, 9)}, []base{{From: at(5), Ready: at(5)}, {From: at(7), Ready: at(7)}}, []int{1, 1}},
+		"none":                     {[]entry{stretchOf(1, 5, 7)}, nil, []int{-1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := restorable(c.stretches, c.bases); !slices.Equal(got, c.want) {
+				t.Errorf("from %v, not %v", got, c.want)
+			}
+			// Restoring finds the same ways.
+			b := &Backup{Manifest: &Manifest{bases: c.bases}, objects: c.stretches}
+			for i, ent := range c.stretches {
+				_, _, err := b.way(Point{ent.At, ent.To})
+				if (err == nil) != (c.want[i] >= 0) {
+					t.Errorf("a way to %d: %v", ent.To.Seq, err)
+				}
+			}
+		})
 	}
 }
 

@@ -61,7 +61,6 @@ func (e *Engine) ship(ctx context.Context) error {
 		switch {
 		case errors.Is(err, changelog.ErrCut):
 			e.Log.Warn("the log of changes was cut: a new copy of everything is made", "err", err)
-			e.st.Follows = false
 			return e.begin(ctx)
 		case errors.Is(err, errAdopted):
 			continue
