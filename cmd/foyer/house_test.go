@@ -382,3 +382,37 @@ func TestCompatibilityIsShown(t *testing.T) {
 		}
 	}
 }
+
+// The test of each fault in docs/hardening.md is where the table says.
+func TestFaultsHaveTheirTests(t *testing.T) {
+	text, err := os.ReadFile("../../docs/hardening.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| ([0-9]+[a-z]?) \\|.*\\| `([a-z0-9/]+)` (Test[A-Za-z0-9]+) \\|$").FindAllStringSubmatch(string(text), -1)
+	if len(rows) < 150 {
+		t.Fatalf("%d faults are listed", len(rows))
+	}
+	sources := map[string]string{} // the tests of a folder
+	for _, row := range rows {
+		id, dir, name := row[1], row[2], row[3]
+		if _, read := sources[dir]; !read {
+			files, err := filepath.Glob(filepath.Join("../..", filepath.FromSlash(dir), "*_test.go"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := ""
+			for _, file := range files {
+				text, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all += string(text)
+			}
+			sources[dir] = all
+		}
+		if !strings.Contains(sources[dir], "func "+name+"(") {
+			t.Errorf("fault %s: there is no %s in %s", id, name, dir)
+		}
+	}
+}

@@ -143,31 +143,35 @@ func TestCut(t *testing.T) {
 	h.writes(t, 10)
 	h.cycles(t, 1)
 	before := newest(t, h.found(t))
-	if err := h.db.Unfollow(t.Context(), h.follower()); err != nil {
-		t.Fatal(err)
+	want, err := restored(t, h.found(t), before, time.Time{}.Add(1)).MarshalJSON()
+	if err == nil {
+		err = h.db.Unfollow(t.Context(), h.follower())
 	}
-	h.writes(t, 30)
-	h.now = h.now.Add(time.Hour)
-	h.cycles(t, 2)
-	h.whole(t)
-	was, err := restored(t, h.found(t), before, time.Time{}.Add(1)).MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
+	hole := h.st.Position.Seq
+	h.writes(t, 30)
+	h.now = h.now.Add(time.Minute)
+	h.cycles(t, 2)
+	h.whole(t)
+	got, err := restored(t, h.found(t), before, time.Time{}.Add(1)).MarshalJSON()
+	if err != nil || string(got) != string(want) {
+		t.Errorf("what was there before the log was cut is another now: %v", err)
+	}
 	// Nor do stretches on both sides of the hole become one.
+	h.writes(t, 5)
+	h.cycles(t, 1)
 	for range 40 {
 		h.writes(t, 2)
 		h.now = h.now.Add(time.Hour)
 		h.cycles(t, 1)
 	}
 	h.whole(t)
-	b := h.found(t)
-	if !slices.ContainsFunc(b.Points(), func(p Point) bool { return p.Position == before.Position }) {
-		t.Fatal("what was there before the log was cut cannot be restored any more")
-	}
-	is, err := restored(t, b, before, time.Time{}.Add(1)).MarshalJSON()
-	if err != nil || string(is) != string(was) {
-		t.Errorf("what was there before the log was cut is another now: %v", err)
+	for _, ent := range h.st.Objects {
+		if ent.stretch() && ent.From.Seq <= hole && ent.To.Seq > hole {
+			t.Errorf("object %d goes from %d over the hole at %d to %d", ent.N, ent.From.Seq, hole, ent.To.Seq)
+		}
 	}
 }
 
@@ -395,7 +399,6 @@ func TestRenewed(t *testing.T) {
 		t.Errorf("%d bases when the log was long", len(h.st.Bases))
 	}
 	// Of the first hour only its last point is kept, which is behind the newest base.
-	first := h.st.Bases[len(h.st.Bases)-1].From.Seq
 	for range 60 {
 		h.writes(t, 1)
 		h.now = h.now.Add(time.Hour)
@@ -411,7 +414,7 @@ func TestRenewed(t *testing.T) {
 		}
 	}
 	for _, ent := range h.st.Objects {
-		if ent.live() && (ent.Kind == object.Base && !parts[ent.N] || ent.stretch() && ent.To.Seq < first && len(h.st.Bases) == 1) {
+		if ent.live() && (ent.Kind == object.Base && !parts[ent.N] || ent.stretch() && ent.To.Seq <= h.st.Bases[0].From.Seq) {
 			t.Errorf("object %d (%s, up to %d) is of no use", ent.N, ent.Kind, ent.To.Seq)
 		}
 	}
@@ -448,7 +451,13 @@ func TestManifestsOfABusyServer(t *testing.T) {
 	h := newHouse(t, 14)
 	h.Source = busy{h.db, func() { h.writes(t, 3) }}
 	h.writes(t, 60)
-	h.cycles(t, 2)
+	h.cycles(t, 1)
+	// As soon as there is one, its point can be restored.
+	b := h.found(t)
+	m := b.Manifest
+	if d := m.Summary.Differences(restored(t, b, Point{m.At, m.Point}, m.Notes), 5); len(d) > 0 {
+		t.Errorf("of the first manifest something else comes back: %q", d)
+	}
 	for range 6 {
 		h.writes(t, 2)
 		h.now = h.now.Add(5 * time.Hour)
@@ -456,7 +465,7 @@ func TestManifestsOfABusyServer(t *testing.T) {
 	}
 	h.Source = h.db
 	h.cycles(t, 1)
-	b := h.found(t)
+	b = h.found(t)
 	if p := newest(t, b); p.Position.Seq <= b.Manifest.Point.Seq {
 		t.Errorf("the newest point, %d, is not behind the manifest, %d", p.Position.Seq, b.Manifest.Point.Seq)
 	}
@@ -530,6 +539,37 @@ func TestAHole(t *testing.T) {
 	}
 }
 
+// What no kept point needs is left: a base and its parts, and what came before the base
+// that is needed. What is being copied stays.
+func TestWhatIsLeft(t *testing.T) {
+	at := func(seq int64) changelog.Position { return changelog.Position{Seq: seq} }
+	now := time.Unix(100, 0)
+	e := &Engine{Keys: newKeys(t)}
+	e.st = state{
+		Position: at(9),
+		Bases:    []base{{From: at(5), Ready: at(5), Parts: []uint64{1}}, {From: at(7), Ready: at(7), Parts: []uint64{3}}},
+		Copying:  &base{From: at(9), Parts: []uint64{5}},
+		Objects: []entry{
+			{N: 1, Kind: object.Base}, stretchOf(2, 5, 7), {N: 3, Kind: object.Base}, stretchOf(4, 7, 9), {N: 5, Kind: object.Base}, {N: 6, Kind: object.Base},
+		},
+	}
+	if !e.leave(now) {
+		t.Error("nothing was left")
+	}
+	var live []uint64
+	for _, ent := range e.st.Objects {
+		if ent.live() {
+			live = append(live, ent.N)
+		}
+	}
+	if want := []uint64{3, 4, 5}; !slices.Equal(live, want) || len(e.st.Bases) != 1 || e.st.Bases[0].Parts[0] != 3 {
+		t.Errorf("%v are kept, not %v, and %d bases", live, want, len(e.st.Bases))
+	}
+	if e.leave(now) {
+		t.Error("something more was left")
+	}
+}
+
 // stretchOf is one of the log; positions of another log have another sum.
 func stretchOf(n uint64, from, to int64, sums ...string) entry {
 	ent := entry{N: n, Kind: object.Log, From: changelog.Position{Seq: from}, To: changelog.Position{Seq: to}, At: time.Unix(to, 0)}
@@ -556,6 +596,7 @@ func TestWhatABaseIsGoodFor(t *testing.T) {
 		"begun in the hole":        {[]entry{stretchOf(1, 5, 7), stretchOf(2, 9, 11)}, []base{{From: at(8), Ready: at(8)}}, []int{-1, -1}},
 		"another log":              {[]entry{stretchOf(1, 5, 7, "", "x"), stretchOf(2, 7, 9, "y", "z")}, []base{{From: at(5), Ready: at(5)}}, []int{0, -1}},
 		"the newest of two":        {[]entry{stretchOf(1, 5, 7), stretchOf(2, 7, 9)}, []base{{From: at(5), Ready: at(5)}, {From: at(7), Ready: at(7)}}, []int{1, 1}},
+		"begun in another log":     {[]entry{stretchOf(1, 5, 7), stretchOf(2, 7, 9)}, []base{{From: changelog.Position{Seq: 7, Sum: "z"}, Ready: changelog.Position{Seq: 7, Sum: "z"}}}, []int{-1, -1}},
 		"none":                     {[]entry{stretchOf(1, 5, 7)}, nil, []int{-1}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -611,6 +652,12 @@ func TestDamage(t *testing.T) {
 				t.Errorf("%s %s: %v", name, what, err)
 			default:
 				named := slices.ContainsFunc(b.Problems, func(p Problem) bool { return p.N == n })
+				for _, p := range b.Points() {
+					parts, log, err := b.way(p)
+					if err != nil || named && slices.ContainsFunc(slices.Concat(parts, log), func(e entry) bool { return e.N == n }) {
+						t.Errorf("%s %s: %s is offered, which needs it: %v", name, what, p.At, err)
+					}
+				}
 				if points := b.Points(); len(points) > 0 {
 					lines, err := b.Lines(t.Context(), points[len(points)-1])
 					if err == nil {

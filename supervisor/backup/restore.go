@@ -215,7 +215,7 @@ bases:
 				continue bases
 			}
 		}
-		if at.Seq >= p.Position.Seq {
+		if at.Seq > p.Position.Seq || at == p.Position {
 			return parts, log, nil
 		}
 	}

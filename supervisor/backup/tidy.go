@@ -126,8 +126,11 @@ func restorable(stretches []entry, bases []base) []int {
 // reaches reports whether stretches that end with the last go back without a hole to a position.
 func reaches(stretches []entry, from changelog.Position) bool {
 	for i := len(stretches) - 1; i >= 0; i-- {
-		if stretches[i].From.Seq <= from.Seq {
-			return stretches[i].From == from || stretches[i].To.Seq > from.Seq || stretches[i].To == from
+		switch ent := &stretches[i]; {
+		case ent.From.Seq == from.Seq:
+			return ent.From == from
+		case ent.From.Seq < from.Seq:
+			return ent.To.Seq > from.Seq || ent.To == from
 		}
 		if i == 0 || stretches[i-1].To != stretches[i].From {
 			return false
