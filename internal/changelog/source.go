@@ -66,4 +66,8 @@ type Source interface {
 	// Summarize looks at everything the store holds at one moment, but for notes that end
 	// before a time: those may have been swept, or not.
 	Summarize(ctx context.Context, notes time.Time) (*Summary, Position, error)
+	// Files calls each for the contents that attachments refer to, once for each, in the
+	// order of their hashes. What is attached or removed meanwhile may be among them or not.
+	// It ends with the first error of each, and returns that.
+	Files(ctx context.Context, each func(hash string, size int64) error) error
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 )
 
 // MaxLine bounds one line: the largest object that a store keeps, and what stands around it.
@@ -89,6 +90,32 @@ func ParseEnd(text []byte) (e End, is bool, err error) {
 		return e, true, fmt.Errorf("%w: %w", ErrNoLine, err)
 	}
 	return e, true, nil
+}
+
+// Contents are those of one or more attachments, as a line of an answer:
+//
+//	{"contents":"SHA-256, in hexadecimal","size":120}
+type Contents struct {
+	Hash string `json:"contents"`
+	Size int64  `json:"size"`
+}
+
+// Append appends the line and a line feed to b.
+func (c *Contents) Append(b []byte) []byte {
+	b = appendString(append(b, `{"contents":`...), c.Hash)
+	b = strconv.AppendInt(append(b, `,"size":`...), c.Size, 10)
+	return append(b, "}\n"...)
+}
+
+// ParseContents reads a line that Append wrote.
+func ParseContents(text []byte) (c Contents, err error) {
+	if err := json.Unmarshal(text, &c); err != nil {
+		return c, fmt.Errorf("%w: %w", ErrNoLine, err)
+	}
+	if again := c.Append(nil); !bytes.Equal(again, text) || c.Size < 0 {
+		return c, fmt.Errorf("%w: %.200q names no contents", ErrNoLine, text)
+	}
+	return c, nil
 }
 
 // Summarized is what Summarize returns, as JSON.

@@ -62,6 +62,7 @@ func New(c Config) *Door {
 		"GET /log":                               (*Door).log,
 		"GET /base":                              (*Door).base,
 		"GET /summary":                           (*Door).summary,
+		"GET /files":                             (*Door).files,
 		"GET /file/{hash}":                       (*Door).file,
 	} {
 		d.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { d.answer(w, r, answer) })
@@ -72,7 +73,7 @@ func New(c Config) *Door {
 // Answers reports whether a path is one of those that ServeHTTP answers.
 func Answers(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	return first == "log" || first == "base" || first == "summary" || first == "file"
+	return first == "log" || first == "base" || first == "summary" || first == "files" || first == "file"
 }
 
 // ServeHTTP implements http.Handler.
@@ -231,6 +232,35 @@ func (d *Door) summary(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return send(w, out)
+}
+
+// errEnough ends what is asked of a source.
+var errEnough = errors.New("a part is full")
+
+// files sends which contents attachments refer to, from behind a hash on.
+func (d *Door) files(w http.ResponseWriter, r *http.Request) error {
+	if err := take(r.Context(), d.copies); err != nil {
+		return err
+	}
+	defer release(d.copies)
+	var part []byte
+	last := r.URL.Query().Get("after")
+	err := d.Source.Files(r.Context(), func(hash string, size int64) error {
+		if hash <= last {
+			return nil
+		}
+		if len(part) >= partBytes {
+			return errEnough
+		}
+		last = hash
+		part = (&changelog.Contents{Hash: hash, Size: size}).Append(part)
+		return nil
+	})
+	more := errors.Is(err, errEnough)
+	if err != nil && !more {
+		return err
+	}
+	return sendLines(w, part, changelog.End{More: more})
 }
 
 // file sends the contents of an attachment, or the part of them that is asked for.

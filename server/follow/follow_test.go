@@ -28,6 +28,7 @@ import (
 type told struct {
 	copy    func(ctx context.Context, bytes int, each func([]byte) error) error
 	changes func(each func(changelog.Entry) error) error
+	files   int   // contents that attachments refer to
 	err     error // of everything else
 	asked   atomic.Int64
 	inside  atomic.Int32 // calls that have not returned
@@ -60,6 +61,15 @@ func (s *told) Summarize(context.Context, time.Time) (*changelog.Summary, change
 	return &changelog.Summary{}, changelog.Position{}, s.err
 }
 
+func (s *told) Files(_ context.Context, each func(string, int64) error) error {
+	for n := range s.files {
+		if err := each(fmt.Sprintf("%064x", n), int64(n)); err != nil {
+			return err
+		}
+	}
+	return s.err
+}
+
 func door(t *testing.T, s changelog.Source) *Door {
 	return New(Config{Source: s, Ends: t.Context(), Log: slog.New(slog.DiscardHandler), Open: func(string) (*os.File, error) { return nil, fs.ErrNotExist }})
 }
@@ -79,7 +89,7 @@ func ask(t *testing.T, d *Door, method, path, body string) (status int, code, te
 // What cannot be answered is refused with a status and a code by which the supervisor knows
 // what to do.
 func TestRefusals(t *testing.T) {
-	all := []string{"POST /log/followers/a", "DELETE /log/followers/a", "POST /log/followers/a/acknowledge", "GET /log?seq=1&sum=ab", "GET /base", "GET /summary?notes=0"}
+	all := []string{"POST /log/followers/a", "DELETE /log/followers/a", "POST /log/followers/a/acknowledge", "GET /log?seq=1&sum=ab", "GET /base", "GET /summary?notes=0", "GET /files"}
 	for _, c := range []struct {
 		name   string
 		source changelog.Source
@@ -98,8 +108,8 @@ func TestRefusals(t *testing.T) {
 			"GET /log", "GET /log?seq=x", "GET /log?seq=1&bytes=x", "GET /log?seq=1&bytes=-1", "GET /base?bytes=1e3", "GET /base?bytes=99999999999999999999", "GET /summary", "GET /summary?notes=now",
 			"POST /log/followers/A", "DELETE /log/followers/-", "POST /log/followers/" + strings.Repeat("a", 65), "POST /log/followers/%2e%2e/acknowledge",
 		}, http.StatusBadRequest, "request-malformed"},
-		{"another method", &told{}, []string{"PUT /log", "POST /base", "DELETE /summary", "GET /log/followers/a"}, http.StatusMethodNotAllowed, ""},
-		{"another path", &told{}, []string{"GET /log/x", "GET /file/a/b", "POST /log/followers"}, http.StatusNotFound, ""},
+		{"another method", &told{}, []string{"PUT /log", "POST /base", "DELETE /summary", "POST /files", "GET /log/followers/a"}, http.StatusMethodNotAllowed, ""},
+		{"another path", &told{}, []string{"GET /log/x", "GET /file/a/b", "GET /files/a", "POST /log/followers"}, http.StatusNotFound, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := door(t, c.source)
@@ -119,7 +129,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%.20q: %d %q", body, status, code)
 		}
 	}
-	for _, path := range []string{"/", "/health", "/logs", "/files", "/based"} {
+	for _, path := range []string{"/", "/health", "/logs", "/filesystem", "/based"} {
 		if Answers(path) {
 			t.Errorf("%s is for it", path)
 		}
@@ -149,6 +159,35 @@ func TestAnswersEnd(t *testing.T) {
 	}
 	if asked := s.asked.Load(); asked != partBytes {
 		t.Errorf("the store was asked for %d bytes", asked)
+	}
+}
+
+// Which contents there are is sent in parts, each behind the one before.
+func TestContentsInParts(t *testing.T) {
+	d := door(t, &told{files: 100_000})
+	after, named, parts := "", 0, 0
+	for more := true; more; parts++ {
+		_, _, text := ask(t, d, http.MethodGet, "/files?after="+after, "")
+		if len(text) > partBytes+1000 {
+			t.Fatalf("a part has %d bytes", len(text))
+		}
+		for line := range strings.Lines(text) {
+			if end, is, err := changelog.ParseEnd([]byte(line)); is {
+				if more = end.More; err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			c, err := changelog.ParseContents([]byte(line))
+			if err != nil || c.Size != int64(named) || c.Hash <= after {
+				t.Fatalf("number %d is %q: %v", named, line, err)
+			}
+			after = c.Hash
+			named++
+		}
+	}
+	if named != 100_000 || parts < 2 {
+		t.Errorf("%d in %d parts", named, parts)
 	}
 }
 

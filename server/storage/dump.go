@@ -204,6 +204,27 @@ func (db *SQLite) Summarize(ctx context.Context, notes time.Time) (sum *changelo
 	return sum, at, err
 }
 
+// Files implements changelog.Source.
+func (db *SQLite) Files(ctx context.Context, each func(hash string, size int64) error) error {
+	return db.apart(ctx, func(c *conn) error {
+		s := c.do("contents")
+		for n := 1; ; n++ {
+			more, err := s.step()
+			if !more || err != nil {
+				return err
+			}
+			err = each(string(s.raw(0)), s.number(1))
+			if err == nil && n%256 == 0 {
+				err = ctx.Err()
+			}
+			if err != nil {
+				s.reset()
+				return err
+			}
+		}
+	})
+}
+
 // summarize adds up everything, but for notes that end before a time.
 func (d *dump) summarize(notes time.Time) (*changelog.Summary, error) {
 	sum := &changelog.Summary{}

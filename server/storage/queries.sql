@@ -237,6 +237,8 @@ SELECT parent, kind, ts FROM floors WHERE (parent, kind) > (?1, ?2) ORDER BY par
 SELECT parent, kind, ts FROM formers WHERE (parent, kind) > (?1, ?2) ORDER BY parent, kind
 -- name: dump_files
 SELECT location, list, id, hash, size, type, name FROM files WHERE location > ?1 ORDER BY location
+-- name: contents
+SELECT hash, max(size) FROM files JOIN lists ON lists.pk = files.list WHERE kind <> 'dead' GROUP BY hash ORDER BY hash
 -- name: list_named
 SELECT parent, kind FROM lists WHERE pk = ?1
 

@@ -171,6 +171,26 @@ func (s *Source) Summarize(ctx context.Context, notes time.Time) (*changelog.Sum
 	return out.Summary, out.Position, err
 }
 
+// Files implements changelog.Source.
+func (s *Source) Files(ctx context.Context, each func(hash string, size int64) error) error {
+	for after := ""; ; {
+		end, err := s.lines(ctx, "/files?after="+url.QueryEscape(after), func(text []byte) error {
+			c, err := changelog.ParseContents(text)
+			if err == nil && c.Hash <= after {
+				err = fmt.Errorf("%w: %.80q comes after %.80q", changelog.ErrNoLine, c.Hash, after)
+			}
+			if err != nil {
+				return err
+			}
+			after = c.Hash
+			return each(c.Hash, c.Size)
+		})
+		if err != nil || !end.More {
+			return err
+		}
+	}
+}
+
 // File opens the contents of an attachment by their hash, from an offset on, and returns how
 // many bytes they have in all. A read that ends before that is an error. Nothing kept under
 // that hash is fs.ErrNotExist. Whoever keeps the contents compares them with the hash.

@@ -88,10 +88,14 @@ func TestWhatBreaksOffIsNotWhole(t *testing.T) {
 	end := `{"end":{"more":false}}` + "\n"
 	lines := "{\"purge\":\"/a\"}\n{\"purge\":\"/b\"}\n"
 	endOfCopy := `{"end":{"more":false,"position":{"seq":7,"sum":"ab"}}}` + "\n"
+	named := `{"contents":"aa","size":1}` + "\n" + `{"contents":"ab","size":0}` + "\n"
 	cuts := 0
 	for name, send := range sendings {
 		var upTo atomic.Int64
 		s := speak(t, func(r *http.Request) string {
+			if r.URL.Path == "/files" {
+				return send(named+end, int(upTo.Load()))
+			}
 			if strings.HasPrefix(r.URL.Path, "/base") {
 				return send(lines+endOfCopy, int(upTo.Load()))
 			}
@@ -115,6 +119,18 @@ func TestWhatBreaksOffIsNotWhole(t *testing.T) {
 			}
 			if err == nil && len(got) != len(entries) {
 				t.Fatalf("%s: %d commits of all", name, len(got))
+			}
+			cuts++
+		}
+		for sent := range len(named+end) + 1 {
+			upTo.Store(int64(sent))
+			got := ""
+			err := s.Files(t.Context(), func(hash string, size int64) error {
+				got += string((&changelog.Contents{Hash: hash, Size: size}).Append(nil))
+				return nil
+			})
+			if whole := sent == len(named+end); whole != (err == nil) || !whole && !errors.Is(err, ErrAway) || !strings.HasPrefix(named, got) || err == nil && got != named {
+				t.Fatalf("%s: after %d of %d bytes the contents are %q, %v", name, sent, len(named+end), got, err)
 			}
 			cuts++
 		}
@@ -159,6 +175,19 @@ func TestAnswersThatMakeNoSense(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, next, err)
 		}
 	}
+	for name, body := range map[string]string{
+		"contents that go back":   `{"contents":"ab","size":1}` + "\n" + `{"contents":"aa","size":1}` + "\n",
+		"twice the same":          `{"contents":"ab","size":1}` + "\n" + `{"contents":"ab","size":1}` + "\n",
+		"no size":                 `{"contents":"ab"}` + "\n",
+		"fewer bytes than none":   `{"contents":"ab","size":-1}` + "\n",
+		"something else, instead": `{"purge":""}` + "\n",
+	} {
+		body += `{"end":{"more":false}}` + "\n"
+		s := speak(t, func(*http.Request) string { return sendings["with a length"](body, len(body)) })
+		if err := s.Files(t.Context(), func(string, int64) error { return nil }); !errors.Is(err, changelog.ErrNoLine) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	s := speak(t, func(*http.Request) string { return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" })
 	if sum, _, err := s.Summarize(t.Context(), time.Now()); err == nil {
 		t.Errorf("no summary is %+v", sum)
@@ -193,7 +222,7 @@ func TestRefusals(t *testing.T) {
 		_, _, sumErr := s.Summarize(t.Context(), time.Now())
 		_, _, fileErr := s.File(t.Context(), "abc", 0)
 		for i, err := range []error{
-			followErr, copyErr, sumErr, fileErr, s.Unfollow(t.Context(), "a"), s.Acknowledge(t.Context(), "a", changelog.Position{}),
+			followErr, copyErr, sumErr, fileErr, s.Files(t.Context(), func(string, int64) error { return nil }), s.Unfollow(t.Context(), "a"), s.Acknowledge(t.Context(), "a", changelog.Position{}),
 			s.Changes(t.Context(), changelog.Position{}, 1, func(changelog.Entry) error { return nil }),
 		} {
 			if err == nil || c.want != nil && !errors.Is(err, c.want) || c.want == nil && errors.Is(err, ErrAway) {

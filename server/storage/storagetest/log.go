@@ -41,6 +41,7 @@ func Log(t *testing.T, open func(*testing.T) Followed, load func(*testing.T, ite
 		{"Owners", owners},
 		{"Sums", sums},
 		{"TakenTwice", takenTwice},
+		{"Contents", contents},
 		{"Incomplete", incomplete},
 		{"DigitForDigit", digitForDigit},
 	} {
@@ -837,6 +838,57 @@ func takenTwice(t *testing.T, s *logged) {
 	alike(t, s, s.same(t))
 	s.lines = append(s.lines, once...)
 	alike(t, s, s.same(t))
+}
+
+// The contents that attachments refer to are named once each, however many records share
+// them, and not when the last of those is gone.
+func contents(t *testing.T, s *logged) {
+	named := func() (out []string) {
+		t.Helper()
+		if err := s.Files(t.Context(), func(hash string, size int64) error {
+			out = append(out, fmt.Sprintf("%.2s %d", hash, size))
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	same := func(what string, want ...string) {
+		t.Helper()
+		if got := named(); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s: %q instead of %q", what, got, want)
+		}
+	}
+	same("nothing is attached")
+	files := 0
+	attach := func(l kinto.List, id, hash string, size int64) {
+		t.Helper()
+		files++
+		f := &kinto.File{Location: fmt.Sprintf("f%d", files), Hash: strings.Repeat(hash, 32), Size: size}
+		if hash == "" {
+			f = nil
+		}
+		write(t, s, func(tx kinto.Tx) error { return tx.Attach(l, id, f) })
+	}
+	mustPut(t, s, buckets, "b", `{}`)
+	for _, id := range []string{"r1", "r2", "r3"} {
+		mustPut(t, s, records, id, `{}`)
+		attach(records, id, "bb", 20)
+	}
+	mustPut(t, s, others, "o", `{}`)
+	attach(others, "o", "aa", 1<<40)
+	same("three records share one", "aa 1099511627776", "bb 20")
+	attach(records, "r1", "cc", 0)
+	attach(records, "r2", "", 0)
+	same("one is left of the three", "aa 1099511627776", "bb 20", "cc 0")
+	attach(records, "r3", "", 0)
+	same("none is left of the three", "aa 1099511627776", "cc 0")
+	broke := errors.New("whoever asked has enough")
+	if err := s.Files(t.Context(), func(string, int64) error { return broke }); !errors.Is(err, broke) {
+		t.Errorf("whoever asked breaks off, and gets %v", err)
+	}
+	write(t, s, func(tx kinto.Tx) error { return tx.Purge(records.Parent) })
+	same("a list is purged", "aa 1099511627776")
 }
 
 // A log that breaks off in the middle of a copy's repair is not a store.
