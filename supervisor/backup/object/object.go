@@ -16,6 +16,10 @@
 // number on: so the words alone open and verify everything, and other words take their place
 // by a new key object and nothing else.
 //
+// Contents of attachments are not lines, and may be gigabytes: they are sealed apart, in parts,
+// as age(zstd(bytes)). They are called by an HMAC of their SHA-256 (ContentsKey) and believed by
+// that SHA-256, which stands in the lines of an object.
+//
 // # Threat model
 //
 // Whoever holds the target reads, changes, cuts, swaps, replays, withholds and adds objects as
