@@ -5,7 +5,8 @@
 // seconds; a base, which is all contents, copied bit by bit beside writes; now and then one
 // stretch instead of many, and a manifest that says what all of it comes to. Whoever has a
 // base and all stretches after it up to a point has the data of that point, and the
-// manifest tells whether they are right.
+// manifest tells whether they are right. The contents of attachments stand beside the chain,
+// sealed, each once; which of them a point needs its data say.
 //
 // An Engine belongs to one chain at one target. It is the only one who writes there: two on
 // one chain meet at the next number, which only one of them gets, and the other stops and
@@ -21,7 +22,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -48,19 +48,21 @@ var (
 // Engine makes the backups of one chain at one target. Its methods may be called by many;
 // they run one after the other.
 type Engine struct {
-	Source  changelog.Source
-	Target  target.Target
-	Keys    Keys
-	Dir     string                                // a folder of its own, for what is known of the chain
-	Version string                                // of Foyer
-	Schema  int                                   // of the data
-	Files   func(context.Context) ([]File, error) // what goes along with the data; nil: nothing
-	Now     func() time.Time
-	Log     *slog.Logger
-	Begins  func(step string) // is told of what is begun: follow, ship, copy, say, merge, delete; may be nil
+	Source   changelog.Source
+	Contents Contents // of attachments
+	Target   target.Target
+	Keys     Keys
+	Dir      string                                // a folder of its own, for what is known of the chain
+	Version  string                                // of Foyer
+	Schema   int                                   // of the data
+	Files    func(context.Context) ([]File, error) // what goes along with the data; nil: nothing
+	Now      func() time.Time
+	Log      *slog.Logger
+	Begins   func(step string) // is told of what is begun: follow, ship, copy, attach, say, merge, delete; may be nil
 
 	mu     sync.Mutex
 	sealer *object.Sealer
+	files  *attachments
 	st     state
 	acked  changelog.Position // the store was told that this is in the chain
 	unsure uint64             // the number of an object of which nobody knows whether it was put
@@ -202,11 +204,7 @@ func (e *Engine) put(ctx context.Context, ent entry, path string) error {
 }
 
 // reader reads objects of this chain.
-func (e *Engine) reader() *reader {
-	return &reader{expect: e.Keys.expect(), get: func(ctx context.Context, n uint64) (io.ReadCloser, error) {
-		return e.Target.Get(ctx, e.name(n), 0)
-	}}
-}
+func (e *Engine) reader() *reader { return newReader(e.Target, e.Keys.expect()) }
 
 // inspect reads an object of this chain behind the one with a hash, all of it.
 func (e *Engine) inspect(ctx context.Context, n uint64, prev string) (entry, error) {

@@ -3,10 +3,14 @@ package backup
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,6 +91,16 @@ func (m *memory) List(_ context.Context, prefix string, each func(target.Object)
 	return nil
 }
 
+// segments are the names of objects of the chain.
+func (m *memory) segments() []string {
+	return slices.DeleteFunc(m.names(), func(name string) bool { return !strings.HasSuffix(name, ".seg") })
+}
+
+// contents are the names of parts of contents.
+func (m *memory) contents() []string {
+	return slices.DeleteFunc(m.names(), func(name string) bool { return strings.HasSuffix(name, ".seg") })
+}
+
 func (m *memory) names() []string {
 	var names []string
 	for name := range m.objects {
@@ -112,11 +126,54 @@ func (m *memory) Room(context.Context) (free, total int64, known bool, err error
 
 func (m *memory) String() string { return "memory" }
 
+// disk is the contents of attachments of a server, in memory.
+type disk struct {
+	mu    sync.Mutex
+	files map[string][]byte
+	deny  func(hash string) error
+	asked int
+}
+
+// put keeps contents.
+func (d *disk) put(text []byte) (hash string, size int64) {
+	sum := sha256.Sum256(text)
+	hash = hex.EncodeToString(sum[:])
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.files[hash] = text
+	return hash, int64(len(text))
+}
+
+// draw makes contents: some are of several attachments.
+func (d *disk) draw(r *rand.Rand) (hash string, size int64) {
+	if r.IntN(4) == 0 {
+		return d.put(fmt.Appendf(nil, "shared %d", r.IntN(3)))
+	}
+	return d.put(fmt.Appendf(nil, "%d %s", r.Uint64(), strings.Repeat("x", r.IntN(200))))
+}
+
+func (d *disk) File(_ context.Context, hash string, offset int64) (io.ReadCloser, int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked++
+	if d.deny != nil {
+		if err := d.deny(hash); err != nil {
+			return nil, 0, err
+		}
+	}
+	text, there := d.files[hash]
+	if !there {
+		return nil, 0, fs.ErrNotExist
+	}
+	return io.NopCloser(bytes.NewReader(text[offset:])), int64(len(text)), nil
+}
+
 // house is a server's data, a target, and an engine between them.
 type house struct {
 	*Engine
 	db     *storage.SQLite
 	writer *storagetest.Writer
+	disk   *disk
 	memory *memory
 	now    time.Time
 }
@@ -132,7 +189,8 @@ func newHouse(t testing.TB, seed uint64) *house {
 			t.Error(err)
 		}
 	})
-	h := &house{db: db, writer: storagetest.NewWriter(db, seed), memory: newMemory(), now: time.Date(2027, 3, 1, 10, 0, 0, 0, time.UTC)}
+	h := &house{db: db, writer: storagetest.NewWriter(db, seed), disk: &disk{files: map[string][]byte{}}, memory: newMemory(), now: time.Date(2027, 3, 1, 10, 0, 0, 0, time.UTC)}
+	h.writer.Contents = h.disk.draw
 	h.Engine = h.engine(t, newKeys(t), t.TempDir())
 	return h
 }
@@ -154,7 +212,7 @@ func newKeys(t testing.TB) Keys {
 func (h *house) engine(t testing.TB, keys Keys, dir string) *Engine {
 	t.Helper()
 	return &Engine{
-		Source: h.db, Target: h.memory, Keys: keys, Dir: dir, Version: "test", Schema: 9,
+		Source: h.db, Contents: h.disk, Target: h.memory, Keys: keys, Dir: dir, Version: "test", Schema: 9,
 		Now: func() time.Time { return h.now }, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 }
@@ -206,10 +264,49 @@ func restored(t testing.TB, b *Backup, p Point, notes time.Time) *changelog.Summ
 		t.Fatal(err)
 	}
 	sum, _, err := db.Summarize(t.Context(), notes)
+	if err == nil {
+		fetched(t, b, p, db)
+	}
 	if err = errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return sum
+}
+
+// fetched has the contents of all attachments of restored data come back.
+func fetched(t testing.TB, b *Backup, p Point, db *storage.SQLite) (attachments int) {
+	t.Helper()
+	missing, err := b.Missing(t.Context(), db.Files)
+	if err != nil || len(missing) > 0 {
+		t.Errorf("of %s (%d), %d attachments have no contents at the target: %v", p.At, p.Position.Seq, len(missing), err)
+	}
+	err = db.Files(t.Context(), func(hash string, size int64) error {
+		attachments++
+		if err := fetch(t, b, hash, size); err != nil {
+			t.Errorf("of %s (%d), attachment %s: %v", p.At, p.Position.Seq, hash, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return attachments
+}
+
+// fetch reads contents to their end.
+func fetch(t testing.TB, b *Backup, hash string, size int64) error {
+	t.Helper()
+	c, err := b.Attachment(t.Context(), hash, size)
+	if err != nil {
+		return err
+	}
+	sum := sha256.New()
+	n, err := io.Copy(sum, c)
+	closed := c.Close()
+	if got := hex.EncodeToString(sum.Sum(nil)); (got != hash || n != size || closed != nil) && err == nil {
+		t.Errorf("%d bytes that come to %s end as if they were %s, of %d bytes; closing says %v", n, got, hash, size, closed)
+	}
+	return err
 }
 
 // same has a summary be that of what the house holds now.
@@ -242,9 +339,24 @@ func (h *house) whole(t testing.TB) {
 	for _, p := range b.Problems {
 		t.Errorf("object %d: %v", p.N, p.Err)
 	}
+	h.tidied(t)
 	h.same(t, restored(t, b, newest(t, b), time.Now()), time.Now())
 	m := b.Manifest
 	if d := m.Summary.Differences(restored(t, b, Point{m.At, m.Point}, m.Notes), 10); len(d) > 0 {
 		t.Fatalf("what was restored differs from the manifest:\n%s", strings.Join(d, "\n"))
+	}
+}
+
+// tidied has nothing be at the target that is not known: and all contents that are known of
+// be there.
+func (h *house) tidied(t testing.TB) {
+	t.Helper()
+	if got := len(h.memory.segments()); got != len(h.st.Objects) {
+		t.Errorf("%d objects are at the target, %d are known", got, len(h.st.Objects))
+	}
+	for _, name := range h.memory.contents() {
+		if base := name[strings.LastIndexByte(name, '/')+1:][:64]; h.files.known[base] == nil {
+			t.Errorf("nobody knows what %s is for", name)
+		}
 	}
 }

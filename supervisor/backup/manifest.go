@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/changelog"
 	"github.com/foyer-server/foyer/supervisor/backup/object"
+	"github.com/foyer-server/foyer/supervisor/backup/target"
 )
 
 // Manifest says what a chain has and what all of it comes to at one point. Signed, and read
@@ -23,9 +25,12 @@ type Manifest struct {
 	Schema  int
 	Summary *changelog.Summary
 	Files   []File
+	// Missing are attachments whose contents were not at the target, and not to be had.
+	Missing []Attachment
 
-	objects []entry
-	bases   []base
+	contents object.ContentsKey
+	objects  []entry
+	bases    []base
 }
 
 // File is one that goes along with the data: settings, certificates, keys.
@@ -42,6 +47,9 @@ type manifestLine struct {
 	Base    *base              `json:"base,omitempty"`
 	Summary *changelog.Summary `json:"summary,omitempty"`
 	File    *File              `json:"file,omitempty"`
+	// Contents says how those of attachments are called, Missing which are not there.
+	Contents *contentsLine `json:"contents,omitempty"`
+	Missing  []Attachment  `json:"missing,omitempty"`
 }
 
 // listsInLine is how many lists one line of a manifest tells of.
@@ -51,6 +59,10 @@ const listsInLine = 1000
 func (e *Engine) manifest(ctx context.Context) error {
 	e.begins("say")
 	now := e.Now().UTC()
+	// Before the point: what is removed after this is not said to be gone at it.
+	if err := e.files.compare(ctx); err != nil {
+		return err
+	}
 	sum, at, err := e.Source.Summarize(ctx, now)
 	if err != nil {
 		return err
@@ -65,6 +77,9 @@ func (e *Engine) manifest(ctx context.Context) error {
 			return fmt.Errorf("the log of changes ends at %d, before %d", e.st.Position.Seq, at.Seq)
 		}
 	}
+	e.files.settle(at.Seq)
+	e.files.upload(ctx)
+	missing := e.files.missing()
 	var files []File
 	if e.Files != nil {
 		if files, err = e.Files(ctx); err != nil {
@@ -100,6 +115,14 @@ func (e *Engine) manifest(ctx context.Context) error {
 				err = line(manifestLine{File: &files[i]})
 			}
 		}
+		if err == nil {
+			err = line(manifestLine{Contents: &contentsLine{e.files.key}})
+		}
+		for some := range slices.Chunk(missing, missingInLine) {
+			if err == nil {
+				err = line(manifestLine{Missing: some})
+			}
+		}
 		return err
 	})
 	if err != nil {
@@ -110,7 +133,7 @@ func (e *Engine) manifest(ctx context.Context) error {
 			ent.Left = now
 		}
 	}
-	return e.save()
+	return errors.Join(e.save(), e.files.save())
 }
 
 // readManifest reads manifest n, which has hash (empty: not known).
@@ -134,6 +157,10 @@ func (c *reader) readManifest(ctx context.Context, n uint64) (*Manifest, entry, 
 			m.Summary.Join(l.Summary)
 		case l.File != nil:
 			m.Files = append(m.Files, *l.File)
+		case l.Contents != nil:
+			m.contents = l.Contents.Key
+		case l.Missing != nil:
+			m.Missing = append(m.Missing, l.Missing...)
 		}
 		return nil
 	})
@@ -150,7 +177,20 @@ func (c *reader) readManifest(ctx context.Context, n uint64) (*Manifest, entry, 
 // reader reads the objects of a chain at a target.
 type reader struct {
 	get    func(ctx context.Context, n uint64) (io.ReadCloser, error)
-	expect object.Expect // of any of them
+	part   func(ctx context.Context, name string, part int) (io.ReadCloser, error) // of contents
+	expect object.Expect                                                           // of any of them
+}
+
+func newReader(at target.Target, expect object.Expect) *reader {
+	return &reader{
+		expect: expect,
+		get: func(ctx context.Context, n uint64) (io.ReadCloser, error) {
+			return at.Get(ctx, objectName(expect.Chain, n), 0)
+		},
+		part: func(ctx context.Context, name string, part int) (io.ReadCloser, error) {
+			return at.Get(ctx, contentsName(expect.Chain, name, part), 0)
+		},
+	}
 }
 
 // read reads object n, all of it, and verifies it: it is of this chain, signed by its

@@ -24,12 +24,14 @@ type Backup struct {
 	manifest entry
 	reader   *reader
 	objects  []entry // that the manifest names, and those after it
+	contents listed
 }
 
-// Problem is what is wrong with one object.
+// Problem is what is wrong with one object, or the contents of one attachment.
 type Problem struct {
-	N   uint64
-	Err error
+	N          uint64
+	Attachment string // its SHA-256; "": of an object
+	Err        error
 }
 
 // Point is a state of the data that can be restored.
@@ -43,20 +45,30 @@ type Point struct {
 // damaged or missing are Problems, as long as there is something to restore without them;
 // else they are the error. ErrNothing: there is no manifest, or no object at all.
 func Find(ctx context.Context, at target.Target, expect object.Expect) (*Backup, error) {
-	chain := expect.Chain
-	there := map[uint64]bool{}
-	err := at.List(ctx, chain, func(o target.Object) error {
-		if n, ok := number(o.Name); ok && strings.Count(o.Name, "/") == 1 {
-			there[n] = true
-		}
-		return nil
-	})
+	there, err := list(ctx, at, expect.Chain)
 	if err != nil {
 		return nil, err
 	}
-	return find(ctx, &reader{expect: expect, get: func(ctx context.Context, n uint64) (io.ReadCloser, error) {
-		return at.Get(ctx, objectName(chain, n), 0)
-	}}, there)
+	return find(ctx, newReader(at, expect), there)
+}
+
+// inventory is what of a chain is at a target.
+type inventory struct {
+	objects  map[uint64]bool
+	contents listed
+}
+
+func list(ctx context.Context, at target.Target, chain string) (inventory, error) {
+	out := inventory{map[uint64]bool{}, listed{}}
+	err := at.List(ctx, chain, func(o target.Object) error {
+		if n, ok := number(o.Name); ok && strings.Count(o.Name, "/") == 1 {
+			out.objects[n] = true
+		} else {
+			out.contents.add(o)
+		}
+		return nil
+	})
+	return out, err
 }
 
 // ErrNothing: nothing can be restored.
@@ -65,15 +77,16 @@ var ErrNothing = errors.New("there is no whole backup")
 // tries is how many of the newest objects are looked at for one that is good.
 const tries = 20
 
-func find(ctx context.Context, r *reader, there map[uint64]bool) (*Backup, error) {
+func find(ctx context.Context, r *reader, at inventory) (*Backup, error) {
+	there := at.objects
 	numbers := make([]uint64, 0, len(there))
 	for n := range there {
 		numbers = append(numbers, n)
 	}
 	slices.Sort(numbers)
-	b := &Backup{reader: r}
+	b := &Backup{reader: r, contents: at.contents}
 	problem := func(n uint64, err error) error {
-		b.Problems = append(b.Problems, Problem{n, err})
+		b.Problems = append(b.Problems, Problem{N: n, Err: err})
 		if errors.Is(err, target.ErrAway) || ctx.Err() != nil {
 			return err
 		}
@@ -128,7 +141,7 @@ func find(ctx context.Context, r *reader, there map[uint64]bool) (*Backup, error
 	b.objects = slices.Clone(b.Manifest.objects)
 	for _, ent := range b.objects {
 		if !there[ent.N] {
-			b.Problems = append(b.Problems, Problem{ent.N, target.ErrNotFound})
+			b.Problems = append(b.Problems, Problem{N: ent.N, Err: target.ErrNotFound})
 		}
 	}
 	prev := b.manifest.Hash
@@ -146,6 +159,11 @@ func find(ctx context.Context, r *reader, there map[uint64]bool) (*Backup, error
 		prev = ent.Hash
 		if ent.Kind == object.Log {
 			b.objects = append(b.objects, ent)
+		}
+	}
+	for _, m := range b.Manifest.Missing {
+		if !b.has(m) {
+			b.Problems = append(b.Problems, Problem{Attachment: m.Hash, Err: fmt.Errorf("the contents of attachment %s: %w", m.Hash, target.ErrNotFound)})
 		}
 	}
 	return b, nil
@@ -244,4 +262,33 @@ func (b *Backup) Lines(ctx context.Context, p Point) (iter.Seq2[changelog.Line, 
 			}
 		}
 	}, nil
+}
+
+// has reports whether the contents of an attachment are at the target, by its list.
+func (b *Backup) has(at Attachment) bool {
+	return b.contents.whole(b.Manifest.contents.Name(at.Hash), at.Size)
+}
+
+// Missing returns which of some attachments have no contents at the target, by the list of
+// when the backup was found. files names them, as Source.Files of restored data does.
+func (b *Backup) Missing(ctx context.Context, files func(ctx context.Context, each func(hash string, size int64) error) error) ([]Attachment, error) {
+	var out []Attachment
+	err := files(ctx, func(hash string, size int64) error {
+		if at := (Attachment{hash, size}); !b.has(at) {
+			out = append(out, at)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Attachment reads the contents of one attachment, which the data of a point name by hash
+// and size. What it hands out counts once Read has returned io.EOF: then it is what the
+// hash says. Close must be called. The error of what is not there is target.ErrNotFound,
+// here or from Read.
+func (b *Backup) Attachment(ctx context.Context, hash string, size int64) (io.ReadCloser, error) {
+	name := b.Manifest.contents.Name(hash)
+	return object.OpenContents(object.ExpectContents{
+		Name: hash, Identities: b.reader.expect.Identities, OfChain: b.reader.expect.OfChain, SHA256: hash, Size: size,
+	}, func(part int) (io.ReadCloser, error) { return b.reader.part(ctx, name, part) })
 }

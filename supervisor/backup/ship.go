@@ -23,14 +23,19 @@ const (
 // Cycle does what is due: it ships what changed, goes on with a base, beats, compacts,
 // says what all of it comes to, and drops what is not kept. It is called every few seconds; what
 // fails is tried again by the next call. An error that wraps target.ErrAway is no reason to
-// worry yet.
+// worry yet; what wraps ErrAttachment is said once of each, when all else was done.
 func (e *Engine) Cycle(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for range 3 {
-		if err := e.cycle(ctx); !errors.Is(err, errAdopted) {
-			return err
+		err := e.cycle(ctx)
+		if errors.Is(err, errAdopted) {
+			continue
 		}
+		if e.files != nil {
+			err = e.files.told(err)
+		}
+		return err
 	}
 	return fmt.Errorf("%w: objects of ours turn up again and again", ErrTwoMachines)
 }
@@ -39,12 +44,14 @@ func (e *Engine) cycle(ctx context.Context) error {
 	if err := e.open(ctx); err != nil {
 		return err
 	}
+	e.files.begin()
 	if err := e.ship(ctx); err != nil {
 		return err
 	}
 	if err := e.copy(ctx); err != nil {
 		return err
 	}
+	e.files.upload(ctx)
 	if err := e.beat(ctx); err != nil {
 		return err
 	}
@@ -101,6 +108,10 @@ func (e *Engine) stretch(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if to != from {
+		if err := e.files.notes(lines.Bytes(), from.Seq); err != nil {
+			return false, err
+		}
+		e.files.upload(ctx)
 		_, err := e.append(ctx, object.Log, from, to, func(w *object.Writer) error {
 			return w.Lines(lines.Bytes())
 		})
@@ -132,7 +143,7 @@ func (e *Engine) copy(ctx context.Context) error {
 		for copied := 0; copied < partBytes; {
 			next, stands, err := e.Source.Copy(ctx, after, copyBytes, func(line []byte) error {
 				copied += len(line)
-				return w.Lines(line)
+				return errors.Join(e.files.notes(line, b.From.Seq-1), w.Lines(line))
 			})
 			if err != nil {
 				return err
@@ -199,5 +210,5 @@ func (e *Engine) Stop() error {
 	if !e.opened {
 		return nil
 	}
-	return e.save()
+	return errors.Join(e.save(), e.files.save())
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
@@ -106,23 +105,23 @@ func (e *Engine) open(ctx context.Context) error {
 	if e.sealer, err = object.NewSealer(e.Keys.Machine, e.Keys.Chain); err != nil {
 		return err
 	}
-	if err := errors.Join(removed(e.part()), e.catchUp(ctx)); err != nil {
+	there, err := e.inventory(ctx)
+	if err == nil {
+		err = errors.Join(removed(e.part()), e.catchUp(ctx, there))
+	}
+	if err != nil {
+		return err
+	}
+	if e.files, err = openAttachments(ctx, e, there.contents); err != nil {
 		return err
 	}
 	e.opened = true
 	return nil
 }
 
-// inventory lists the objects that are at the target.
-func (e *Engine) inventory(ctx context.Context) (map[uint64]bool, error) {
-	there := map[uint64]bool{}
-	err := e.Target.List(ctx, e.Keys.Chain.ID, func(o target.Object) error {
-		if n, ok := number(o.Name); ok && strings.Count(o.Name, "/") == 1 {
-			there[n] = true
-		}
-		return nil
-	})
-	return there, err
+// inventory lists what is at the target.
+func (e *Engine) inventory(ctx context.Context) (inventory, error) {
+	return list(ctx, e.Target, e.Keys.Chain.ID)
 }
 
 // complete has all that can be restored be at the target, by its list.
@@ -136,13 +135,10 @@ func (e *Engine) complete(there map[uint64]bool) error {
 }
 
 // catchUp takes in objects of ours that are at the target and not known here.
-func (e *Engine) catchUp(ctx context.Context) error {
-	there, err := e.inventory(ctx)
-	if err != nil {
-		return err
-	}
+func (e *Engine) catchUp(ctx context.Context, at inventory) error {
+	there := at.objects
 	if e.st.Head.N == 0 && len(there) > 0 {
-		if err := e.rebuild(ctx, there); err != nil && !errors.Is(err, ErrNothing) {
+		if err := e.rebuild(ctx, at); err != nil && !errors.Is(err, ErrNothing) {
 			return err
 		}
 	}
@@ -173,15 +169,15 @@ func (e *Engine) catchUp(ctx context.Context) error {
 
 // rebuild finds out from the target alone what is known of a chain: what is kept here was
 // lost. The store is followed anew.
-func (e *Engine) rebuild(ctx context.Context, there map[uint64]bool) error {
-	found, err := find(ctx, e.reader(), there)
+func (e *Engine) rebuild(ctx context.Context, at inventory) error {
+	found, err := find(ctx, e.reader(), at)
 	if err != nil {
 		return err
 	}
 	m := found.Manifest
 	e.st.Bases = m.bases
 	e.st.Objects = append(slices.Clone(m.objects), found.manifest)
-	for n := range there {
+	for n := range at.objects {
 		if _, known := slices.BinarySearchFunc(m.objects, n, byNumber); !known && n < m.N {
 			e.st.Objects = append(e.st.Objects, entry{N: n, Left: e.Now().UTC()})
 		}

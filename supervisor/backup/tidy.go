@@ -38,7 +38,10 @@ func (e *Engine) tidy(ctx context.Context) error {
 	if hour(now) != hour(e.st.Tidied) {
 		there, err := e.inventory(ctx)
 		if err == nil {
-			err = e.complete(there)
+			err = e.complete(there.objects)
+		}
+		if err == nil && e.files.relist(there.contents) {
+			err = e.files.compare(ctx) // what is still to be had is brought again
 		}
 		if err != nil {
 			return err
@@ -48,6 +51,9 @@ func (e *Engine) tidy(ctx context.Context) error {
 		}
 		if e.leave(now) {
 			changed = true
+		}
+		if err := e.files.tidy(ctx, now); err != nil {
+			return err
 		}
 		e.st.Tidied = now
 		if err := e.save(); err != nil {

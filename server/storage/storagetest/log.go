@@ -149,6 +149,9 @@ func (s *logged) same(t *testing.T) Followed {
 type Writer struct {
 	Store kinto.Store
 	Rand  *rand.Rand
+	// Contents makes what is attached; nil: there is nothing behind the hashes.
+	Contents func(*rand.Rand) (hash string, size int64)
+
 	now   int64
 	files int
 }
@@ -332,7 +335,11 @@ func (w *Writer) attach(tx kinto.Tx) error {
 	}
 	w.files++
 	hash := fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64())
-	return tx.Attach(l, id, &kinto.File{Location: fmt.Sprintf("f%d-%x", w.files, r.Uint64()), Hash: hash + hash, Size: int64(r.IntN(1 << 20)), Type: "text/plain", Name: "é.txt"})
+	hash, size := hash+hash, int64(r.IntN(1<<20))
+	if w.Contents != nil {
+		hash, size = w.Contents(r)
+	}
+	return tx.Attach(l, id, &kinto.File{Location: fmt.Sprintf("f%d-%x", w.files, r.Uint64()), Hash: hash, Size: size, Type: "text/plain", Name: "é.txt"})
 }
 
 // writes writes so often.
