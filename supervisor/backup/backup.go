@@ -94,6 +94,8 @@ type entry struct {
 	// Left is when something else took its place, or it was not needed any more; zero: it
 	// is part of what can be restored.
 	Left time.Time `json:"left,omitzero"`
+
+	manifest uint64 // the number of the newest before it, of what was just read
 }
 
 // live reports whether an object is part of what can be restored.

@@ -82,6 +82,22 @@ func TestAtRest(t *testing.T) {
 	h.whole(t)
 }
 
+// What is there to restore is found at any hour of a day in which nothing was written: when
+// the newest objects are beats, which have no lines.
+func TestFoundAtRest(t *testing.T) {
+	h := newHouse(t, 13)
+	h.writes(t, 20)
+	h.cycles(t, 2)
+	for range 30 {
+		h.now = h.now.Add(time.Hour)
+		h.cycles(t, 1)
+		h.found(t)
+	}
+	h.Engine = h.engine(t, h.Keys, t.TempDir())
+	h.cycles(t, 1)
+	h.whole(t)
+}
+
 // A target that is away for a day gets all that was written meanwhile, and no new base.
 func TestTargetAway(t *testing.T) {
 	h := newHouse(t, 2)
@@ -105,6 +121,27 @@ func TestTargetAway(t *testing.T) {
 	if len(h.st.Bases) != bases {
 		t.Errorf("%d bases, where there were %d", len(h.st.Bases), bases)
 	}
+}
+
+// A target that goes away between the first base and its manifest gets that when it is back:
+// without it nothing can be restored.
+func TestTheFirstManifestIsMadeUpFor(t *testing.T) {
+	h := newHouse(t, 12)
+	h.writes(t, 50)
+	h.memory.deny = func(op, name string) error {
+		if op == "put" && name == h.name(2) {
+			return fmt.Errorf("%w: unplugged", target.ErrAway)
+		}
+		return nil
+	}
+	for range 3 {
+		if err := h.Cycle(t.Context()); !errors.Is(err, target.ErrAway) {
+			t.Fatalf("no manifest was to be put: %v", err)
+		}
+	}
+	h.memory.deny = nil
+	h.cycles(t, 1)
+	h.whole(t)
 }
 
 // What is known of the chain here can be lost.

@@ -223,5 +223,5 @@ func (c *reader) read(ctx context.Context, n uint64, prev string, line func(obje
 		}
 	}
 	info := o.Info()
-	return entry{N: h.N, Kind: h.Kind, From: h.From, To: h.To, At: h.At, Size: info.Size, Hash: info.SHA256, Lines: info.Lines}, nil
+	return entry{N: h.N, Kind: h.Kind, From: h.From, To: h.To, At: h.At, Size: info.Size, Hash: info.SHA256, Lines: info.Lines, manifest: h.Manifest}, nil
 }

@@ -96,19 +96,15 @@ func find(ctx context.Context, r *reader, at inventory) (*Backup, error) {
 	// before it.
 	want := uint64(0)
 	for i := len(numbers) - 1; i >= max(0, len(numbers)-tries) && want == 0; i-- {
-		var h object.Header
-		_, err := r.read(ctx, numbers[i], "", func(header object.Header, _ []byte) error {
-			h = header
-			return nil
-		})
+		ent, err := r.read(ctx, numbers[i], "", nil)
 		if err != nil {
 			if err := problem(numbers[i], err); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		if want = h.Manifest; h.Kind == object.Manifest {
-			want = h.N
+		if want = ent.manifest; ent.Kind == object.Manifest {
+			want = ent.N
 		}
 	}
 	for want > 0 {
@@ -123,10 +119,9 @@ func find(ctx context.Context, r *reader, at inventory) (*Backup, error) {
 		i, _ := slices.BinarySearch(numbers, want)
 		want = 0
 		for i--; i >= 0 && want == 0; i-- {
-			var h object.Header
-			if _, err := r.read(ctx, numbers[i], "", func(header object.Header, _ []byte) error { h = header; return nil }); err == nil {
-				if want = h.Manifest; h.Kind == object.Manifest {
-					want = h.N
+			if ent, err := r.read(ctx, numbers[i], "", nil); err == nil {
+				if want = ent.manifest; ent.Kind == object.Manifest {
+					want = ent.N
 				}
 			}
 		}

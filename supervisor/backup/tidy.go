@@ -30,7 +30,10 @@ const (
 // when something was merged; begins a new base when it is time; and deletes what was left.
 func (e *Engine) tidy(ctx context.Context) error {
 	if e.st.manifest() == 0 {
-		return nil // the first base is still being made
+		if len(e.st.Bases) == 0 {
+			return nil // the first base is still being made
+		}
+		return e.manifest(ctx) // the target went away between the two
 	}
 	now := e.Now().UTC()
 	newest, _ := e.st.object(e.st.manifest())
