@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -22,6 +23,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/server/kinto"
+	"github.com/foyer-server/foyer/server/people"
 	"github.com/foyer-server/foyer/server/storage"
 )
 
@@ -29,6 +31,7 @@ import (
 // who reads those lines out of a backup (docs/control.md#foyer-load).
 func (a *app) loadCmd() *cobra.Command {
 	var notes int64
+	l := loader{app: a}
 	cmd := &cobra.Command{
 		Use: "load DIR", Hidden: true, Args: usage(a, cobra.ExactArgs(1)),
 		Short: hint.T("Make a database of the lines on standard input; started by a restore", "Faire une base de données des lignes de l'entrée standard ; lancé par une restauration").In(a.lang),
@@ -37,15 +40,21 @@ func (a *app) loadCmd() *cobra.Command {
 			if cmd.Flags().Changed("notes") {
 				until = time.UnixMilli(notes)
 			}
-			return loader{a}.load(cmd.Context(), args[0], until)
+			return l.load(cmd.Context(), args[0], until)
 		},
 	}
+	cmd.Flags().BoolVar(&l.restored, "restored", false, hint.T("check the database, and end what is not to come back from a backup: sessions, invitations, reset links, passwords of apps", "vérifier la base, et retirer ce qui ne doit pas revenir d'une sauvegarde : sessions, invitations, liens de mot de passe, mots de passe d'applications").In(a.lang))
+	cmd.Flags().BoolVar(&l.apps, "app-passwords", false, hint.T("with --restored: keep the passwords of apps", "avec --restored : garder les mots de passe d'applications").In(a.lang))
 	cmd.Flags().Int64Var(&notes, "notes", 0, hint.T("leave notes that end before this time out of the summary: milliseconds since 1970 (now)", "ne pas compter les notes qui finissent avant cette date : millisecondes depuis 1970 (maintenant)").In(a.lang))
 	return cmd
 }
 
 // loader makes a database of what a run of the command reads.
-type loader struct{ *app }
+type loader struct {
+	*app
+	restored bool // what is loaded is a backup that is brought back
+	apps     bool // the passwords of apps come back, too
+}
 
 // loaded is what `foyer load` says in the end.
 type loaded struct {
@@ -74,9 +83,11 @@ func (a loader) load(ctx context.Context, dir string, notes time.Time) (err erro
 		if err == nil {
 			return
 		}
-		if e := os.Remove(path); e != nil && !errors.Is(e, fs.ErrNotExist) {
-			err = errors.Join(err, e)
+		names, e := filepath.Glob(filepath.Join(dir, "data.db*")) // those that belong to an open one, too
+		for _, name := range names {
+			e = errors.Join(e, os.Remove(name))
 		}
+		err = errors.Join(err, e)
 		if made {
 			err = errors.Join(err, os.Remove(dir))
 		}
@@ -92,6 +103,9 @@ func (a loader) load(ctx context.Context, dir string, notes time.Time) (err erro
 	}
 	if err == nil {
 		out.Summary, err = storage.SummarizeFile(ctx, path, notes)
+	}
+	if err == nil && a.restored {
+		err = a.finish(ctx, path)
 	}
 	if err == nil && ctx.Err() != nil {
 		err = ctx.Err()
@@ -112,6 +126,23 @@ func (a loader) handOver(out loaded) error {
 		return fmt.Errorf("whoever started this has gone: %w", err)
 	}
 	return nil
+}
+
+// finish makes a database that was brought back from a backup fit to be served: what is only
+// lent ends (people.Restored), and all of it fits together.
+func (a loader) finish(ctx context.Context, path string) error {
+	db, err := storage.Open(ctx, path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	err = db.Write(ctx, nil, func(tx kinto.Tx) error { return people.Restored(tx, a.apps) })
+	if err == nil {
+		err = db.Check(ctx)
+	}
+	if err = errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
 // progress says how many lines were taken in; standard output is for the end.

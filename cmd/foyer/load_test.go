@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/changelog"
+	"github.com/foyer-server/foyer/server/storage"
 )
 
 // lockedBuffer is what a process has said so far.
@@ -311,4 +313,28 @@ func peak(pid int) (kb int) {
 	_, after, _ := strings.Cut(string(text), "VmHWM:")
 	fmt.Sscanf(after, "%d", &kb) //nolint:errcheck // then it is 0
 	return kb
+}
+
+// What is brought back from a backup is left as a server that ended well leaves it; and
+// nothing where it fails.
+func TestLoadOfABackup(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	code, out, said := load(t, strings.NewReader(object("a", 7)), dir, "--json", "--restored")
+	if names := left(t, dir); code != 0 || !slices.Equal(names, []string{"data.db", "data.db-reserve"}) {
+		t.Errorf("%d %s %s: there are %q", code, out, said, names)
+	}
+	if code, _, said := load(t, strings.NewReader(object("a", 7)+object("b", 7)), dir+"2", "--restored"); code != 1 || !strings.Contains(said, "[log-incomplete]") || left(t, dir+"2") != nil {
+		t.Errorf("%d %s: there are %q", code, said, left(t, dir+"2"))
+	}
+	db := string((&changelog.Line{Kind: changelog.Meta, ID: "auth.invitations", Value: []byte("[]")}).Append(nil)) + string((&changelog.Line{Kind: changelog.Meta, ID: "auth.owner", Value: []byte("ann")}).Append(nil))
+	code, out, said = load(t, strings.NewReader(db), dir+"3", "--json", "--restored")
+	var made loaded
+	if err := json.Unmarshal([]byte(out), &made); code != 0 || err != nil || made.Summary.Of(changelog.Meta).Lines != 2 {
+		t.Errorf("the summary is of what was loaded, before anything ends: %d %s %s %v", code, out, said, err)
+	}
+	for name, want := range map[string]string{"auth.invitations": "", "auth.owner": "ann"} {
+		if got, err := storage.Meta(t.Context(), filepath.Join(dir+"3", "data.db"), name); err != nil || got != want {
+			t.Errorf("%s is %q, %v", name, got, err)
+		}
+	}
 }

@@ -321,3 +321,12 @@ func closeAll(conns chan *conn, n int) error {
 	}
 	return err
 }
+
+// Schema is the number of the schema that this version writes; it reads earlier ones.
+func Schema() int {
+	names, err := fs.Glob(migrations, "sql/*.sql")
+	if err != nil { // the pattern is one
+		panic(err)
+	}
+	return len(names)
+}

@@ -173,11 +173,15 @@ type given struct {
 	err  error
 }
 
+// errSource stands for the error of whoever gives the bytes: io.ErrUnexpectedEOF of a
+// connection is no end.
+var errSource = errors.New("the source failed")
+
 func (g *given) Read(p []byte) (int, error) {
 	n, err := g.from.Read(p)
 	if err != nil && err != io.EOF {
 		g.err = err
-		err = errSource // io.ErrUnexpectedEOF of a connection is no end
+		err = errSource
 	}
 	return n, err
 }
