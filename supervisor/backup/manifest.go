@@ -181,7 +181,7 @@ type reader struct {
 	expect object.Expect                                                           // of any of them
 }
 
-func newReader(at target.Target, expect object.Expect) *reader {
+func newReader(at target.Reader, expect object.Expect) *reader {
 	return &reader{
 		expect: expect,
 		get: func(ctx context.Context, n uint64) (io.ReadCloser, error) {

@@ -44,7 +44,7 @@ type Point struct {
 // manifest; what else is needed is looked for in the list of the target. Objects that are
 // damaged or missing are Problems, as long as there is something to restore without them;
 // else they are the error. ErrNothing: there is no manifest, or no object at all.
-func Find(ctx context.Context, at target.Target, expect object.Expect) (*Backup, error) {
+func Find(ctx context.Context, at target.Reader, expect object.Expect) (*Backup, error) {
 	there, err := list(ctx, at, expect.Chain)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ type inventory struct {
 	contents listed
 }
 
-func list(ctx context.Context, at target.Target, chain string) (inventory, error) {
+func list(ctx context.Context, at target.Reader, chain string) (inventory, error) {
 	out := inventory{map[uint64]bool{}, listed{}}
 	err := at.List(ctx, chain, func(o target.Object) error {
 		if n, ok := number(o.Name); ok && strings.Count(o.Name, "/") == 1 {

@@ -40,6 +40,7 @@ type FolderIdentity struct {
 type Folder struct {
 	identity FolderIdentity
 	data     string // folder
+	any      bool   // whatever is at the path is read (ReadFolder)
 	turns    *turns
 
 	mu      sync.Mutex
@@ -106,6 +107,9 @@ func (f *Folder) recognise(in *os.Root) error {
 	}
 	if here.Gone {
 		return away(at, errors.New("its device was unplugged"))
+	}
+	if f.any {
+		return nil
 	}
 	if f.identity.Mount != "" {
 		above, err := host.FilesystemAt(filepath.Dir(f.identity.Mount))

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -16,6 +17,35 @@ const (
 	readAtOnce = 256 << 10 // bytes read in one turn
 	statAtOnce = 500       // objects looked at in one turn
 )
+
+// ReadFolder opens a folder to be read, by its path alone, on a machine that has never seen it:
+// whatever is there is read, and whoever reads is to know by the objects themselves whether
+// they are the right ones. Nothing is ever written to it. A copy of a target, on whatever disk, will
+// do.
+func ReadFolder(ctx context.Context, dir string) (Reader, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	f := &Folder{identity: FolderIdentity{Path: dir}, any: true, turns: newTurns()}
+	if err := f.do(ctx, func(*os.Root) error { return nil }); err != nil {
+		return nil, fmt.Errorf("cannot open the folder with backups: %w", err)
+	}
+	return folderToRead{f}, nil
+}
+
+// folderToRead is a Folder without what writes.
+type folderToRead struct{ f *Folder }
+
+func (r folderToRead) Get(ctx context.Context, name string, offset int64) (io.ReadCloser, error) {
+	return r.f.Get(ctx, name, offset)
+}
+
+func (r folderToRead) List(ctx context.Context, under string, each func(Object) error) error {
+	return r.f.List(ctx, under, each)
+}
+
+func (r folderToRead) String() string { return r.f.String() }
 
 // Get is Target.Get.
 func (f *Folder) Get(ctx context.Context, name string, offset int64) (io.ReadCloser, error) {

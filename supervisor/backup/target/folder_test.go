@@ -1,8 +1,12 @@
 package target_test
 
 import (
+	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,4 +64,56 @@ func TestFolder(t *testing.T) {
 		})
 		return open(t, identity, t.TempDir()), open(t, identity, t.TempDir())
 	})
+}
+
+// A folder that this machine knows nothing of is read by its path, whatever its identity says;
+// it is left as it was, and nothing in it can be changed through what was opened.
+func TestReadFolder(t *testing.T) {
+	identity := here(t)
+	f := open(t, identity, t.TempDir())
+	if err := f.Put(t.Context(), "a/1.seg", strings.NewReader("abc"), 3); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(path string) error{
+		"as it is": func(string) error { return nil },
+		"a damaged identity": func(path string) error {
+			return errors.Join(os.RemoveAll(path), os.WriteFile(path, []byte("{"), 0o600))
+		},
+		"a copy by hand":      os.RemoveAll,
+		"one that is no file": func(path string) error { return errors.Join(os.RemoveAll(path), os.Mkdir(path, 0o700)) },
+	} {
+		if err := spoil(filepath.Join(identity.Path, "foyer-target.json")); err != nil {
+			t.Fatal(err)
+		}
+		before := tree(t, identity.Path)
+		r, err := target.ReadFolder(t.Context(), identity.Path)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var names []string
+		if err := r.List(t.Context(), "", func(o target.Object) error { names = append(names, o.Name); return nil }); err != nil || !slices.Equal(names, []string{"a/1.seg"}) {
+			t.Errorf("%s: %q %v", name, names, err)
+		}
+		body, err := r.Get(t.Context(), "a/1.seg", 1)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		text, err := io.ReadAll(body)
+		if err = errors.Join(err, body.Close()); err != nil || string(text) != "bc" {
+			t.Errorf("%s: %q %v", name, text, err)
+		}
+		if _, writes := r.(interface {
+			Delete(context.Context, string) error
+		}); writes {
+			t.Error("what is opened to be read can delete")
+		}
+		if after := tree(t, identity.Path); !slices.Equal(before, after) {
+			t.Errorf("%s: %q became %q", name, before, after)
+		}
+	}
+	for _, none := range []string{filepath.Join(identity.Path, "none"), filepath.Join(identity.Path, "a", "1.seg")} {
+		if _, err := target.ReadFolder(t.Context(), none); !errors.Is(err, target.ErrAway) {
+			t.Errorf("%s: %v", none, err)
+		}
+	}
 }

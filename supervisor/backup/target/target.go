@@ -24,18 +24,9 @@ import (
 	"strings"
 )
 
-// Target keeps objects by name. Its methods are safe for concurrent use, and end soon after
-// ctx does, as long as what they are given does.
-//
-// Errors match one of the Err variables below, or that of ctx, where the caller can do
-// something about it; those that a person has to know of have a *hint.Error in their chain.
-type Target interface {
-	// Put makes an object of so many bytes of r, never over another: the error is ErrExists
-	// where the name is taken, by whatever. Once it returns nil the object is whole, and
-	// stays so after a power cut. After an error there is no such object; or, if the answer was lost
-	// or came too late, it is there, or comes to be there, whole. Who tries again and gets
-	// ErrExists reads what is there. r giving more or fewer bytes is an error.
-	Put(ctx context.Context, name string, r io.Reader, size int64) error
+// Reader is a target that is only read: to bring back what is there. Its methods and errors
+// are as those of Target.
+type Reader interface {
 	// Get reads an object from an offset on; at the end of it or beyond there is nothing to
 	// read. The error is ErrNotFound, here or from the reader's first Read. ctx is for the
 	// reader, too, which must be closed.
@@ -44,13 +35,28 @@ type Target interface {
 	// them where under is "", in the order of the bytes of their names. What is put or deleted
 	// meanwhile may be among them or not. It ends with the first error of each, and returns that.
 	List(ctx context.Context, under string, each func(Object) error) error
+	// String is where it is, for people and logs, without secrets.
+	String() string
+}
+
+// Target keeps objects by name. Its methods are safe for concurrent use, and end soon after
+// ctx does, as long as what they are given does.
+//
+// Errors match one of the Err variables below, or that of ctx, where the caller can do
+// something about it; those that a person has to know of have a *hint.Error in their chain.
+type Target interface {
+	Reader
+	// Put makes an object of so many bytes of r, never over another: the error is ErrExists
+	// where the name is taken, by whatever. Once it returns nil the object is whole, and
+	// stays so after a power cut. After an error there is no such object; or, if the answer was lost
+	// or came too late, it is there, or comes to be there, whole. Who tries again and gets
+	// ErrExists reads what is there. r giving more or fewer bytes is an error.
+	Put(ctx context.Context, name string, r io.Reader, size int64) error
 	// Delete removes an object; it is no error when there is none. What it removed does not come back.
 	Delete(ctx context.Context, name string) error
 	// Room is how many bytes can still be put, and how many there are in all; known is
 	// false where the target does not say.
 	Room(ctx context.Context) (free, total int64, known bool, err error)
-	// String is where it is, for people and logs, without secrets.
-	String() string
 }
 
 // Object is what a target keeps.
