@@ -30,8 +30,6 @@ import (
 	"sync"
 	"time"
 
-	"filippo.io/age"
-
 	"github.com/foyer-server/foyer/internal/changelog"
 	"github.com/foyer-server/foyer/supervisor/backup/object"
 	"github.com/foyer-server/foyer/supervisor/backup/target"
@@ -67,18 +65,6 @@ type Engine struct {
 	acked  changelog.Position // the store was told that this is in the chain
 	unsure uint64             // the number of an object of which nobody knows whether it was put
 	opened bool
-}
-
-// Keys are those of a chain, and of the machine that writes it.
-type Keys struct {
-	Machine *object.Machine
-	Chain   *object.Chain
-	Authors object.Authors // whose signatures count: this machine's, and those of machines before it
-}
-
-// expect is what an object of the chain has to be like.
-func (k Keys) expect() object.Expect {
-	return object.Expect{Identities: []age.Identity{k.Machine.Identity}, Authors: k.Authors, Chain: k.Chain.ID}
 }
 
 // entry is what is known of one object.

@@ -1,0 +1,194 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/supervisor/backup/kit"
+	"github.com/foyer-server/foyer/supervisor/backup/object"
+	"github.com/foyer-server/foyer/supervisor/backup/target"
+)
+
+// Keys are those of a chain, and of the machine that writes it.
+type Keys struct {
+	Machine *object.Machine
+	Chain   *object.Chain
+	Authors object.Authors // whose signatures count: this machine's, and those of machines before it
+}
+
+// expect is what an object of the chain has to be like.
+func (k Keys) expect() object.Expect {
+	return object.Expect{Identities: []age.Identity{k.Machine.Identity}, Authors: k.Authors, Chain: k.Chain.ID}
+}
+
+// Files of Begin in the folder of the keys, beside those of package object.
+const (
+	begunDir = "begun" // holds a chain that no kit is known to open yet
+	keysLock = "keys.lock"
+)
+
+// LoadKeys reads the keys of a chain that Begin made in folder dir. The error matches
+// fs.ErrNotExist where there are none, or not all of them.
+func LoadKeys(dir string) (Keys, error) {
+	machine, err := object.LoadMachine(dir)
+	if err != nil {
+		return Keys{}, err
+	}
+	chain, err := object.LoadChain(dir)
+	if err != nil {
+		return Keys{}, err
+	}
+	return ownKeys(machine, chain), nil
+}
+
+// ownKeys are the keys of a chain that one machine has begun.
+func ownKeys(machine *object.Machine, chain *object.Chain) Keys {
+	return Keys{machine, chain, object.Authors{machine.Author(1)}}
+}
+
+// Begin begins a chain at a target: it makes its keys and those of the machine in folder dir,
+// seals them for the kit, and has the kit open what the target then says. Only then LoadKeys
+// knows them: nothing is ever sealed that the words do not open.
+//
+// One that broke off is gone on with, by the same words, or begun again, with others. Where
+// a chain was begun that these words open, its keys are returned; with other words, or at
+// another target, the error has code backup-begun. Two at once in one folder are refused.
+func Begin(ctx context.Context, at target.Target, dir string, words *kit.Kit) (Keys, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return Keys{}, fmt.Errorf("cannot make the keys of a backup: %w", err)
+	}
+	lock, err := atomicfile.TryLock(filepath.Join(dir, keysLock))
+	if errors.Is(err, atomicfile.ErrLocked) {
+		return Keys{}, hint.New("backup-keys-busy",
+			hint.T("Somebody else is setting this backup up now.", "Quelqu'un d'autre configure cette sauvegarde en ce moment."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Wait until that is done, then look at it.", "Attendez la fin, puis regardez le résultat.")).Because(err)
+	}
+	if err != nil {
+		return Keys{}, err
+	}
+	defer lock.Unlock() //nolint:errcheck // a lock that is not let go of ends with this process
+	known, err := LoadKeys(dir)
+	if err == nil {
+		return known, proved(ctx, at, known, words)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return Keys{}, err
+	}
+	keys, err := begin(ctx, at, dir, words)
+	if err != nil {
+		return Keys{}, fmt.Errorf("cannot begin a backup: %w", err)
+	}
+	return keys, nil
+}
+
+// begin goes on from wherever an earlier one broke off.
+func begin(ctx context.Context, at target.Target, dir string, words *kit.Kit) (Keys, error) {
+	machine, err := object.LoadMachine(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if machine, err = object.NewMachine(); err == nil {
+			err = machine.Save(dir)
+		}
+	}
+	if err != nil {
+		return Keys{}, err
+	}
+	begun := filepath.Join(dir, begunDir)
+	if err := os.MkdirAll(begun, 0o700); err != nil {
+		return Keys{}, err
+	}
+	chain, err := object.LoadChain(begun)
+	if err == nil {
+		switch e := opens(ctx, at, ownKeys(machine, chain), words); {
+		case e == nil, errors.Is(e, target.ErrNotFound):
+		case errors.Is(e, object.ErrWrongKey), errors.Is(e, object.ErrForged), errors.Is(e, object.ErrDamaged), errors.Is(e, object.ErrOutOfPlace):
+			// Nothing was ever sealed for a chain that is no further.
+			if err := at.Delete(ctx, keyName(chain.ID)); err != nil {
+				return Keys{}, err
+			}
+			chain = nil
+		default:
+			return Keys{}, e
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return Keys{}, err
+	}
+	if chain == nil {
+		if chain, err = object.NewChain(); err == nil {
+			err = chain.Save(begun)
+		}
+		if err != nil {
+			return Keys{}, err
+		}
+	}
+	keys := ownKeys(machine, chain)
+	sealed, err := object.SealKeys(words, &object.Keys{Number: 1, Chain: chain, Authors: keys.Authors, At: time.Now()})
+	if err != nil {
+		return Keys{}, err
+	}
+	if err := at.Put(ctx, keyName(chain.ID), bytes.NewReader(sealed), int64(len(sealed))); err != nil && !errors.Is(err, target.ErrExists) {
+		return Keys{}, err
+	}
+	if err := opens(ctx, at, keys, words); err != nil {
+		return Keys{}, err
+	}
+	if err := chain.Save(dir); err != nil {
+		return Keys{}, err
+	}
+	return keys, os.RemoveAll(begun)
+}
+
+func keyName(chain string) string { return chain + "/" + object.KeyName(1) }
+
+// opens has the kit open what the target says are the keys of a chain, and be right.
+func opens(ctx context.Context, at target.Reader, keys Keys, words *kit.Kit) error {
+	sealed, err := fetchKeys(ctx, at, keyName(keys.Chain.ID))
+	if err != nil {
+		return err
+	}
+	got, err := object.OpenKeys(sealed, keys.Chain.ID, 1, words)
+	if err != nil {
+		return err
+	}
+	if got.Chain.Identity.Secret() != keys.Chain.Identity.Secret() || len(got.Authors) != 1 || !got.Authors[0].Key.Equal(keys.Machine.Signer.Public()) {
+		return fmt.Errorf("the keys at the target are others: %w", object.ErrForged)
+	}
+	return nil
+}
+
+// proved is for a chain that was begun before: these words have to open it, at this target.
+func proved(ctx context.Context, at target.Reader, keys Keys, words *kit.Kit) error {
+	err := opens(ctx, at, keys, words)
+	switch {
+	case errors.Is(err, object.ErrWrongKey):
+	case errors.Is(err, target.ErrNotFound):
+	default:
+		return err
+	}
+	return hint.New("backup-begun",
+		hint.T("This machine makes a backup already, with other words or at another place.", "Cette machine fait déjà une sauvegarde, avec d'autres mots ou à un autre endroit."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+		hint.T("Use the words and the place of that backup, or end it first.", "Utilisez les mots et l'endroit de cette sauvegarde, ou mettez-y fin d'abord.")).Because(err)
+}
+
+// mostKeys is more than a key object has, in bytes.
+const mostKeys = 64<<10 + 1
+
+// fetchKeys reads a key object, which is small.
+func fetchKeys(ctx context.Context, at target.Reader, name string) ([]byte, error) {
+	body, err := at.Get(ctx, name, 0)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(body, mostKeys))
+	return text, errors.Join(err, body.Close())
+}
