@@ -204,6 +204,14 @@ func (e *Engine) adopt(ent entry) error {
 	if ent.N != e.st.Head.N+1 {
 		return fmt.Errorf("%w: object %d follows %d", ErrRolledBack, ent.N, e.st.Head.N)
 	}
+	if ent.Kind == object.Merge {
+		now := e.Now().UTC()
+		for i := range e.st.Objects {
+			if was := &e.st.Objects[i]; was.live() && was.stretch() && was.From.Seq >= ent.From.Seq && was.To.Seq <= ent.To.Seq {
+				was.Left = now // it took their place
+			}
+		}
+	}
 	e.advance(ent)
 	return nil
 }

@@ -318,6 +318,48 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
+// A merge that was stored, and whose answer was lost, takes the place of what it was made of, too:
+// everything after it can still be restored, by this process and by the next.
+func TestLostAnswerOfAMerge(t *testing.T) {
+	for _, restarts := range []bool{false, true} {
+		h := newHouse(t, 14)
+		h.writes(t, 20)
+		h.cycles(t, 2)
+		merges, step := 0, ""
+		h.Begins = func(is string) { step = is }
+		h.memory.after = func(op, _ string) error {
+			if op == "put" && step == "merge" {
+				merges++
+				return fmt.Errorf("%w: no answer", target.ErrAway)
+			}
+			return nil
+		}
+		for merges == 0 {
+			h.writes(t, 1)
+			h.now = h.now.Add(11 * time.Minute)
+			if err := h.Cycle(t.Context()); err != nil && !errors.Is(err, target.ErrAway) {
+				t.Fatal(err)
+			}
+		}
+		h.memory.after = nil
+		if restarts {
+			h.restart(t)
+		}
+		for range 30 {
+			h.writes(t, 1)
+			h.now = h.now.Add(11 * time.Minute)
+			h.cycles(t, 1)
+		}
+		h.whole(t)
+		found := h.found(t).Points()
+		for _, ent := range h.stretches() {
+			if !slices.ContainsFunc(found, func(p Point) bool { return p.Position == ent.To }) {
+				t.Errorf("restarted: %v: object %d is there, and its end cannot be restored", restarts, ent.N)
+			}
+		}
+	}
+}
+
 // Points in between come back as they were: of each that is still kept, what was there.
 func TestAsOfAMoment(t *testing.T) {
 	h := newHouse(t, 10)

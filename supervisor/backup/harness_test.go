@@ -176,6 +176,8 @@ type house struct {
 	disk   *disk
 	memory *memory
 	now    time.Time
+
+	attached int // how often something was
 }
 
 func newHouse(t testing.TB, seed uint64) *house {
@@ -351,8 +353,18 @@ func (h *house) whole(t testing.TB) {
 // be there.
 func (h *house) tidied(t testing.TB) {
 	t.Helper()
-	if got := len(h.memory.segments()); got != len(h.st.Objects) {
-		t.Errorf("%d objects are at the target, %d are known", got, len(h.st.Objects))
+	known := len(h.st.Objects)
+	if _, put := h.memory.objects[h.name(h.unsure)]; put && h.unsure > h.st.Head.N {
+		known++ // by the next object that is to be put
+	}
+	if got := len(h.memory.segments()); got != known {
+		t.Errorf("%d objects are at the target, %d are known", got, known)
+	}
+	found := h.found(t).Points()
+	for i, ent := range h.stretches() {
+		if restorable(h.stretches(), h.st.Bases)[i] >= 0 != slices.ContainsFunc(found, func(p Point) bool { return p.Position == ent.To }) {
+			t.Errorf("object %d ends at %d, which is known to be restored, and is not, or the other way round", ent.N, ent.To.Seq)
+		}
 	}
 	for _, name := range h.memory.contents() {
 		if base := name[strings.LastIndexByte(name, '/')+1:][:64]; h.files.known[base] == nil {
