@@ -106,7 +106,7 @@ func (l listed) add(o target.Object) {
 		part = n - 1
 	}
 	chain, _, _ := strings.Cut(folders, "/")
-	if raw, err := hex.DecodeString(name); err != nil || len(raw) != sha256.Size || contentsName(chain, name, part) != o.Name {
+	if raw, err := hex.DecodeString(name); err != nil || len(raw) != sha256.Size || hex.EncodeToString(raw) != name || contentsName(chain, name, part) != o.Name {
 		return
 	}
 	l.put(name, part, o.Size)

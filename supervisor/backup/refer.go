@@ -219,7 +219,7 @@ func (a *attachments) relist(there listed) bool {
 	a.there = there
 	lost := 0
 	for name, r := range a.known {
-		if r.Put && r.Size >= 0 && !there.whole(name, r.Size) {
+		if r.Put && r.Left.IsZero() && r.Size >= 0 && !there.whole(name, r.Size) {
 			r.Put = false
 			lost++
 		}
@@ -256,6 +256,7 @@ func (r *reference) needed(points []int64) bool {
 // tidy deletes contents that no point has needed for a while: a restore may be reading them.
 func (a *attachments) tidy(ctx context.Context, now time.Time) error {
 	points := a.e.st.points()
+	var over []string
 	for name, r := range a.known {
 		switch {
 		case r.needed(points):
@@ -263,14 +264,24 @@ func (a *attachments) tidy(ctx context.Context, now time.Time) error {
 		case r.Left.IsZero() || r.Left.After(now):
 			r.Left = now
 		case !within(r.Left, now, leftFor):
-			if len(a.there[name]) > 0 {
-				a.e.begins("delete")
-			}
-			if err := a.drop(ctx, name); err != nil {
-				return err
-			}
-			delete(a.known, name)
+			over = append(over, name)
 		}
+	}
+	if len(over) == 0 {
+		return nil
+	}
+	// A death before the next manifest must not have it look as if the target had lost them.
+	if err := a.save(); err != nil {
+		return err
+	}
+	for _, name := range over {
+		if len(a.there[name]) > 0 {
+			a.e.begins("delete")
+		}
+		if err := a.drop(ctx, name); err != nil {
+			return err
+		}
+		delete(a.known, name)
 	}
 	return nil
 }
