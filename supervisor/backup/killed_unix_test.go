@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -20,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foyer-server/foyer/server/attachment"
 	"github.com/foyer-server/foyer/server/storage"
 	"github.com/foyer-server/foyer/server/storage/storagetest"
 	"github.com/foyer-server/foyer/supervisor/backup/kit"
@@ -43,6 +45,7 @@ func TestMain(m *testing.M) {
 type site struct {
 	dir      string
 	db       *storage.SQLite
+	files    *attachment.Folder
 	target   *target.Folder
 	engine   *Engine
 	now      time.Time
@@ -77,14 +80,35 @@ func openSite(ctx context.Context, dir string, log *slog.Logger) (s *site, err e
 	if s.db, err = storage.Open(ctx, filepath.Join(dir, "data", "data.db"), log); err != nil {
 		return nil, err
 	}
+	if s.files, err = attachment.Open(filepath.Join(dir, "data", "attachments")); err != nil {
+		return nil, err
+	}
 	text, err = os.ReadFile(filepath.Join(dir, "clock"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	n, _ := strconv.Atoi(string(text)) //nolint:errcheck // it begins at 0
 	s.now = time.Date(2027, 3, 1, 10, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Second)
-	s.engine = &Engine{Source: s.db, Target: s.target, Keys: s.keys, Dir: filepath.Join(dir, "state"), Version: "test", Schema: 9, Now: func() time.Time { return s.now }, Log: log}
+	s.engine = &Engine{Source: s.db, Contents: onDisk{s.files}, Target: s.target, Keys: s.keys, Dir: filepath.Join(dir, "state"), Version: "test", Schema: 9, Now: func() time.Time { return s.now }, Log: log}
 	return s, nil
+}
+
+// onDisk is the contents of attachments as a server keeps them.
+type onDisk struct{ *attachment.Folder }
+
+func (d onDisk) File(_ context.Context, hash string, offset int64) (io.ReadCloser, int64, error) {
+	f, err := d.Open(hash)
+	if err != nil {
+		return nil, 0, err
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = f.Seek(offset, io.SeekStart)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, size, nil
 }
 
 // later lets time pass.
@@ -102,9 +126,15 @@ func works(ctx context.Context, dir string) error {
 	}
 	s.engine.Begins = func(step string) { fmt.Println(step) }
 	w := storagetest.NewWriter(s.db, uint64(time.Now().UnixNano()))
+	var kept error
+	w.Contents = func(r *rand.Rand) (string, int64) {
+		u, err := s.files.Put(strings.NewReader(fmt.Sprint(r.Uint64()>>(r.IntN(2)*60))), -1)
+		kept = errors.Join(kept, err)
+		return u.Hash, u.Size
+	}
 	for i := 0; ; i++ {
 		for range 1 + w.Rand.IntN(4) {
-			if err := w.Write(ctx); err != nil {
+			if err := errors.Join(w.Write(ctx), kept); err != nil {
 				return err
 			}
 		}
@@ -212,11 +242,11 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	for _, step := range slices.Sorted(maps.Keys(hit)) {
 		told = append(told, fmt.Sprintf("%s %d", step, hit[step]))
 	}
-	t.Logf("SHOW killed in the middle of a backup (%s times): 0 holes, all that was written comes back", strings.Join(told, ", "))
+	t.Logf("SHOW killed in the middle of a backup (%s times): 0 holes, all that was written comes back, with its attachments", strings.Join(told, ", "))
 }
 
 // steps are those of a backup, as the engine tells them.
-var steps = []string{"follow", "ship", "copy", "say", "merge", "delete"}
+var steps = []string{"follow", "ship", "copy", "attach", "say", "merge", "delete"}
 
 // killOne starts a victim, kills it in the middle of a step, the one that is wanted if may be, and
 // returns which it was.
