@@ -197,7 +197,9 @@ func TestOtherProgramsReadObjects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string][]byte{"object": sealed, "key.1": keys, "kit": []byte(words.Identity().Secret() + "\n")} {
+	contents, sum := w.contentsOf(t, randomBytes(300<<10))
+	empty, _ := w.contentsOf(t, nil)
+	for name, content := range map[string][]byte{"contents": contents[0], "empty": empty[0], "object": sealed, "key.1": keys, "kit": []byte(words.Identity().Secret() + "\n")} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -220,6 +222,12 @@ func TestOtherProgramsReadObjects(t *testing.T) {
 	}
 	if got := run("age -d -i chain object | zstd -dc | sed '$d' | sha256sum | cut -d' ' -f1"); got != run("age -d -i chain object | zstd -dc | tail -1 | jq -r .sum") {
 		t.Error("sha256sum has another sum")
+	}
+	if got := run("age -d -i chain contents | zstd -dc | sha256sum | cut -d' ' -f1"); got != sum {
+		t.Errorf("contents of an attachment come to %s, not %s", got, sum)
+	}
+	if got := run("age -d -i chain empty | zstd -dc | wc -c"); got != "0" {
+		t.Errorf("an empty attachment has %s bytes", got)
 	}
 	t.Logf("SHOW other programs: age, zstd and jq of Debian open the key object by the kit, and by that an object, and read all %d lines", info.Lines+2)
 }
