@@ -106,7 +106,7 @@ func (e *Engine) name(n uint64) string { return objectName(e.Keys.Chain.ID, n) }
 func objectName(chain string, n uint64) string { return fmt.Sprintf("%s/%010d.seg", chain, n) }
 
 // part is where an object is sealed before it goes to the target.
-func (e *Engine) part() string { return filepath.Join(e.Dir, "next.part") }
+func part(dir string) string { return filepath.Join(dir, "next.part") }
 
 // number is the number of an object by its name; false: it is none.
 func number(name string) (uint64, bool) {
@@ -125,14 +125,14 @@ func (e *Engine) append(ctx context.Context, kind object.Kind, from, to changelo
 // appendAt is append of what is of a time.
 func (e *Engine) appendAt(ctx context.Context, kind object.Kind, from, to changelog.Position, at time.Time, write func(*object.Writer) error) (entry, error) {
 	ent := entry{N: e.st.Head.N + 1, Kind: kind, From: from, To: to, At: at}
-	err := e.seal(&ent, e.part(), write)
+	err := e.seal(&ent, part(e.Dir), write)
 	if err == nil {
-		err = e.put(ctx, ent, e.part())
+		err = e.put(ctx, ent, part(e.Dir))
 	}
 	if err == nil {
 		e.advance(ent)
 	}
-	return ent, errors.Join(err, removed(e.part()))
+	return ent, errors.Join(err, removed(part(e.Dir)))
 }
 
 // errAdopted: an object of ours was found at the next number, and is part of the chain now.
@@ -178,7 +178,7 @@ func (e *Engine) put(ctx context.Context, ent entry, path string) error {
 	if e.unsure != ent.N {
 		return fmt.Errorf("%w: object %d is there already", ErrTwoMachines, ent.N)
 	}
-	there, err := e.inspect(ctx, ent.N, e.st.Head.Hash)
+	there, err := e.reader().read(ctx, ent.N, e.st.Head.Hash, nil)
 	switch {
 	case err != nil && (errors.Is(err, target.ErrAway) || ctx.Err() != nil):
 		return err
@@ -193,11 +193,6 @@ func (e *Engine) put(ctx context.Context, ent entry, path string) error {
 
 // reader reads objects of this chain.
 func (e *Engine) reader() *reader { return newReader(e.Target, e.Keys.expect()) }
-
-// inspect reads an object of this chain behind the one with a hash, all of it.
-func (e *Engine) inspect(ctx context.Context, n uint64, prev string) (entry, error) {
-	return e.reader().read(ctx, n, prev, nil)
-}
 
 // adopt makes an object of ours that is at the target part of the chain.
 func (e *Engine) adopt(ent entry) error {

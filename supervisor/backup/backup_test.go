@@ -352,7 +352,7 @@ func TestLostAnswerOfAMerge(t *testing.T) {
 		}
 		h.whole(t)
 		found := h.found(t).Points()
-		for _, ent := range h.stretches() {
+		for _, ent := range h.st.stretches() {
 			if !slices.ContainsFunc(found, func(p Point) bool { return p.Position == ent.To }) {
 				t.Errorf("restarted: %v: object %d is there, and its end cannot be restored", restarts, ent.N)
 			}

@@ -361,8 +361,8 @@ func (h *house) tidied(t testing.TB) {
 		t.Errorf("%d objects are at the target, %d are known", got, known)
 	}
 	found := h.found(t).Points()
-	for i, ent := range h.stretches() {
-		if restorable(h.stretches(), h.st.Bases)[i] >= 0 != slices.ContainsFunc(found, func(p Point) bool { return p.Position == ent.To }) {
+	for i, ent := range h.st.stretches() {
+		if restorable(h.st.stretches(), h.st.Bases)[i] >= 0 != slices.ContainsFunc(found, func(p Point) bool { return p.Position == ent.To }) {
 			t.Errorf("object %d ends at %d, which is known to be restored, and is not, or the other way round", ent.N, ent.To.Seq)
 		}
 	}

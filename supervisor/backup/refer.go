@@ -106,7 +106,7 @@ func (a *attachments) load() (references, error) {
 // that was needed before counts as needed until now.
 func (a *attachments) retrace(ctx context.Context, after int64) error {
 	var since []entry
-	for _, ent := range a.e.stretches() {
+	for _, ent := range a.e.st.stretches() {
 		if ent.To.Seq > after {
 			since = append(since, ent)
 		}

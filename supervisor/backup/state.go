@@ -67,7 +67,7 @@ func (s *state) object(n uint64) (entry, bool) {
 	return s.Objects[i], true
 }
 
-func (e *Engine) statePath() string { return filepath.Join(e.Dir, "chain.json") }
+func statePath(dir string) string { return filepath.Join(dir, "chain.json") }
 
 // save keeps what is known.
 func (e *Engine) save() error {
@@ -76,7 +76,7 @@ func (e *Engine) save() error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(e.statePath(), text, 0o600)
+	return atomicfile.Write(statePath(e.Dir), text, 0o600)
 }
 
 // open finds out where the chain stands: from what was kept here, and what is at the target.
@@ -89,7 +89,7 @@ func (e *Engine) open(ctx context.Context) error {
 		return err
 	}
 	e.st = state{Chain: e.Keys.Chain.ID}
-	text, err := os.ReadFile(e.statePath())
+	text, err := os.ReadFile(statePath(e.Dir))
 	if err == nil {
 		err = json.Unmarshal(text, &e.st)
 	}
@@ -100,14 +100,14 @@ func (e *Engine) open(ctx context.Context) error {
 		return fmt.Errorf("cannot read what is known of the backup: %w", err)
 	}
 	if e.st.Chain != e.Keys.Chain.ID {
-		return fmt.Errorf("%s is of chain %.8s, and this is %.8s", e.statePath(), e.st.Chain, e.Keys.Chain.ID)
+		return fmt.Errorf("%s is of chain %.8s, and this is %.8s", statePath(e.Dir), e.st.Chain, e.Keys.Chain.ID)
 	}
 	if e.sealer, err = object.NewSealer(e.Keys.Machine, e.Keys.Chain); err != nil {
 		return err
 	}
-	there, err := e.inventory(ctx)
+	there, err := list(ctx, e.Target, e.Keys.Chain.ID)
 	if err == nil {
-		err = errors.Join(removed(e.part()), e.catchUp(ctx, there))
+		err = errors.Join(removed(part(e.Dir)), e.catchUp(ctx, there))
 	}
 	if err != nil {
 		return err
@@ -119,14 +119,9 @@ func (e *Engine) open(ctx context.Context) error {
 	return nil
 }
 
-// inventory lists what is at the target.
-func (e *Engine) inventory(ctx context.Context) (inventory, error) {
-	return list(ctx, e.Target, e.Keys.Chain.ID)
-}
-
 // complete has all that can be restored be at the target, by its list.
-func (e *Engine) complete(there map[uint64]bool) error {
-	for _, ent := range e.st.Objects {
+func (s *state) complete(there map[uint64]bool) error {
+	for _, ent := range s.Objects {
 		if !there[ent.N] && ent.live() {
 			return fmt.Errorf("%w: object %d is not there any more", ErrRolledBack, ent.N)
 		}
@@ -142,13 +137,13 @@ func (e *Engine) catchUp(ctx context.Context, at inventory) error {
 			return err
 		}
 	}
-	if err := e.complete(there); err != nil {
+	if err := e.st.complete(there); err != nil {
 		return err
 	}
 	// A death can have come between a deletion and its note.
 	e.st.Objects = slices.DeleteFunc(e.st.Objects, func(ent entry) bool { return !there[ent.N] })
 	for n := e.st.Head.N + 1; there[n]; n++ {
-		ent, err := e.inspect(ctx, n, e.st.Head.Hash)
+		ent, err := e.reader().read(ctx, n, e.st.Head.Hash, nil)
 		if errors.Is(err, target.ErrAway) || ctx.Err() != nil {
 			return err
 		}

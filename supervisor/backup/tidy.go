@@ -39,9 +39,9 @@ func (e *Engine) tidy(ctx context.Context) error {
 	newest, _ := e.st.object(e.st.manifest())
 	changed := false
 	if hour(now) != hour(e.st.Tidied) {
-		there, err := e.inventory(ctx)
+		there, err := list(ctx, e.Target, e.Keys.Chain.ID)
 		if err == nil {
-			err = e.complete(there.objects)
+			err = e.st.complete(there.objects)
 		}
 		if err == nil && e.files.relist(there.contents) {
 			err = e.files.compare(ctx) // what is still to be had is brought again
@@ -52,7 +52,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 		if changed, err = e.compact(ctx, now); err != nil {
 			return err
 		}
-		if e.leave(now) {
+		if e.st.leave(now) {
 			changed = true
 		}
 		if err := e.files.tidy(ctx, now); err != nil {
@@ -103,7 +103,7 @@ func (e *Engine) renew(ctx context.Context, now time.Time) error {
 }
 
 // stretches are the live ones of the log, in order.
-func (e *Engine) stretches() []entry { return stretchesOf(e.st.Objects) }
+func (s *state) stretches() []entry { return stretchesOf(s.Objects) }
 
 func stretchesOf(objects []entry) []entry {
 	var out []entry
@@ -169,7 +169,7 @@ func kept(stretches []entry, bases []base) []bool {
 // compact makes one stretch of neighbours between which no point is kept, if they end
 // before the current hour. It reports whether it did anything.
 func (e *Engine) compact(ctx context.Context, now time.Time) (bool, error) {
-	stretches := e.stretches()
+	stretches := e.st.stretches()
 	keep := kept(stretches, e.st.Bases)
 	var run []entry
 	changed := false
@@ -226,15 +226,15 @@ func (e *Engine) merge(ctx context.Context, run []entry, now time.Time) error {
 		return err
 	}
 	for _, was := range run {
-		e.left(was.N, now)
+		e.st.left(was.N, now)
 	}
 	return e.save()
 }
 
 // left notes that an object is not part of what can be restored any more.
-func (e *Engine) left(n uint64, now time.Time) {
-	for i := range e.st.Objects {
-		if ent := &e.st.Objects[i]; ent.N == n && ent.live() {
+func (s *state) left(n uint64, now time.Time) {
+	for i := range s.Objects {
+		if ent := &s.Objects[i]; ent.N == n && ent.live() {
 			ent.Left = now
 		}
 	}
@@ -300,19 +300,19 @@ func (c *reader) lines(ctx context.Context, objects []entry) iter.Seq2[changelog
 
 // leave leaves what no kept point needs: bases from which none is restored, their parts,
 // stretches before the first that is needed, and objects that are part of nothing.
-func (e *Engine) leave(now time.Time) bool {
-	stretches := e.stretches()
-	keep, from := kept(stretches, e.st.Bases), restorable(stretches, e.st.Bases)
-	needed := map[int]bool{len(e.st.Bases) - 1: true}
+func (s *state) leave(now time.Time) bool {
+	stretches := s.stretches()
+	keep, from := kept(stretches, s.Bases), restorable(stretches, s.Bases)
+	needed := map[int]bool{len(s.Bases) - 1: true}
 	for i := range stretches {
 		if keep[i] && from[i] >= 0 {
 			needed[from[i]] = true
 		}
 	}
 	parts := map[uint64]bool{}
-	oldest := e.st.Position.Seq
+	oldest := s.Position.Seq
 	var bases []base
-	for i, b := range e.st.Bases {
+	for i, b := range s.Bases {
 		if needed[i] {
 			bases = append(bases, b)
 			oldest = min(oldest, b.From.Seq)
@@ -321,16 +321,16 @@ func (e *Engine) leave(now time.Time) bool {
 			}
 		}
 	}
-	if b := e.st.Copying; b != nil {
+	if b := s.Copying; b != nil {
 		oldest = min(oldest, b.From.Seq)
 		for _, n := range b.Parts {
 			parts[n] = true
 		}
 	}
-	changed := len(bases) != len(e.st.Bases)
-	e.st.Bases = bases
-	for i := range e.st.Objects {
-		ent := &e.st.Objects[i]
+	changed := len(bases) != len(s.Bases)
+	s.Bases = bases
+	for i := range s.Objects {
+		ent := &s.Objects[i]
 		if !ent.live() {
 			continue
 		}

@@ -81,7 +81,7 @@ func aYear(t *testing.T, seed uint64, days int) {
 		}
 		cycles++
 		if h.st.Position != before {
-			for _, ent := range h.stretches() {
+			for _, ent := range h.st.stretches() {
 				if i, there := slices.BinarySearchFunc(all, ent.To.Seq, func(p point, seq int64) int { return int(p.seq - seq) }); !there {
 					all = slices.Insert(all, i, point{ent.To.Seq, ent.At})
 				}
