@@ -320,7 +320,7 @@ func (a *attachments) part(ctx context.Context, name string, c *unfinished, last
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(a.e.Dir, "contents.part")
+	path := contentsPart(a.e.Dir)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, errors.Join(err, from.Close())
@@ -354,6 +354,9 @@ func (a *attachments) part(ctx context.Context, name string, c *unfinished, last
 	}
 	return sum, err
 }
+
+// contentsPart is where a part is sealed before it goes to the target.
+func contentsPart(dir string) string { return filepath.Join(dir, "contents.part") }
 
 // same reports whether an object at the target is that part of contents.
 func (a *attachments) same(ctx context.Context, at string, size int64, sum [32]byte) (bool, error) {

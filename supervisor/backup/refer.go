@@ -68,7 +68,7 @@ func openAttachments(ctx context.Context, e *Engine, there listed) (*attachments
 	}
 	a := &attachments{e: e, key: key, there: there, queued: map[string]bool{}, failed: map[string]*failure{}}
 	kept, err := a.load()
-	if err != nil {
+	if err = errors.Join(err, removed(contentsPart(e.Dir))); err != nil {
 		return nil, err
 	}
 	a.known = kept.Contents
@@ -233,7 +233,7 @@ func (a *attachments) relist(there listed) bool {
 // points are those that can be restored, by their sequence.
 func (s *state) points() []int64 {
 	var out []int64
-	for _, ent := range stretchesOf(s.Objects) {
+	for _, ent := range s.stretches() {
 		out = append(out, ent.To.Seq)
 	}
 	for _, b := range s.Bases {
