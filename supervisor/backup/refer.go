@@ -77,13 +77,19 @@ func openAttachments(ctx context.Context, e *Engine, there listed) (*attachments
 			a.known[name] = &reference{First: kept.Position, Size: -1}
 		}
 	}
-	if kept.Position >= 0 {
-		if err := a.retrace(ctx, kept.Position); err != nil {
-			return nil, err
-		}
+	if err := a.retrace(ctx, kept.Position); err != nil {
+		return nil, err
 	}
 	a.relist(there)
-	return a, a.compare(ctx)
+	if err := a.compare(ctx); err != nil {
+		return nil, err
+	}
+	if kept.Position < 0 {
+		for _, r := range a.known {
+			r.First = -1 // nobody knows since when
+		}
+	}
+	return a, nil
 }
 
 // load reads what was kept; the position is -1 where there is nothing, or nothing readable.
@@ -102,12 +108,17 @@ func (a *attachments) load() (references, error) {
 	return references{Position: -1, Contents: map[string]*reference{}}, err
 }
 
-// retrace reads again what the log said after a position. Where that is damaged, everything
+// stillThere is how long ago the log may have said something that, if nobody knows more than
+// the log, may still have to be brought: the server keeps what nobody refers to for no longer.
+const stillThere = 72 * time.Hour
+
+// retrace reads again what the log said after a position; -1: of late. Where that is damaged, everything
 // that was needed before counts as needed until now.
 func (a *attachments) retrace(ctx context.Context, after int64) error {
 	var since []entry
+	now := a.e.Now()
 	for _, ent := range a.e.st.stretches() {
-		if ent.To.Seq > after {
+		if ent.To.Seq > after && (after >= 0 || within(ent.At, now, stillThere)) {
 			since = append(since, ent)
 		}
 	}
