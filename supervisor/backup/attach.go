@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,9 +69,10 @@ type attachments struct {
 // failure is of contents that cannot be read here.
 type failure struct {
 	Attachment
-	tries int
-	next  time.Time
-	told  bool
+	tries      int
+	next       time.Time
+	why        error
+	tell, told bool
 }
 
 // unfinished is contents of which some parts are at the target.
@@ -204,7 +206,7 @@ type unreadable struct {
 func (u *unreadable) Error() string { return u.cause.Error() }
 func (u *unreadable) Unwrap() error { return u.cause }
 
-// fails notes that contents cannot be read, and tells it once.
+// fails notes that contents cannot be read.
 func (a *attachments) fails(at Attachment, why *unreadable) {
 	f := a.failed[at.Hash]
 	if f == nil {
@@ -215,11 +217,30 @@ func (a *attachments) fails(at Attachment, why *unreadable) {
 	if !why.lasting {
 		wait = min(wait, againAfter<<min(f.tries, 20))
 	}
-	f.tries, f.next = f.tries+1, a.e.Now().Add(wait)
-	if !f.told && wait >= time.Hour {
-		f.told = true
-		a.late = errors.Join(a.late, fmt.Errorf("%w: %s: %w", ErrAttachment, at.Hash, why))
+	f.tries, f.next, f.why = f.tries+1, a.e.Now().Add(wait), why
+	f.tell = f.tell || wait >= time.Hour
+}
+
+// report tells, once of each, which contents cannot be read that attachments refer to now. What
+// was removed while it waited is gone for good reason.
+func (a *attachments) report(ctx context.Context) error {
+	untold := func(f *failure) bool { return f.tell && !f.told }
+	for _, f := range a.failed {
+		if !untold(f) {
+			continue
+		}
+		if err := a.compare(ctx); err != nil {
+			return err
+		}
+		break
 	}
+	for _, hash := range slices.Sorted(maps.Keys(a.failed)) {
+		if f := a.failed[hash]; untold(f) {
+			f.told = true
+			a.late = errors.Join(a.late, fmt.Errorf("%w: %s: %w", ErrAttachment, hash, f.why))
+		}
+	}
+	return nil
 }
 
 // bring brings the parts of contents to the target that are not there.

@@ -422,6 +422,28 @@ func TestContentsThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// What was removed while the target was away, and cleared away by the server, is not told of as
+// if it were missing.
+func TestContentsThatWereRemovedMeanwhile(t *testing.T) {
+	h := newHouse(t, 28)
+	h.cycles(t, 2)
+	h.memory.deny = func(string, string) error { return fmt.Errorf("%w: unplugged", target.ErrAway) }
+	first := h.attach(t, "r", []byte("the first"))
+	if err := h.Cycle(t.Context()); !errors.Is(err, target.ErrAway) {
+		t.Fatal(err)
+	}
+	h.attach(t, "r", []byte("the second"))
+	delete(h.disk.files, first)
+	h.memory.deny = nil
+	h.cycles(t, 2)
+	h.now = h.now.Add(25 * time.Hour)
+	h.cycles(t, 2)
+	if missing := h.found(t).Manifest.Missing; len(missing) > 0 {
+		t.Errorf("missing are %v", missing)
+	}
+	h.whole(t)
+}
+
 func failing(string) error { return errors.New("input/output error") }
 
 // Whatever is wrong with contents at the target is noticed when they are fetched, by name.
@@ -453,6 +475,7 @@ func TestContentsDamagedAtTheTarget(t *testing.T) {
 		}
 	}
 	// What is gone is told once, within the hour, and brought again.
+	delete(h.memory.objects, name)
 	h.now = h.now.Add(time.Hour)
 	if err := h.Cycle(t.Context()); !errors.Is(err, ErrRolledBack) {
 		t.Errorf("contents are gone: %v", err)

@@ -52,6 +52,9 @@ func (e *Engine) cycle(ctx context.Context) error {
 		return err
 	}
 	e.files.upload(ctx)
+	if err := e.files.report(ctx); err != nil {
+		return err
+	}
 	if err := e.beat(ctx); err != nil {
 		return err
 	}
