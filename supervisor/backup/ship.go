@@ -52,13 +52,13 @@ func (e *Engine) cycle(ctx context.Context) error {
 		return err
 	}
 	e.files.upload(ctx)
-	if err := e.files.report(ctx); err != nil {
-		return err
-	}
 	if err := e.beat(ctx); err != nil {
 		return err
 	}
-	return e.tidy(ctx)
+	if err := e.tidy(ctx); err != nil {
+		return err
+	}
+	return e.files.report(ctx)
 }
 
 // ship brings what changed into the chain, and tells the store that it is there.
