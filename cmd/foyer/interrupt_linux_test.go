@@ -139,6 +139,7 @@ func TestCtrlCEndsTheWaitForAnswers(t *testing.T) {
 		{"install, answers from a pipe", []string{"install", "--print-answers", "--answers", "pipe"}, "pipe", "x\n"},
 		{"settings from a pipe", []string{"settings", "--settings", "pipe"}, "pipe", "x\n"},
 		{"proxy, settings from a pipe", []string{"proxy", "caddy", "--settings", "pipe"}, "pipe", "x\n"},
+		{"restore, the words typed", []string{"restore", "--from", ".", "--into", "new"}, "", "x\n"},
 		{"trust, settings from a pipe", []string{"trust", "--print", "--settings", "pipe"}, "pipe", "x\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

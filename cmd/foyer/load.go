@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -83,9 +84,11 @@ func (a loader) load(ctx context.Context, dir string, notes time.Time) (err erro
 		if err == nil {
 			return
 		}
-		names, e := filepath.Glob(filepath.Join(dir, "data.db*")) // those that belong to an open one, too
-		for _, name := range names {
-			e = errors.Join(e, os.Remove(name))
+		there, e := os.ReadDir(dir) // also what belongs to an open database
+		for _, f := range there {
+			if strings.HasPrefix(f.Name(), "data.db") {
+				e = errors.Join(e, os.Remove(filepath.Join(dir, f.Name())))
+			}
 		}
 		err = errors.Join(err, e)
 		if made {

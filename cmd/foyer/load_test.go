@@ -42,8 +42,8 @@ func (b *lockedBuffer) text() string {
 	return b.b.String()
 }
 
-// object is a line about one record.
-func object(id string, ts int64) string {
+// recordLine is a line about one record.
+func recordLine(id string, ts int64) string {
 	return string((&changelog.Line{Kind: changelog.Object, Parent: "/buckets/b/collections/c", Of: "record", ID: id, Time: ts, Data: []byte(`{"a":1}`)}).Append(nil))
 }
 
@@ -82,7 +82,7 @@ func left(t *testing.T, dir string) []string {
 // will do. Programs are told how it goes, and what it came to.
 func TestLoad(t *testing.T) {
 	commit := string((&changelog.Line{Kind: changelog.Commit, Seq: 7, Time: 8, Sum: "ab"}).Append(nil))
-	in := object("a", 7) + commit + object("b", 8) + object("a", 9)
+	in := recordLine("a", 7) + commit + recordLine("b", 8) + recordLine("a", 9)
 	there := t.TempDir()
 	for _, dir := range []string{there, filepath.Join(there, "new")} {
 		if dir != there {
@@ -123,7 +123,7 @@ func TestLoadSaysWhatThereIs(t *testing.T) {
 func TestNobodyIsLeftToUseIt(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	cmd := foyerCommand(t, "load", dir)
-	cmd.Stdin = strings.NewReader(object("a", 7))
+	cmd.Stdin = strings.NewReader(recordLine("a", 7))
 	r, w, err := os.Pipe()
 	if err == nil {
 		err = r.Close()
@@ -141,7 +141,7 @@ func TestNobodyIsLeftToUseIt(t *testing.T) {
 
 // What cannot be loaded leaves nothing, and what is there is left as it is.
 func TestLoadLeavesNothing(t *testing.T) {
-	good := object("a", 7)
+	good := recordLine("a", 7)
 	for _, c := range []struct {
 		name, in, code string
 		exit           int
@@ -150,7 +150,7 @@ func TestLoadLeavesNothing(t *testing.T) {
 		{"no text", "\x00\x01\x02", "log-malformed", 1},
 		{"half a line", good + good[:len(good)-5], "log-malformed", 1},
 		{"an end", good + "{\"end\":{\"more\":false}}\n", "log-malformed", 1},
-		{"incomplete", good + object("b", 7), "log-incomplete", 1},
+		{"incomplete", good + recordLine("b", 7), "log-incomplete", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -221,7 +221,7 @@ func TestLoadIsStopped(t *testing.T) {
 			t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() }) //nolint:errcheck // it is over
 			lines := bufio.NewWriterSize(in, 64<<10)
 			for i := range sent {
-				lines.WriteString(object(fmt.Sprint(i), int64(i+1))) //nolint:errcheck // Flush tells
+				lines.WriteString(recordLine(fmt.Sprint(i), int64(i+1))) //nolint:errcheck // Flush tells
 			}
 			if err := lines.Flush(); err != nil {
 				t.Fatal(err)
@@ -319,11 +319,11 @@ func peak(pid int) (kb int) {
 // nothing where it fails.
 func TestLoadOfABackup(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
-	code, out, said := load(t, strings.NewReader(object("a", 7)), dir, "--json", "--restored")
+	code, out, said := load(t, strings.NewReader(recordLine("a", 7)), dir, "--json", "--restored")
 	if names := left(t, dir); code != 0 || !slices.Equal(names, []string{"data.db", "data.db-reserve"}) {
 		t.Errorf("%d %s %s: there are %q", code, out, said, names)
 	}
-	if code, _, said := load(t, strings.NewReader(object("a", 7)+object("b", 7)), dir+"2", "--restored"); code != 1 || !strings.Contains(said, "[log-incomplete]") || left(t, dir+"2") != nil {
+	if code, _, said := load(t, strings.NewReader(recordLine("a", 7)+recordLine("b", 7)), dir+"2", "--restored"); code != 1 || !strings.Contains(said, "[log-incomplete]") || left(t, dir+"2") != nil {
 		t.Errorf("%d %s: there are %q", code, said, left(t, dir+"2"))
 	}
 	db := string((&changelog.Line{Kind: changelog.Meta, ID: "auth.invitations", Value: []byte("[]")}).Append(nil)) + string((&changelog.Line{Kind: changelog.Meta, ID: "auth.owner", Value: []byte("ann")}).Append(nil))

@@ -143,7 +143,7 @@ func (c *Chain) open(ctx context.Context, words *kit.Kit) error {
 
 // Expect is what objects of the chain have to be like.
 func (c *Chain) Expect() object.Expect {
-	return object.Expect{Identities: []age.Identity{c.Keys.Chain.Identity}, Authors: c.Keys.Authors, Chain: c.ID}
+	return object.Expect{Identities: []age.Identity{c.Keys.Chain.Identity}, OfChain: true, Authors: c.Keys.Authors, Chain: c.ID}
 }
 
 // Find is Find of this chain; its errors are for people.

@@ -287,3 +287,31 @@ func (b *Backup) Attachment(ctx context.Context, hash string, size int64) (io.Re
 		Name: hash, Identities: b.reader.expect.Identities, OfChain: b.reader.expect.OfChain, SHA256: hash, Size: size,
 	}, func(part int) (io.ReadCloser, error) { return b.reader.part(ctx, name, part) })
 }
+
+// AsOf is the last point of a time or before, to the second; false: all there are are later.
+func (b *Backup) AsOf(moment time.Time) (p Point, found bool) {
+	for _, one := range b.Points() {
+		if !one.At.Truncate(time.Second).After(moment) {
+			p, found = one, true
+		}
+	}
+	return p, found
+}
+
+// Effort is what has to be read to restore a point.
+type Effort struct {
+	Objects int
+	Bytes   int64 // sealed
+	Lines   int64
+}
+
+// Effort is what restoring a point takes; the error is that of Lines.
+func (b *Backup) Effort(p Point) (out Effort, err error) {
+	parts, log, err := b.way(p)
+	for _, ent := range slices.Concat(parts, log) {
+		out.Objects++
+		out.Bytes += ent.Size
+		out.Lines += ent.Lines
+	}
+	return out, err
+}

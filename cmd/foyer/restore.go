@@ -1,0 +1,265 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/server/storage"
+	"github.com/foyer-server/foyer/supervisor/backup"
+	"github.com/foyer-server/foyer/supervisor/backup/kit"
+	"github.com/foyer-server/foyer/supervisor/backup/object"
+	"github.com/foyer-server/foyer/supervisor/backup/target"
+	"github.com/foyer-server/foyer/supervisor/restore"
+	"github.com/foyer-server/foyer/tui"
+)
+
+// restoring brings a backup back into a folder (docs/backups.md#bringing-a-backup-back).
+type restoring struct {
+	*app
+	from, into, to, chain string
+	verdict, yes, apps    bool
+
+	typed *bufio.Reader // what a person types, or a pipe gives
+}
+
+func (a *app) restoreCmd() *cobra.Command {
+	r := restoring{app: a}
+	cmd := &cobra.Command{
+		Use: "restore --from DIR --into FOLDER", Args: usage(a, cobra.NoArgs),
+		Short: hint.T("Bring a backup back into a folder", "Rapporter une sauvegarde dans un dossier").In(a.lang),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			err := r.run(cmd.Context())
+			if err != nil && cmd.Context().Err() != nil {
+				err = host.ErrInterrupted
+			}
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&r.from, "from", "", hint.T("folder with the backups", "dossier des sauvegardes").In(a.lang))
+	f.StringVar(&r.into, "into", "", hint.T("folder to make; not there, or empty", "dossier à créer ; absent ou vide").In(a.lang))
+	f.StringVar(&r.to, "to", "", hint.T("as of a moment: 2026-11-27, 2026-11-27 18:00, “yesterday 18:00”, or RFC 3339 (the newest)", "l'état à un moment : 2026-11-27, 2026-11-27 18:00, « hier 18:00 », ou RFC 3339 (le plus récent)").In(a.lang))
+	f.StringVar(&r.chain, "chain", "", hint.T("which backup, where there are several", "quelle sauvegarde, s'il y en a plusieurs").In(a.lang))
+	f.BoolVar(&r.verdict, "verdict", false, hint.T("say only what there is, and whether it can be brought back; the exit code says it, too", "dire seulement ce qu'il y a, et si on peut le rapporter ; le code de sortie le dit aussi").In(a.lang))
+	f.BoolVar(&r.yes, "yes", false, hint.T("do not ask", "ne rien demander").In(a.lang))
+	f.BoolVar(&r.apps, "app-passwords", false, hint.T("bring the passwords of apps back, too", "rapporter aussi les mots de passe d'applications").In(a.lang))
+	return cmd
+}
+
+// run says the verdict, and does it.
+func (a *restoring) run(ctx context.Context) error {
+	moment, err := a.moment(time.Now())
+	if err != nil {
+		return err
+	}
+	if err := a.places(ctx); err != nil {
+		return err
+	}
+	at, err := target.ReadFolder(ctx, a.from)
+	if err != nil {
+		return err
+	}
+	chains, err := a.open(ctx, at)
+	if err != nil {
+		return err
+	}
+	chain, err := a.choose(ctx, chains)
+	if err != nil {
+		return err
+	}
+	b, err := chain.Find(ctx)
+	if err != nil {
+		return err
+	}
+	point, err := pick(b, moment)
+	if err != nil {
+		return err
+	}
+	v, against := restore.Judge(chain.ID, b, point, restore.Here{Into: a.into, Schema: storage.Schema()})
+	a.sayVerdict(v, !moment.IsZero())
+	if against != nil || a.verdict {
+		return against
+	}
+	if err := a.agreed(ctx); err != nil {
+		return err
+	}
+	work := restore.Restore{Backup: b, Point: point, Into: a.into, Load: a.load, Attachments: attachments(b), Progress: a.sayProgress}
+	done, err := work.Run(ctx)
+	if err != nil {
+		return err
+	}
+	a.sayDone(done)
+	return nil
+}
+
+// places looks at what was said of where from and where to.
+func (a *restoring) places(ctx context.Context) (err error) {
+	switch {
+	case a.from == "":
+		return wrongUse(hint.T("--from is missing: the folder with the backups", "il manque --from : le dossier des sauvegardes"))
+	case a.into == "" && !a.verdict:
+		return wrongUse(hint.T("--into is missing: the folder to make", "il manque --into : le dossier à créer"))
+	case a.into == "":
+		return nil
+	}
+	if a.into, err = filepath.Abs(a.into); err != nil {
+		return err
+	}
+	if (loader{app: a.app}).isData(ctx, a.into) {
+		return occupied(hint.T("%s is the folder of this server's data.", "%s est le dossier des données de ce serveur.", a.into))
+	}
+	return restore.Free(a.into)
+}
+
+// open asks for the words until they open something: at a terminal again and again, from a
+// pipe once.
+func (a *restoring) open(ctx context.Context, at target.Reader) ([]*backup.Chain, error) {
+	for {
+		words, err := a.words(ctx)
+		var chains []*backup.Chain
+		if err == nil {
+			if chains, err = backup.Open(ctx, at, words); err == nil {
+				a.newerWords(chains)
+				return chains, nil
+			}
+		}
+		again := errors.Is(err, object.ErrWrongKey) || words == nil && hint.Find(err) != nil && !errors.Is(err, tui.ErrCancelled)
+		if !again || !a.asks() {
+			return nil, err
+		}
+		e := hint.Find(err)
+		a.say(hint.T("%s %s", "%s %s", e.What, e.Do))
+	}
+}
+
+// asks reports whether somebody can be asked, more than once.
+func (a *restoring) asks() bool { return !a.json && (a.atTerminal() || a.plain) }
+
+// words reads the twelve words. Typed or piped, they come by standard input alone.
+func (a *restoring) words(ctx context.Context) (*kit.Kit, error) {
+	if a.asks() {
+		a.say(hint.T("Type the %d words of your recovery kit, in one line:", "Tapez les %d mots de votre kit de secours, sur une ligne :", kit.Words))
+	}
+	text, err := a.readLine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	words, err := kit.Read(text)
+	if err != nil && !a.asks() {
+		err = unquoted(err)
+	}
+	return words, err
+}
+
+// unquoted is what is wrong with words without any of them: what did not come from a
+// terminal does not go to one either, but to a log.
+func unquoted(err error) error {
+	if e := hint.Find(err); e != nil && errors.Is(err, kit.ErrUnknown) {
+		return hint.New("kit-word-unknown", e.What, hint.Text{}, hint.T("Compare it with the paper.", "Comparez-le avec le papier.")).Because(kit.ErrUnknown)
+	}
+	return err
+}
+
+// readLine reads a line that somebody types.
+func (a *restoring) readLine(ctx context.Context) (string, error) {
+	if a.typed == nil {
+		a.typed = bufio.NewReader(a.in)
+	}
+	text, err := tui.ReadLine(ctx, a.typed)
+	if errors.Is(err, tui.ErrCancelled) {
+		err = cancelled()
+	}
+	return text, err
+}
+
+// newerWords says that other words have taken the place of these.
+func (a *restoring) newerWords(chains []*backup.Chain) {
+	for _, c := range chains {
+		if c.Keys.Replaced {
+			a.say(hint.T("! These words were replaced by newer ones. They still open what was kept of this backup.", "! Ces mots ont été remplacés par de plus récents. Ils ouvrent encore ce qui reste de cette sauvegarde."))
+		}
+	}
+}
+
+// choose is the chain that is meant.
+func (a *restoring) choose(ctx context.Context, chains []*backup.Chain) (*backup.Chain, error) {
+	if a.chain != "" {
+		var meant []*backup.Chain
+		for _, c := range chains {
+			if strings.HasPrefix(c.ID, strings.ToLower(a.chain)) {
+				meant = append(meant, c)
+			}
+		}
+		if len(meant) == 1 {
+			return meant[0], nil
+		}
+	} else if len(chains) == 1 {
+		return chains[0], nil
+	}
+	a.say(hint.T("These words open several backups here, of several machines or times:", "Ces mots ouvrent ici plusieurs sauvegardes, de plusieurs machines ou époques :"))
+	for i, c := range chains {
+		newest := "?"
+		if !c.At.IsZero() {
+			newest = clock(c.At)
+		}
+		a.say(hint.T("  %d  %s  up to %s, %d MB", "  %d  %s  jusqu'au %s, %d Mo", i+1, c.ID[:8], newest, c.Bytes>>20))
+	}
+	if a.chain == "" && a.asks() {
+		a.say(hint.T("Which one? (number)", "Laquelle ? (numéro)"))
+		text, err := a.readLine(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(chains) {
+			return chains[n-1], nil
+		}
+	}
+	return nil, hint.New("restore-several",
+		hint.T("It is not clear which backup is meant.", "On ne sait pas de quelle sauvegarde il s'agit."), hint.T("Nothing was brought back.", "Rien n'a été rapporté."),
+		hint.T("Name one of them: --chain %s", "Indiquez l'une d'elles : --chain %s", chains[0].ID[:8])).Exits(hint.ExitUsage)
+}
+
+// agreed asks whether it is to be done.
+func (a *restoring) agreed(ctx context.Context) error {
+	if a.yes {
+		return nil
+	}
+	if !a.asks() {
+		return hint.New("yes-needed", hint.T("Without a terminal nobody can be asked.", "Sans terminal, personne ne peut répondre."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Add --yes.", "Ajoutez --yes.")).Exits(hint.ExitUsage)
+	}
+	want := map[hint.Lang]string{hint.EN: "yes", hint.FR: "oui"}[a.lang]
+	a.say(hint.T("Type %s to bring it back into %s:", "Tapez %s pour la rapporter dans %s :", want, a.into))
+	if text, err := a.readLine(ctx); err != nil || text != want {
+		return cancelled()
+	}
+	return nil
+}
+
+// pick is the last point of a moment or before; zero: the newest.
+func pick(b *backup.Backup, moment time.Time) (backup.Point, error) {
+	points := b.Points()
+	if len(points) == 0 {
+		return backup.Point{}, hint.New("backup-none", hint.T("No moment of this backup can be brought back: too much of it is damaged or missing.", "Aucun moment de cette sauvegarde ne peut être rapporté : trop d'éléments sont endommagés ou manquent."), hint.Text{},
+			hint.T("Use another copy of the backup.", "Utilisez une autre copie de la sauvegarde."))
+	}
+	if moment.IsZero() {
+		return points[len(points)-1], nil
+	}
+	p, found := b.AsOf(moment)
+	if !found {
+		return p, hint.New("restore-too-early",
+			hint.T("The backup does not go back to %s: it begins at %s.", "La sauvegarde ne remonte pas jusqu'au %s : elle commence le %s.", clock(moment), clock(points[0].At)), hint.T("Nothing was brought back.", "Rien n'a été rapporté."),
+			hint.T("Name a later moment.", "Indiquez un moment plus tardif.")).Exits(hint.ExitUsage)
+	}
+	return p, nil
+}

@@ -1,0 +1,179 @@
+package restore
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/hint"
+)
+
+// side is the place beside a folder in which all of it is made. Whoever works in it holds its
+// lock; one whose lock is free was left by who died.
+//
+//	FOLDER.restoring-RANDOM/
+//	  restoring.lock
+//	  data/            becomes FOLDER
+type side struct {
+	into string // absolute
+	dir  string
+	lock *atomicfile.Lock
+}
+
+const (
+	sideMark = ".restoring-"
+	sideLock = "restoring.lock"
+	sideData = "data"
+)
+
+// makeSide clears away what earlier runs left, and makes a place of its own, if the folder can come to be.
+func makeSide(into string) (*side, error) {
+	into, err := place(into)
+	if err != nil {
+		return nil, err
+	}
+	if err := sweep(into); err != nil {
+		return nil, err
+	}
+	if err := Free(into); err != nil {
+		return nil, err
+	}
+	s := &side{into: into, dir: into + sideMark + rand.Text()}
+	if err := os.Mkdir(s.dir, 0o700); err != nil {
+		return nil, unwritable(into, err)
+	}
+	if s.lock, err = atomicfile.TryLock(filepath.Join(s.dir, sideLock)); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return s, nil
+}
+
+// place is a folder's path without links, as far as it is there.
+func place(into string) (string, error) {
+	into, err := filepath.Abs(into)
+	if err != nil {
+		return "", err
+	}
+	if there, err := filepath.EvalSymlinks(into); err == nil {
+		return there, nil
+	}
+	parent, err := filepath.EvalSymlinks(filepath.Dir(into))
+	if err != nil {
+		return "", unwritable(into, err)
+	}
+	return filepath.Join(parent, filepath.Base(into)), nil
+}
+
+// Free returns nil where a folder can come to be at a path: there is none, or an empty one.
+func Free(into string) error {
+	into, err := place(into)
+	if err != nil {
+		return err
+	}
+	there, err := os.ReadDir(into)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, syscall.ENOTDIR), len(there) > 0:
+		return hint.New("restore-occupied",
+			hint.T("%s is there already, and holds something.", "%s existe déjà, et contient quelque chose.", into), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Name a folder that is empty, or not there.", "Indiquez un dossier vide, ou qui n'existe pas.")).Exits(hint.ExitUsage)
+	case err != nil:
+		return unwritable(into, err)
+	}
+	return nil
+}
+
+// sweep removes the places of those who died. One whose owner lives is an error.
+func sweep(into string) error {
+	entries, err := os.ReadDir(filepath.Dir(into))
+	if err != nil {
+		return unwritable(into, err)
+	}
+	for _, e := range entries {
+		random, ours := strings.CutPrefix(e.Name(), filepath.Base(into)+sideMark)
+		if !ours || !e.IsDir() || len(random) != len(rand.Text()) {
+			continue
+		}
+		dir := filepath.Join(filepath.Dir(into), e.Name())
+		lock, err := atomicfile.TryLock(filepath.Join(dir, sideLock))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // somebody else has cleared it away
+		}
+		if errors.Is(err, atomicfile.ErrLocked) {
+			return hint.New("restore-under-way",
+				hint.T("A backup is being brought back into %s already.", "Une sauvegarde est déjà en train d'être rapportée dans %s.", into), hint.T("Nothing was changed.", "Rien n'a été changé."),
+				hint.T("Wait until that is done.", "Attendez qu'elle ait fini.")).Because(err)
+		}
+		if err != nil {
+			return err
+		}
+		// What makes the database may not know yet that who started it is dead.
+		if err = errors.Join(removeAll(dir), lock.Unlock()); err != nil {
+			return fmt.Errorf("cannot clear away what an earlier restore left: %w", err)
+		}
+	}
+	return nil
+}
+
+// removeAll removes a folder in which somebody may be writing.
+func removeAll(dir string) (err error) {
+	for range 100 {
+		if err = os.RemoveAll(dir); err == nil || !errors.Is(err, syscall.ENOTEMPTY) {
+			break
+		}
+	}
+	return err
+}
+
+func (s *side) data() string { return filepath.Join(s.dir, sideData) }
+
+// leave removes the place.
+func (s *side) leave() error { return errors.Join(removeAll(s.dir), s.lock.Unlock()) }
+
+// become makes what was made the folder, durably.
+func (s *side) become() error {
+	err := filepath.WalkDir(s.data(), func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			return atomicfile.SyncDir(path)
+		}
+		return atomicfile.SyncFile(path)
+	})
+	if err != nil {
+		return fmt.Errorf("cannot make what was brought back durable: %w", err)
+	}
+	parent, err := os.Open(filepath.Dir(s.into))
+	if err != nil {
+		return err
+	}
+	defer parent.Close() //nolint:errcheck // a folder, opened to be worked in
+	empty, err := os.Stat(s.into)
+	if err == nil {
+		// No folder takes the place of another; this fails where there is something in it.
+		if err := os.Remove(s.into); err != nil {
+			return unwritable(s.into, err)
+		}
+	}
+	if err := atomicfile.RenameNew(parent, filepath.Join(filepath.Base(s.dir), sideData), filepath.Base(s.into)); err != nil {
+		if empty != nil {
+			err = errors.Join(err, os.Mkdir(s.into, empty.Mode().Perm()))
+		}
+		return err
+	}
+	return atomicfile.SyncNames(parent)
+}
+
+func unwritable(into string, cause error) error {
+	return hint.New("target-readonly",
+		hint.T("The folder %s cannot be made or written to.", "Le dossier %s ne peut pas être créé ou écrit.", into), nothingLeft(),
+		hint.T("Name a folder that can be, in one that is there.", "Indiquez un dossier qui peut l'être, dans un dossier qui existe.")).Because(cause)
+}
