@@ -14,8 +14,7 @@ import (
 	"github.com/foyer-server/foyer/supervisor/backup/kit"
 )
 
-// A disk that holds too little is told of by the verdict, before anything is written; one
-// that turns out to, by the load, which leaves nothing.
+// A disk that holds too little is told of by the verdict, before anything is written.
 func TestRestoreWhereThereIsNoRoom(t *testing.T) {
 	t.Attr("shows", "backups")
 	if os.Geteuid() != 0 {
@@ -60,8 +59,8 @@ func TestRestoreWhereThereIsNoRoom(t *testing.T) {
 	if info.Size() > v.Needs || info.Size()*3 < v.Needs {
 		t.Errorf("%d bytes were reckoned, and it is %d", v.Needs, info.Size())
 	}
-	// The mount point itself cannot become the folder; what was loaded goes again.
-	if r := bring(t, b.words(), "--from", b.from, "--into", mounted("1g"), "--yes"); r.code != 1 {
+	// The mount point itself cannot become the folder.
+	if r := bring(t, b.words(), "--from", b.from, "--into", mounted("1g"), "--yes"); r.code != 2 || r.failed() != "restore-mount" {
 		t.Errorf("into a mount point: %s", r)
 	}
 	t.Logf("SHOW a restore where there is no room: %d bytes reckoned for a database of %d, said before anything was written", v.Needs, info.Size())

@@ -34,6 +34,7 @@ import (
 	"github.com/foyer-server/foyer/supervisor/backup"
 	"github.com/foyer-server/foyer/supervisor/backup/kit"
 	"github.com/foyer-server/foyer/supervisor/backup/target"
+	"github.com/foyer-server/foyer/supervisor/restore"
 	"github.com/foyer-server/foyer/supervisor/source"
 )
 
@@ -628,5 +629,62 @@ func TestMoments(t *testing.T) {
 		if (err != nil) != (want == "") || err == nil && got.Format(time.RFC3339) != want {
 			t.Errorf("%q is %s, %v; want %s", text, got.Format(time.RFC3339), err, want)
 		}
+	}
+}
+
+// What was loaded and is not what the backup says it is becomes no folder; a second restore
+// into it is refused while the first works; a backup of a newer schema is told of.
+func TestARestoreIsHeldToWhatTheBackupSays(t *testing.T) {
+	db := openStore(t, filepath.Join(t.TempDir(), "data.db"))
+	fill(t, db, 100, 100)
+	b := backUp(t, db)
+	b.cycle()
+	at, err := target.ReadFolder(t.Context(), b.from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chains, err := backup.Open(t.Context(), at, b.kit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := chains[0].Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := pick(found, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	code := func(err error) string {
+		if e := hint.Find(err); e != nil {
+			return e.Code
+		}
+		return fmt.Sprint(err)
+	}
+	work := restore.Restore{Backup: found, Point: point, Into: filepath.Join(dir, "back")}
+	second := work
+	second.Load = func(context.Context, string, time.Time, io.Reader) (*changelog.Summary, error) {
+		t.Error("two work at once")
+		return nil, errors.New("two work at once")
+	}
+	work.Load = func(_ context.Context, data string, _ time.Time, lines io.Reader) (*changelog.Summary, error) {
+		if _, err := second.Run(t.Context()); code(err) != "restore-under-way" {
+			t.Errorf("a second restore: %v", err)
+		}
+		if _, err := io.Copy(io.Discard, lines); err != nil {
+			return nil, err
+		}
+		return &changelog.Summary{}, os.Mkdir(data, 0o700)
+	}
+	if _, err := work.Run(t.Context()); code(err) != "restore-differs" {
+		t.Errorf("data that are others: %v", err)
+	}
+	if names := left(t, dir); len(names) > 0 {
+		t.Errorf("left: %q", names)
+	}
+	v, err := restore.Judge(chains[0].ID, found, point, restore.Here{Schema: storage.Schema() - 1})
+	if code(err) != "restore-newer" || v.Yes || v.Records != 100 {
+		t.Errorf("a newer schema: %+v %v", v, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/host"
 )
 
 // side is the place beside a folder in which all of it is made. Whoever works in it holds its
@@ -86,6 +87,13 @@ func Free(into string) error {
 			hint.T("Name a folder that is empty, or not there.", "Indiquez un dossier vide, ou qui n'existe pas.")).Exits(hint.ExitUsage)
 	case err != nil:
 		return unwritable(into, err)
+	}
+	here, err1 := host.FilesystemAt(into)
+	above, err2 := host.FilesystemAt(filepath.Dir(into))
+	if err1 == nil && err2 == nil && !here.Same(above) {
+		return hint.New("restore-mount",
+			hint.T("Another disk begins at %s: nothing can take its place.", "Un autre disque commence à %s : rien ne peut prendre sa place.", into), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Name a folder in it: %s", "Indiquez un dossier dedans : %s", filepath.Join(into, "foyer"))).Exits(hint.ExitUsage)
 	}
 	return nil
 }
