@@ -21,7 +21,7 @@ func TestRestoreWhereThereIsNoRoom(t *testing.T) {
 		t.Skip("a small disk can only be made by root")
 	}
 	db := openStore(t, filepath.Join(t.TempDir(), "data.db"))
-	fill(t, db, 20_000, 200)
+	fill(t, db, 10_000, 200)
 	b := backUp(t, db)
 	b.cycle()
 	mounted := func(size string) string {

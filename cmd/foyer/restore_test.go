@@ -488,7 +488,11 @@ func TestWhatCannotBeBroughtBack(t *testing.T) {
 func TestRestoreIsKilled(t *testing.T) {
 	t.Attr("shows", "backups")
 	db := openStore(t, filepath.Join(t.TempDir(), "data.db"))
-	fill(t, db, 20_000, 200)
+	records, times := 20_000, 25
+	if watched {
+		records, times = 2_000, 4
+	}
+	fill(t, db, records, 200)
 	b := backUp(t, db)
 	b.cycle()
 	want, _, err := db.Summarize(t.Context(), time.Now())
@@ -516,7 +520,7 @@ func TestRestoreIsKilled(t *testing.T) {
 	}
 	took := time.Since(began)
 	kills, loads, ends := 0, 0, 0
-	for range 25 {
+	for range times {
 		if err := os.RemoveAll(into); err != nil {
 			t.Fatal(err)
 		}
