@@ -626,7 +626,7 @@ func TestWhatIsLeft(t *testing.T) {
 			{N: 1, Kind: object.Base}, stretchOf(2, 5, 7), {N: 3, Kind: object.Base}, stretchOf(4, 7, 9), {N: 5, Kind: object.Base}, {N: 6, Kind: object.Base},
 		},
 	}
-	if !e.leave(now) {
+	if !e.st.leave(now) {
 		t.Error("nothing was left")
 	}
 	var live []uint64
@@ -638,7 +638,7 @@ func TestWhatIsLeft(t *testing.T) {
 	if want := []uint64{3, 4, 5}; !slices.Equal(live, want) || len(e.st.Bases) != 1 || e.st.Bases[0].Parts[0] != 3 {
 		t.Errorf("%v are kept, not %v, and %d bases", live, want, len(e.st.Bases))
 	}
-	if e.leave(now) {
+	if e.st.leave(now) {
 		t.Error("something more was left")
 	}
 }
