@@ -80,6 +80,8 @@ type entry struct {
 	// Left is when something else took its place, or it was not needed any more; zero: it
 	// is part of what can be restored.
 	Left time.Time `json:"left,omitzero"`
+	// Behind is the newest object at that time: manifests up to it may name this one.
+	Behind uint64 `json:"behind,omitempty"`
 
 	manifest uint64 // the number of the newest before it, of what was just read
 }
@@ -203,7 +205,7 @@ func (e *Engine) adopt(ent entry) error {
 		now := e.Now().UTC()
 		for i := range e.st.Objects {
 			if was := &e.st.Objects[i]; was.live() && was.stretch() && was.From.Seq >= ent.From.Seq && was.To.Seq <= ent.To.Seq {
-				was.Left = now // it took their place
+				was.Left, was.Behind = now, ent.N // it took their place
 			}
 		}
 	}

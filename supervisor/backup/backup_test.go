@@ -144,6 +144,64 @@ func TestTheFirstManifestIsMadeUpFor(t *testing.T) {
 	h.whole(t)
 }
 
+// A death, or a target that goes away, between a base or a merge and the manifest that names
+// it costs nothing: the manifest is made up for, and until then nothing goes that an earlier
+// one names.
+func TestManifestsAreMadeUpFor(t *testing.T) {
+	deny := func(h *house, puts int) {
+		h.memory.deny = func(op, _ string) error {
+			if op != "put" {
+				return nil
+			}
+			if puts--; puts < 0 {
+				return fmt.Errorf("%w: unplugged", target.ErrAway)
+			}
+			return nil
+		}
+	}
+	for _, base := range []bool{true, false} {
+		for puts := range 5 {
+			h := newHouse(t, 18)
+			h.writes(t, 50)
+			h.cycles(t, 2)
+			for range 5 {
+				h.writes(t, 2)
+				h.cycles(t, 1)
+				h.now = h.now.Add(time.Minute)
+			}
+			if base {
+				if err := h.db.Unfollow(t.Context(), h.follower()); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				h.now = h.now.Add(time.Hour)
+			}
+			h.writes(t, 2)
+			deny(h, puts)
+			if err := h.Cycle(t.Context()); err != nil && !errors.Is(err, target.ErrAway) {
+				t.Fatal(err)
+			}
+			h.restart(t)
+			if err := h.Cycle(t.Context()); err != nil && !errors.Is(err, target.ErrAway) {
+				t.Fatal(err)
+			}
+			// What an earlier manifest names is there, and comes back, for however long.
+			before := h.found(t)
+			if len(before.Problems) > 0 {
+				t.Errorf("base %v, %d puts: %v", base, puts, before.Problems)
+			}
+			restored(t, before, newest(t, before), h.now)
+			h.memory.deny = nil
+			h.cycles(t, 1)
+			h.whole(t)
+			h.now = h.now.Add(26 * time.Hour)
+			h.restart(t)
+			h.cycles(t, 1)
+			h.whole(t)
+		}
+	}
+}
+
 // What is known of the chain here can be lost.
 func TestNothingKnown(t *testing.T) {
 	h := newHouse(t, 3)

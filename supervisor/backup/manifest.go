@@ -130,7 +130,7 @@ func (e *Engine) manifest(ctx context.Context) error {
 	}
 	for i := range e.st.Objects[:len(e.st.Objects)-1] {
 		if ent := &e.st.Objects[i]; ent.live() && (ent.Kind == object.Manifest || ent.Kind == object.Beat) {
-			ent.Left = now
+			ent.Left, ent.Behind = now, e.st.Head.N
 		}
 	}
 	return errors.Join(e.save(), e.files.save())

@@ -29,11 +29,13 @@ const (
 // tidy looks whether all is there, and makes few stretches of many, once an hour; says what all comes to, once a day and
 // when something was merged; begins a new base when it is time; and deletes what was left.
 func (e *Engine) tidy(ctx context.Context) error {
-	if e.st.manifest() == 0 {
-		if len(e.st.Bases) == 0 {
-			return nil // the first base is still being made
+	if len(e.st.Bases) == 0 {
+		return nil // the first base is still being made
+	}
+	if e.st.unsaid() {
+		if err := e.manifest(ctx); err != nil {
+			return err
 		}
-		return e.manifest(ctx) // the target went away between the two
 	}
 	now := e.Now().UTC()
 	newest, _ := e.st.object(e.st.manifest())
@@ -72,6 +74,18 @@ func (e *Engine) tidy(ctx context.Context) error {
 		return err
 	}
 	return e.renew(ctx, now)
+}
+
+// unsaid reports whether there is a base, or a stretch of several, that no manifest names yet:
+// a death, or a target that went away, can have come before it.
+func (s *state) unsaid() bool {
+	newest := s.manifest()
+	for _, b := range s.Bases {
+		if n := len(b.Parts); n > 0 && b.Parts[n-1] > newest {
+			return true
+		}
+	}
+	return slices.ContainsFunc(s.Objects, func(ent entry) bool { return ent.live() && ent.Kind == object.Merge && ent.N > newest })
 }
 
 func hour(t time.Time) int64 { return t.Unix() / 3600 }
@@ -235,7 +249,7 @@ func (e *Engine) merge(ctx context.Context, run []entry, now time.Time) error {
 func (s *state) left(n uint64, now time.Time) {
 	for i := range s.Objects {
 		if ent := &s.Objects[i]; ent.N == n && ent.live() {
-			ent.Left = now
+			ent.Left, ent.Behind = now, s.Head.N
 		}
 	}
 }
@@ -335,7 +349,7 @@ func (s *state) leave(now time.Time) bool {
 			continue
 		}
 		if ent.Kind == object.Base && !parts[ent.N] || ent.stretch() && ent.To.Seq <= oldest {
-			ent.Left, changed = now, true
+			ent.Left, ent.Behind, changed = now, s.Head.N, true
 		}
 	}
 	return changed
@@ -349,7 +363,7 @@ func (e *Engine) delete(ctx context.Context, now time.Time) error {
 	gone := map[uint64]bool{}
 	for i := range e.st.Objects {
 		ent := &e.st.Objects[i]
-		if ent.live() || ent.N >= newest || within(ent.Left, now, leftFor) || ent.Left.After(now) {
+		if ent.live() || newest <= ent.Behind || within(ent.Left, now, leftFor) || ent.Left.After(now) {
 			continue
 		}
 		e.begins("delete")
