@@ -35,7 +35,8 @@ func (a *app) restoreCmd() *cobra.Command {
 	r := restoring{app: a}
 	cmd := &cobra.Command{
 		Use: "restore --from DIR --into FOLDER", Args: usage(a, cobra.NoArgs),
-		Short: hint.T("Bring a backup back into a folder", "Rapporter une sauvegarde dans un dossier").In(a.lang),
+		Hidden: true, // until `foyer backup` makes what it restores
+		Short:  hint.T("Restore a backup into a folder", "Restaurer une sauvegarde dans un dossier").In(a.lang),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := r.run(cmd.Context())
 			if err != nil && cmd.Context().Err() != nil {
@@ -49,9 +50,9 @@ func (a *app) restoreCmd() *cobra.Command {
 	f.StringVar(&r.into, "into", "", hint.T("folder to make; not there, or empty", "dossier à créer ; absent ou vide").In(a.lang))
 	f.StringVar(&r.to, "to", "", hint.T("as of a moment: 2026-11-27, 2026-11-27 18:00, “yesterday 18:00”, or RFC 3339 (the newest)", "l'état à un moment : 2026-11-27, 2026-11-27 18:00, « hier 18:00 », ou RFC 3339 (le plus récent)").In(a.lang))
 	f.StringVar(&r.chain, "chain", "", hint.T("which backup, where there are several", "quelle sauvegarde, s'il y en a plusieurs").In(a.lang))
-	f.BoolVar(&r.verdict, "verdict", false, hint.T("say only what there is, and whether it can be brought back; the exit code says it, too", "dire seulement ce qu'il y a, et si on peut le rapporter ; le code de sortie le dit aussi").In(a.lang))
+	f.BoolVar(&r.verdict, "verdict", false, hint.T("say only what there is, and whether it can be restored; the exit code says it, too", "dire seulement ce qu'il y a, et si on peut la restaurer ; le code de sortie le dit aussi").In(a.lang))
 	f.BoolVar(&r.yes, "yes", false, hint.T("do not ask", "ne rien demander").In(a.lang))
-	f.BoolVar(&r.apps, "app-passwords", false, hint.T("bring the passwords of apps back, too", "rapporter aussi les mots de passe d'applications").In(a.lang))
+	f.BoolVar(&r.apps, "app-passwords", false, hint.T("restore the passwords of apps, too", "restaurer aussi les mots de passe d'applications").In(a.lang))
 	return cmd
 }
 
@@ -224,7 +225,7 @@ func (a *restoring) choose(ctx context.Context, chains []*backup.Chain) (*backup
 		}
 	}
 	return nil, hint.New("restore-several",
-		hint.T("It is not clear which backup is meant.", "On ne sait pas de quelle sauvegarde il s'agit."), hint.T("Nothing was brought back.", "Rien n'a été rapporté."),
+		hint.T("It is not clear which backup is meant.", "On ne sait pas de quelle sauvegarde il s'agit."), hint.T("Nothing was restored.", "Rien n'a été restauré."),
 		hint.T("Name one of them: --chain %s", "Indiquez l'une d'elles : --chain %s", chains[0].ID[:8])).Exits(hint.ExitUsage)
 }
 
@@ -238,7 +239,7 @@ func (a *restoring) agreed(ctx context.Context) error {
 			hint.T("Add --yes.", "Ajoutez --yes.")).Exits(hint.ExitUsage)
 	}
 	want := map[hint.Lang]string{hint.EN: "yes", hint.FR: "oui"}[a.lang]
-	a.say(hint.T("Type %s to bring it back into %s:", "Tapez %s pour la rapporter dans %s :", want, a.into))
+	a.say(hint.T("Type %s to restore it into %s:", "Tapez %s pour la restaurer dans %s :", want, a.into))
 	if text, err := a.readLine(ctx); err != nil || text != want {
 		return cancelled()
 	}
@@ -249,7 +250,7 @@ func (a *restoring) agreed(ctx context.Context) error {
 func pick(b *backup.Backup, moment time.Time) (backup.Point, error) {
 	points := b.Points()
 	if len(points) == 0 {
-		return backup.Point{}, hint.New("backup-none", hint.T("No moment of this backup can be brought back: too much of it is damaged or missing.", "Aucun moment de cette sauvegarde ne peut être rapporté : trop d'éléments sont endommagés ou manquent."), hint.Text{},
+		return backup.Point{}, hint.New("backup-none", hint.T("No moment of this backup can be restored: too much of it is damaged or missing.", "Aucun moment de cette sauvegarde ne peut être restauré : trop d'éléments sont endommagés ou manquent."), hint.Text{},
 			hint.T("Use another copy of the backup.", "Utilisez une autre copie de la sauvegarde."))
 	}
 	if moment.IsZero() {
@@ -258,7 +259,7 @@ func pick(b *backup.Backup, moment time.Time) (backup.Point, error) {
 	p, found := b.AsOf(moment)
 	if !found {
 		return p, hint.New("restore-too-early",
-			hint.T("The backup does not go back to %s: it begins at %s.", "La sauvegarde ne remonte pas jusqu'au %s : elle commence le %s.", clock(moment), clock(points[0].At)), hint.T("Nothing was brought back.", "Rien n'a été rapporté."),
+			hint.T("The backup does not go back to %s: it begins at %s.", "La sauvegarde ne remonte pas jusqu'au %s : elle commence le %s.", clock(moment), clock(points[0].At)), hint.T("Nothing was restored.", "Rien n'a été restauré."),
 			hint.T("Name a later moment.", "Indiquez un moment plus tardif.")).Exits(hint.ExitUsage)
 	}
 	return p, nil

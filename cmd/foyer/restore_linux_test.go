@@ -85,7 +85,7 @@ func TestWordsAreAskedForAgain(t *testing.T) {
 		{"Type the 12 words", "one two three\n"},
 		{"and these are 3", strings.Join(other.Words("en"), " ") + "\n"},
 		{"These words do not open this backup", strings.ToUpper(b.words()) + "\n"},
-		{"It can be brought back here", "yes\n"},
+		{"It can be restored here", "yes\n"},
 	} {
 		waiting(t, step.want, func() bool { return strings.Contains(s.text(), step.want) })
 		io.WriteString(s.hand, step.typed)

@@ -105,7 +105,7 @@ func bringAttachments(ctx context.Context, from contents, data string, told []ba
 			return n, whyNotWritten(data, err)
 		}
 		if put.Hash != one.Hash {
-			return n, hint.New("backup-damaged", hint.T("An attached file in the backup is not what it was.", "Un fichier joint de la sauvegarde n'est plus ce qu'il était."), hint.T("Nothing was brought back.", "Rien n'a été rapporté."),
+			return n, hint.New("backup-damaged", hint.T("An attached file in the backup is not what it was.", "Un fichier joint de la sauvegarde n'est plus ce qu'il était."), hint.T("Nothing was restored.", "Rien n'a été restauré."),
 				hint.T("Use another copy of the backup, or an earlier point in time.", "Utilisez une autre copie de la sauvegarde, ou un moment antérieur.")).Because(fmt.Errorf("%s came as %s", one.Hash, put.Hash))
 		}
 		n++

@@ -36,7 +36,7 @@ func (a *restoring) moment(now time.Time) (time.Time, error) {
 		}
 	}
 	if err != nil {
-		return time.Time{}, wrongUse(hint.T("%s is no moment: 2026-11-27, 2026-11-27 18:00, “yesterday 18:00” or 2026-11-27T18:00:00Z", "%s n'est pas un moment : 2026-11-27, 2026-11-27 18:00, « hier 18:00 » ou 2026-11-27T18:00:00Z", a.to))
+		return time.Time{}, wrongUse(hint.T("%s is not a point in time: 2026-11-27, 2026-11-27 18:00, “yesterday 18:00” or 2026-11-27T18:00:00Z", "%s n'est pas un moment : 2026-11-27, 2026-11-27 18:00, « hier 18:00 » ou 2026-11-27T18:00:00Z", a.to))
 	}
 	y, m, d := date.Date()
 	return time.Date(y, m, d, at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), now.Location()), nil
@@ -72,21 +72,21 @@ func (a *restoring) sayVerdict(v *restore.Verdict, asked bool) {
 	a.say(hint.T("  which was %s ago", "  il y a %s", age(time.Since(v.Moment)).In(a.lang)))
 	a.say(hint.T("  %d records, %d accounts, %d attachments, %d MB of data (as counted on %s)", "  %d enregistrements, %d comptes, %d fichiers joints, %d Mo de données (compte du %s)", v.Records, len(v.Accounts), v.Attachments, v.Bytes>>20, clock(v.Counted)))
 	if v.Bundle > 0 {
-		a.say(hint.T("  %d files of settings and keys are in it, too; they are not brought back here", "  elle contient aussi %d fichiers de réglages et de clés ; ils ne sont pas rapportés ici", v.Bundle))
+		a.say(hint.T("  %d files of settings and keys are in it, too; they are not restored here", "  elle contient aussi %d fichiers de réglages et de clés ; ils ne sont pas restaurés ici", v.Bundle))
 	}
 	for _, p := range v.Problems {
 		a.say(hint.T("! %s [%s]", "! %s [%s]", p.What, p.Code))
 	}
 	if len(v.Problems) > 0 {
-		a.say(hint.T("  What is said above is brought back without these.", "  Ce qui est annoncé ci-dessus se rapporte sans eux."))
+		a.say(hint.T("  The rest is restored without these.", "  Le reste est restauré sans eux."))
 	}
 	if v.Free >= 0 {
 		a.say(hint.T("  about %d MB on the disk, where %d MB are free", "  environ %d Mo sur le disque, où %d Mo sont libres", v.Needs>>20, v.Free>>20))
 	}
 	if v.Yes {
-		a.say(hint.T("It can be brought back here; that takes about %s.", "Elle peut être rapportée ici ; il faut environ %s.", age(time.Duration(v.Seconds)*time.Second).In(a.lang)))
+		a.say(hint.T("It can be restored here; that takes about %s.", "Elle peut être restaurée ici ; cela prend environ %s.", age(time.Duration(v.Seconds)*time.Second).In(a.lang)))
 	} else {
-		a.say(hint.T("It cannot be brought back here.", "Elle ne peut pas être rapportée ici."))
+		a.say(hint.T("It cannot be restored here.", "Elle ne peut pas être restaurée ici."))
 	}
 }
 
@@ -113,11 +113,11 @@ func (a *restoring) sayProgress(p restore.Progress) {
 	case restore.Loading:
 		a.say(hint.T("  %d of %d lines", "  %d lignes sur %d", p.Done, p.Of))
 	case restore.Comparing:
-		a.say(hint.T("  everything was loaded and checked; it is compared", "  tout est chargé et vérifié ; comparaison"))
+		a.say(hint.T("  loaded and checked; comparing", "  tout est chargé et vérifié ; comparaison"))
 	case restore.Attachments:
 		a.say(hint.T("  attachments", "  fichiers joints"))
 	case restore.Finishing:
-		a.say(hint.T("  it is made durable", "  mise à l'abri sur le disque"))
+		a.say(hint.T("  writing it to the disk", "  écriture sur le disque"))
 	}
 }
 

@@ -91,7 +91,7 @@ func (r *Restore) Run(ctx context.Context) (out Result, err error) {
 	r.says(Progress{Step: Comparing})
 	if d := r.Backup.Manifest.Summary.Differences(sum, 5); out.Compared && len(d) > 0 {
 		return out, hint.New("restore-differs",
-			hint.T("What was brought back is not what your server had when it made the backup.", "Ce qui a été rapporté n'est pas ce que votre serveur avait quand il a fait la sauvegarde."), nothingLeft(),
+			hint.T("What was restored is not what your server had when it made the backup.", "Ce qui a été restauré n'est pas ce que votre serveur avait quand il a fait la sauvegarde."), nothingLeft(),
 			hint.T("Use another copy of the backup, or an earlier point in time (--to).", "Utilisez une autre copie de la sauvegarde, ou un moment antérieur (--to).")).Because(errors.New(strings.Join(d, "; ")))
 	}
 	if len(contents) > 0 {
@@ -167,5 +167,5 @@ func (r *Restore) load(ctx context.Context, data string, of int64) (sum *changel
 }
 
 func nothingLeft() hint.Text {
-	return hint.T("Nothing was brought back.", "Rien n'a été rapporté.")
+	return hint.T("Nothing was restored.", "Rien n'a été restauré.")
 }

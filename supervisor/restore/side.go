@@ -116,8 +116,8 @@ func sweep(into string) error {
 		}
 		if errors.Is(err, atomicfile.ErrLocked) {
 			return hint.New("restore-under-way",
-				hint.T("A backup is being brought back into %s already.", "Une sauvegarde est déjà en train d'être rapportée dans %s.", into), hint.T("Nothing was changed.", "Rien n'a été changé."),
-				hint.T("Wait until that is done.", "Attendez qu'elle ait fini.")).Because(err)
+				hint.T("A backup is already being restored into %s.", "Une sauvegarde est déjà en cours de restauration dans %s.", into), hint.T("Nothing was changed.", "Rien n'a été changé."),
+				hint.T("Wait until that is done.", "Attendez la fin.")).Because(err)
 		}
 		if err != nil {
 			return err
