@@ -92,7 +92,7 @@ func TestEveryTableIsCopied(t *testing.T) {
 	if _, err := db.Follow(t.Context(), "test"); err != nil {
 		t.Fatal(err)
 	}
-	for range 1500 {
+	for range 700 {
 		if err := w.Write(t.Context()); err != nil {
 			t.Fatal(err)
 		}

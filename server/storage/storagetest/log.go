@@ -368,7 +368,7 @@ func everything(t *testing.T, s *logged) {
 		met[l.Kind]++
 	}
 	s.same(t)
-	w.writes(t, 1200)
+	w.writes(t, 700)
 	s.changes(t, math.MaxInt)
 	gone := map[changelog.Kind]int{}
 	for _, l := range s.lines[copied:] {
@@ -477,7 +477,7 @@ func alike(t *testing.T, a, b kinto.Store) {
 // A copy that is taken line by line while others write, and the changes since it began, is
 // what there is in the end, whatever moved under it.
 func copiedBesideWrites(t *testing.T, s *logged) {
-	for seed := range uint64(4) {
+	for seed := range uint64(3) {
 		w := NewWriter(s, seed)
 		w.writes(t, 100)
 		s.lines = nil
@@ -722,7 +722,7 @@ func twoFollowers(t *testing.T, s *logged) {
 
 // Stretches of the log that are made one, again and again, are what they were.
 func merged(t *testing.T, s *logged) {
-	for seed := range uint64(6) {
+	for seed := range uint64(3) {
 		w := NewWriter(s, 40+seed)
 		w.writes(t, 60)
 		s.lines = nil
