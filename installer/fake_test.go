@@ -292,7 +292,9 @@ func (o *fakeOS) installer(change func(*Config)) *Installer {
 				return nil
 			},
 		},
-		patience: patience{50 * time.Millisecond, 50 * time.Millisecond, 50 * time.Millisecond, time.Millisecond},
+		// What never answers, and nobody who is asked, is given up soon. A service that takes its time to
+		// start does start: that wait is for machines that are busy.
+		patience: patience{healthy: 50 * time.Millisecond, start: time.Minute, claim: 50 * time.Millisecond, pause: time.Millisecond},
 	}
 	if change != nil {
 		change(&cfg)
