@@ -401,15 +401,15 @@ func TestFaultsHaveTheirTests(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			all := ""
+			var all strings.Builder
 			for _, file := range files {
 				text, err := os.ReadFile(file)
 				if err != nil {
 					t.Fatal(err)
 				}
-				all += string(text)
+				all.WriteString(string(text))
 			}
-			sources[dir] = all
+			sources[dir] = all.String()
 		}
 		if !strings.Contains(sources[dir], "func "+name+"(") {
 			t.Errorf("fault %s: there is no %s in %s", id, name, dir)

@@ -454,7 +454,7 @@ func TestWhatCannotBeBroughtBack(t *testing.T) {
 			if r.code != c.exit || r.failed() != c.code {
 				t.Errorf("want exit code %d and %s: %s", c.exit, c.code, r)
 			}
-			for _, word := range strings.Fields(c.words) {
+			for word := range strings.FieldsSeq(c.words) {
 				if strings.Contains(" "+strings.ReplaceAll(r.out+r.said, "”", " ")+" ", "“"+word+" ") {
 					t.Errorf("it says the word %s: %s", word, r)
 				}

@@ -243,7 +243,7 @@ func (w *Writer) step(tx kinto.Tx) error {
 		if r.IntN(4) == 0 {
 			return tx.SetNote(key, nil, time.Time{})
 		}
-		return tx.SetNote(key, []byte(fmt.Sprint(r.Uint64())), time.UnixMilli(w.now+int64(1+r.IntN(1000))*3_600_000))
+		return tx.SetNote(key, fmt.Append(nil, r.Uint64()), time.UnixMilli(w.now+int64(1+r.IntN(1000))*3_600_000))
 	case n < 90:
 		return w.attach(tx)
 	case n < 91:
