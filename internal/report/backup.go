@@ -1,0 +1,37 @@
+package report
+
+import "time"
+
+// Backup is what everybody is told of the backup of a Foyer.
+type Backup struct {
+	To    string    `json:"to"`              // the folder, as the settings name it; empty: nothing is backed up
+	Chain string    `json:"chain,omitempty"` // which backup there; empty: it has not begun
+	Began time.Time `json:"began,omitzero"`
+	// Complete is when all that had been written by then was in the backup; zero: never yet.
+	Complete time.Time `json:"complete,omitzero"`
+	Copied   int64     `json:"copied_bytes,omitempty"` // of the first copy of everything, while that is made
+	Points   int       `json:"points"`                 // moments that can be restored
+	Oldest   time.Time `json:"oldest,omitzero"`        // of them
+	Bytes    int64     `json:"bytes"`                  // at the target, without attachments
+	Problem  *Problem  `json:"problem,omitempty"`      // why it does not go on now
+	Since    time.Time `json:"since,omitzero"`         // since when that is so
+	Proven   *Proven   `json:"proven,omitempty"`       // the last restore that worked; nil: none ever did
+	Failed   *Problem  `json:"failed,omitempty"`       // why the last one did not, if it is newer
+	FailedAt time.Time `json:"failed_at,omitzero"`
+}
+
+// Proven is a restore that was made to see that one can be made.
+type Proven struct {
+	At          time.Time `json:"at"`      // when it ended
+	Seconds     float64   `json:"seconds"` // how long it took
+	Moment      time.Time `json:"moment"`  // of the data that were restored
+	Records     int       `json:"records"`
+	People      int       `json:"people"`
+	Attachments int       `json:"attachments"`
+	Lists       int       `json:"lists"` // that a client read from a server of what was restored
+	// Compared: everything was compared with what the machine had said of that moment.
+	Compared bool `json:"compared"`
+	// Confined: who did it could not open the data that are served.
+	Confined bool   `json:"confined"`
+	Version  string `json:"version"` // of the Foyer that did it
+}
