@@ -120,7 +120,7 @@ func (m *machine) with(ctx context.Context, s *config.Settings) (*machine, error
 	m.rootUser = root
 	m.service = service.New(service.Config{
 		Manager: cfg.Facts.Manager(), Root: cfg.Root, Executable: config.SystemOpt + "/current/" + update.Program, User: config.SystemUser,
-		DataDir: s.Data, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort, Listen: s.Proxy.Listen, Runner: cfg.Runner, Register: cfg.register,
+		DataDir: s.Data, HTTPPort: s.HTTPPort, HTTPSPort: s.HTTPSPort, Listen: s.Proxy.Listen, BackupDir: s.Backup.To, Runner: cfg.Runner, Register: cfg.register,
 	})
 	return m, nil
 }

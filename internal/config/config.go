@@ -59,6 +59,7 @@ type Settings struct {
 	Proxy        Proxy        `toml:"proxy"`
 	Reach        Reach        `toml:"reach"`
 	Certificates Certificates `toml:"certificates"`
+	Backup       Backup       `toml:"backup"`
 	Limits       Limits       `toml:"limits"`
 	Kinto        Kinto        `toml:"-"`
 
@@ -121,6 +122,13 @@ func network(text string) (netip.Prefix, bool) {
 	return n.Masked(), err == nil && n.Bits() > 0
 }
 
+// Backup says where backups go. `foyer backup to` sets it, since there is more to it than
+// a name: a folder of this user's, words on paper, and a service that may write there.
+type Backup struct {
+	To       string `toml:"to"`       // folder; "" = nothing is backed up
+	Interval int    `toml:"interval"` // seconds
+}
+
 // Limits bound what one request may cost.
 type Limits struct {
 	Body          int `toml:"body"`           // bytes
@@ -153,7 +161,7 @@ type Key struct {
 // Default returns the settings of a Foyer nobody has configured.
 func Default() *Settings {
 	return &Settings{
-		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443, MDNS: "on", Router: "off", DynDNS: "off", Proxy: Proxy{Protocol: "off"}, Reach: Reach{Answer: "off"},
+		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443, MDNS: "on", Router: "off", DynDNS: "off", Proxy: Proxy{Protocol: "off"}, Reach: Reach{Answer: "off"}, Backup: Backup{Interval: 5},
 		Limits:  Limits{Body: 8 << 20, Header: 64 << 10, HeaderSeconds: 10, BodySeconds: 60, IdleSeconds: 120, Connections: 4096},
 		Kinto:   newKinto(),
 		sources: map[string]string{},
@@ -375,6 +383,13 @@ var Keys = []Key{
 		}
 		return nil
 	}},
+	{"backup.to", "", hint.T("Folder on another disk that backups go to; `foyer backup to` sets it up. Empty: nothing is backed up.", "Dossier, sur un autre disque, où vont les sauvegardes ; `foyer backup to` le prépare. Vide : rien n'est sauvegardé."), func(s *Settings) error {
+		if p := s.Backup.To; p != "" && (!filepath.IsAbs(p) || filepath.Clean(p) != p || filepath.Dir(p) == p) {
+			return Allowed(hint.T("a folder as an absolute path, or empty", "un dossier par son chemin absolu, ou vide"))
+		}
+		return nil
+	}},
+	{"backup.interval", "5", hint.T("Seconds between two looks for what is new for the backup; what is written in between is lost if the machine is.", "Secondes entre deux relevés de ce qui est nouveau pour la sauvegarde ; ce qui est écrit entre-temps est perdu si la machine l'est."), between("backup.interval", 1, 3600, func(s *Settings) int { return s.Backup.Interval })},
 	{"limits.body", "8388608", hint.T("Largest request body, in bytes.", "Plus grand corps de requête, en octets."), between("limits.body", 1<<10, 1<<30, func(s *Settings) int { return s.Limits.Body })},
 	{"limits.header", "65536", hint.T("Largest request head, in bytes.", "Plus grand en-tête de requête, en octets."), between("limits.header", 4<<10, 1<<20, func(s *Settings) int { return s.Limits.Header })},
 	{"limits.header_seconds", "10", hint.T("Seconds a client may take to send the request head.", "Secondes accordées pour envoyer l'en-tête."), between("limits.header_seconds", 1, 3600, func(s *Settings) int { return s.Limits.HeaderSeconds })},

@@ -35,6 +35,10 @@ func (s *Settings) field(key string) any {
 		return &s.Proxy.Trusted
 	case "proxy.protocol":
 		return &s.Proxy.Protocol
+	case "backup.to":
+		return &s.Backup.To
+	case "backup.interval":
+		return &s.Backup.Interval
 	case "limits.body":
 		return &s.Limits.Body
 	case "limits.header":

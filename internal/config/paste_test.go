@@ -21,6 +21,7 @@ var other = map[string]string{
 	"certificates.members": `"members.test"`, "certificates.cert_file": `"/etc/cert.pem"`, "certificates.key_file": `"/etc/key.pem"`,
 	"proxy.listen": `"127.0.0.1:8888"`, "proxy.trusted": `["127.0.0.1", "10.0.0.0/8"]`, "proxy.protocol": `"on"`,
 	"reach.peer": `"https://community.example"`, "reach.answer": `"home"`,
+	"backup.to": `"/mnt/stick/foyer"`, "backup.interval": "30",
 	"limits.body": "5000", "limits.header": "5000", "limits.header_seconds": "11", "limits.body_seconds": "61", "limits.idle_seconds": "121", "limits.connections": "100",
 }
 

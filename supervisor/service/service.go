@@ -43,6 +43,7 @@ type Config struct {
 	HTTPPort   int    // needed
 	HTTPSPort  int    // needed
 	Listen     string // ADDRESS:PORT to hold instead of these two; "" = these two
+	BackupDir  string // folder that backups go to; "" = none
 	Runner     host.Runner
 	// Register writes the unit where the service manager looks for it and enables
 	// it. nil = kardianos/service; tests that have no service manager bring their own.

@@ -61,6 +61,19 @@ func TestUnitsSayWhatIsPromised(t *testing.T) {
 	if unit = unitText(t, elsewhere, "/foyer.service"); !strings.Contains(unit, "ProtectHome=tmpfs\nBindPaths=-/home/jeannine/foyer\n") {
 		t.Errorf("a data folder at home gives\n%s", unit)
 	}
+	if strings.Contains(unit, "/media") || strings.Contains(unit, "/mnt") {
+		t.Errorf("without a backup the service may write to disks:\n%s", unit)
+	}
+	for dir, want := range map[string]string{
+		"/media/jeannine/STICK/foyer": "-/media", "/run/media/jeannine/STICK": "-/run/media", "/mnt/foyer": "-/mnt", "/mntx/foyer": "-/mntx", "/srv/x": "-/srv",
+		"/backup disk/foyer": `"-/backup disk"`, "/backup": "-/backup",
+	} {
+		elsewhere.BackupDir = dir
+		if unit = unitText(t, elsewhere, "/foyer.service"); !strings.Contains(unit, "\nReadWritePaths="+want+"\n") {
+			t.Errorf("backups to %s: no %s in\n%s", dir, want, unit)
+		}
+	}
+	elsewhere.BackupDir = ""
 	// Root's end is started by what it is asked for, and by what it left on trial.
 	if unit = unitText(t, elsewhere, "/foyer-helper.path"); !strings.Contains(unit, "DirectoryNotEmpty=/run/foyer-helper\nPathExists=/var/lib/foyer-helper/trial.json\n") {
 		t.Errorf("what starts root's end:\n%s", unit)
@@ -286,5 +299,17 @@ func TestRunReturnsWhatTheProgramReturns(t *testing.T) {
 	})
 	if err != nil {
 		t.Errorf("ended by its context: %v", err)
+	}
+}
+
+// What the service cannot see is not for backups, whoever may write there.
+func TestHomesAndTemporaryFoldersAreHidden(t *testing.T) {
+	for dir, want := range map[string]bool{
+		"/home/a/usb": true, "/root": true, "/run/user/1000/x": true, "/tmp": true, "/tmp/x": true, "/var/tmp/x": true, "/dev/shm/x": true,
+		"/homes/a": false, "/mnt/home/a": false, "/media/a/tmp": false, "/srv": false, "/tmpx": false,
+	} {
+		if got := Hidden(dir); got != want {
+			t.Errorf("%s: hidden %t", dir, got)
+		}
 	}
 }

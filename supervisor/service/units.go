@@ -3,7 +3,9 @@ package service
 import (
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
@@ -109,13 +111,14 @@ func serviceUnit(cfg Config) string {
 	if data == "/var/lib/"+Name {
 		folders = append(folders, "StateDirectory="+Name+" "+StateName, "StateDirectoryMode=0700")
 	} else {
-		folders = append(folders, "StateDirectory="+StateName, "StateDirectoryMode=0700", "ReadWritePaths="+quoteUnit("-"+data))
+		folders = append(folders, "StateDirectory="+StateName, "StateDirectoryMode=0700", "ReadWritePaths="+Quote("-"+data))
+	}
+	if cfg.BackupDir != "" {
+		folders = append(folders, "ReadWritePaths="+Quote("-"+writable(filepath.ToSlash(cfg.BackupDir))))
 	}
 	home := "ProtectHome=yes"
-	for _, private := range []string{"/home/", "/root/", "/run/user/"} {
-		if strings.HasPrefix(data+"/", private) { // an empty /home with the data folder in it
-			home = "ProtectHome=tmpfs\nBindPaths=" + quoteUnit("-"+data)
-		}
+	if inAHome(data) { // an empty /home with the data folder in it
+		home = "ProtectHome=tmpfs\nBindPaths=" + Quote("-"+data)
 	}
 	return fmt.Sprintf(`# Written by Foyer. Change it with "systemctl edit foyer" rather than here.
 [Unit]
@@ -185,7 +188,41 @@ SystemCallErrorNumber=EPERM
 [Install]
 WantedBy=multi-user.target
 Also=foyer.socket
-`, quoteUnit(filepath.ToSlash(cfg.Executable)), cfg.User, strings.Join(folders, "\n"), home)
+`, Quote(filepath.ToSlash(cfg.Executable)), cfg.User, strings.Join(folders, "\n"), home)
+}
+
+// inAHome reports whether a folder is one that ProtectHome= hides.
+func inAHome(dir string) bool {
+	return slices.ContainsFunc([]string{"/home/", "/root/", "/run/user/"}, func(private string) bool { return strings.HasPrefix(dir+"/", private) })
+}
+
+// mounts are the folders below which disks are mounted.
+var mounts = []string{"/run/media", "/media", "/mnt", "/srv"}
+
+// writable is the folder that the service may write to for the sake of one for backups.
+//
+// Below the usual folders for disks it is all of them, of which the permissions leave user
+// foyer the one: in a folder that is bound as a whole systemd's view shows what is mounted
+// later, and lets go of what is unmounted. A disk itself would be held, or hidden by the
+// empty folder that stood in its place at the start. Elsewhere it is the folder above: the
+// mount point, where the folder for backups is one in a disk, as Foyer makes it.
+func writable(dir string) string {
+	for _, top := range mounts {
+		if strings.HasPrefix(dir, top+"/") {
+			return top
+		}
+	}
+	if above := path.Dir(dir); above != "/" {
+		return above
+	}
+	return dir
+}
+
+// Hidden reports whether the service cannot see a folder, whatever its settings say: homes,
+// and folders for temporary files, of which it has its own.
+func Hidden(dir string) bool {
+	dir = filepath.ToSlash(filepath.Clean(dir))
+	return inAHome(dir) || slices.ContainsFunc([]string{"/tmp/", "/var/tmp/", "/dev/", "/proc/", "/sys/"}, func(own string) bool { return strings.HasPrefix(dir+"/", own) })
 }
 
 // helperUnit is the unit of `foyer helper`, which runs as root. foyer.service wants its path
@@ -203,10 +240,8 @@ Also=foyer.socket
 func helperUnit(cfg Config) string {
 	data := filepath.ToSlash(cfg.DataDir)
 	home := "yes"
-	for _, private := range []string{"/home/", "/root/", "/run/user/"} {
-		if strings.HasPrefix(data+"/", private) {
-			home = "no"
-		}
+	if inAHome(data) {
+		home = "no"
 	}
 	return fmt.Sprintf(`# Written by Foyer. Change it with "systemctl edit foyer-helper" rather than here.
 [Unit]
@@ -259,7 +294,7 @@ SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
 SystemCallFilter=@chown
 SystemCallErrorNumber=EPERM
-`, quoteUnit(filepath.ToSlash(cfg.Executable)), quoteUnit("-"+data), home)
+`, Quote(filepath.ToSlash(cfg.Executable)), Quote("-"+data), home)
 }
 
 // helperPathUnit starts it while there are requests, and while something it did is on trial
@@ -280,10 +315,10 @@ TriggerLimitIntervalSec=0
 `
 }
 
-// quoteUnit writes a path for a unit file: % begins a specifier, and a name with
+// Quote writes a path for a unit file: % begins a specifier, and a name with
 // white space, quotes or backslashes is quoted (systemd.syntax(7)). No {{ is left
 // for the template language of kardianos/service.
-func quoteUnit(path string) string {
+func Quote(path string) string {
 	path = strings.ReplaceAll(path, "%", "%%")
 	if strings.ContainsAny(path, " \t\"'\\;{") {
 		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "{", `\x7b`).Replace(path) + `"`
