@@ -55,9 +55,9 @@ type keeper struct {
 	said string     // the last complaint in the log
 }
 
-// stateDir is the folder of the supervisor's own among those that the service manager
+// StateDir is the folder of the supervisor's own among those that the service manager
 // made (STATE_DIRECTORY, systemd.exec(5)); empty: there is none.
-func stateDir(getenv func(string) string) string {
+func StateDir(getenv func(string) string) string {
 	for dir := range strings.SplitSeq(getenv("STATE_DIRECTORY"), ":") {
 		if filepath.Base(dir) == StateName {
 			return dir

@@ -3,7 +3,9 @@ package supervisor
 import (
 	"context"
 
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/job"
 )
 
 // Room is a part of a Foyer that works beside its server for as long as the supervisor
@@ -15,6 +17,14 @@ type Room interface {
 	Run(ctx context.Context)
 	// Checks look at how things are there. They are asked for once, before Run.
 	Checks() []health.Check
+}
+
+// Guest is a room that asks something of its supervisor: tell keeps what happened, start begins
+// a job of Foyer's own accord, if it is not under way, and anew has the service manager start all
+// of Foyer anew. UseHost is called once, before Run.
+type Guest interface {
+	Room
+	UseHost(tell func(report.Event), start func(kind string) (job.Record, error), anew func(why string))
 }
 
 // Looks is a room of nothing but checks.

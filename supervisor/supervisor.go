@@ -76,6 +76,7 @@ type Config struct {
 	Doors     []Door          // the public ports; may be empty
 	Rooms     []Room          // what works beside the server; may be empty
 	Jobs      []job.Kind      // of rooms, besides the supervisor's own; may be empty
+	Backups   control.Backups // the backup, which is one of the rooms; nil: this Foyer makes none
 	Parts     []Part          // of support bundles, besides the supervisor's own; may be empty
 	// PeoplesDomains are those below which hosts have the names of people: support bundles do
 	// not have them. May be empty.
@@ -139,6 +140,8 @@ type Supervisor struct {
 	jobs    *job.Manager
 	changes *changes
 
+	anew chan string // a room wants all of Foyer to begin anew, and says why
+
 	proving chan struct{} // one token: somebody looks at a session
 
 	gathering sync.Mutex // guards taken
@@ -159,9 +162,9 @@ type Supervisor struct {
 func New(cfg Config) *Supervisor {
 	cfg.Timing = cfg.Timing.orDefaults()
 	if cfg.StateDir == "" {
-		cfg.StateDir = stateDir(os.Getenv)
+		cfg.StateDir = StateDir(os.Getenv)
 	}
-	s := &Supervisor{cfg: cfg, started: time.Now(), proving: make(chan struct{}, 1), asked: make(chan chan struct{}), peeks: make(chan chan struct{}), child: child{state: stateStarting, since: time.Now()}}
+	s := &Supervisor{cfg: cfg, started: time.Now(), anew: make(chan string, 1), proving: make(chan struct{}, 1), asked: make(chan chan struct{}), peeks: make(chan chan struct{}), child: child{state: stateStarting, since: time.Now()}}
 	s.changes = newChanges(s)
 	s.events = event.Open(cfg.StateDir, cfg.Log)
 	s.taken = takenBefore(s.events.Newest(event.Most))
@@ -185,6 +188,7 @@ func New(cfg Config) *Supervisor {
 	}
 	if s.wrong == nil {
 		s.wireRepairs()
+		landlord{s}.wire()
 	}
 	return s
 }
@@ -234,6 +238,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	g.Go(func() error { s.events.Run(ctx); return nil })
 	g.Go(func() error { s.jobs.Run(ctx); return nil })
 	g.Go(func() error { s.board.Mend(ctx); return nil })
+	g.Go(func() error { return landlord{s}.await(ctx) })
 	for _, r := range s.cfg.Rooms {
 		g.Go(func() error { r.Run(ctx); return nil })
 	}
@@ -393,8 +398,12 @@ func (s *Supervisor) Status(ctx context.Context) report.Status {
 		Certificate: report.Certificate{Expires: f.CertificateExpires, Fingerprint: f.Fingerprint, Words: f.Words},
 		Data:        report.Data{Path: s.cfg.DataDir, Free: room.free, Total: room.total},
 		Checks:      s.board.Results(),
-		Jobs:        s.recentJobs(),
+		Jobs:        recentJobs(s.jobs),
 		Lately:      s.events.Newest(toldEvents), Course: samples,
+	}
+	if s.cfg.Backups != nil {
+		b := s.cfg.Backups.Report()
+		st.Backup = &b
 	}
 	if c.state != stateHealthy {
 		st.Server.LastLines = s.cfg.Journal.Tail(20)
@@ -448,10 +457,13 @@ func (s *Supervisor) leave(make func(time.Time) (string, claim.Offer, error)) (c
 }
 
 // recentJobs are those that the status tells of.
-func (s *Supervisor) recentJobs() []job.Record {
-	all := slices.DeleteFunc(s.jobs.List(), func(r job.Record) bool { return r.State.Ended() && time.Since(r.Ended) > time.Hour })
+func recentJobs(jobs *job.Manager) []job.Record {
+	all := slices.DeleteFunc(jobs.List(), func(r job.Record) bool { return r.State.Ended() && time.Since(r.Ended) > time.Hour })
 	return all[:min(10, len(all))]
 }
+
+// Backups implements control.Appliance.
+func (s *Supervisor) Backups() control.Backups { return s.cfg.Backups }
 
 // Jobs implements control.Appliance.
 func (s *Supervisor) Jobs() *job.Manager { return s.jobs }

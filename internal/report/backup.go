@@ -1,6 +1,10 @@
 package report
 
-import "time"
+import (
+	"time"
+
+	"github.com/foyer-server/foyer/internal/hint"
+)
 
 // Backup is what everybody is told of the backup of a Foyer.
 type Backup struct {
@@ -34,4 +38,16 @@ type Proven struct {
 	// Confined: who did it could not open the data that are served.
 	Confined bool   `json:"confined"`
 	Version  string `json:"version"` // of the Foyer that did it
+}
+
+// Word is the last proven restore as people say it, at a time.
+func (p *Proven) Word(now time.Time) hint.Text {
+	return hint.T("Last proven restore: %s ago, in %s.", "Dernière restauration prouvée : il y a %s, en %s.", Age(now.Sub(p.At)), Age(time.Duration(max(1, p.Seconds)*float64(time.Second))))
+}
+
+// BeginBackup is what is asked for to begin a backup in the folder of the settings.
+type BeginBackup struct {
+	Words    string `json:"words"`               // the twelve of the kit
+	SameDisk bool   `json:"same_disk,omitempty"` // it may be on the disk of the data
+	New      bool   `json:"new,omitempty"`       // the one that was begun before ends, if there is one
 }

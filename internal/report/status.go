@@ -19,6 +19,7 @@ type Status struct {
 	Server      Server      `json:"server"`
 	Certificate Certificate `json:"certificate"`
 	Data        Data        `json:"data"`
+	Backup      *Backup     `json:"backup,omitempty"` // nil: this Foyer cannot make any
 
 	Checks []Result `json:"checks"`
 	Jobs   []Job    `json:"jobs"`   // that wait, run, or have ended within the last hour: the newest ten, newest first

@@ -46,6 +46,8 @@ type Appliance interface {
 	// Start begins a job, if by may have it; Cancel has one end.
 	Start(kind string, args map[string]string, by Asker) (job.Record, error)
 	Cancel(id string, by Asker) (job.Record, error)
+	// Backups is the backup of this Foyer; nil: it makes none.
+	Backups() Backups
 	// Changes changes the answers to the wizard's questions.
 	Changes() Changes
 	// Prove says which owner's session a cookie of the pages is, and when they signed in. It

@@ -24,10 +24,13 @@ type appliance struct {
 	apart   bool
 	prove   func(cookie string) (string, time.Time, error)
 	changes Changes
+	backups Backups
 	asked   func(Asker) // is told of who asks for a job; may be nil
 }
 
 var at = time.Date(2026, 11, 1, 3, 0, 0, 0, time.UTC)
+
+func (a appliance) Backups() Backups { return a.backups }
 
 func (a appliance) Status(context.Context) report.Status {
 	return report.Status{

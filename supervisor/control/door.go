@@ -102,6 +102,7 @@ func (d *door) all() http.Handler {
 	d.status(mux)
 	d.jobs(mux)
 	d.changes(mux)
+	d.backups(mux)
 	code := func(path string, make func(context.Context) (string, time.Time, error)) {
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 			code, expires, err := make(r.Context())

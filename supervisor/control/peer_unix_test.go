@@ -54,6 +54,7 @@ var jobVerbs = []string{
 	"POST /change/keep {}", `POST /change/keep {"code":"AAAA"}`, `POST /change/keep {"at":"https://x"}`, `POST /change/keep {"cookie":"jeannine:right"}`, `POST /change/keep {"code":"AAAA","at":"https://x"}`,
 	"POST /change {", "GET /change",
 	"POST /claim", "POST /claim/reset", "POST /restart", "GET /log?lines=2", "GET /nothing", "PUT /jobs", "POST /status",
+	"GET /backup", "GET /backup/points", `POST /backup {"words":"one two"}`, "DELETE /backup",
 }
 
 // askAll asks everything and returns the answers: status, and code if there is one.
@@ -334,12 +335,13 @@ func TestWhatTheServerMayAsk(t *testing.T) {
 		dir, l := open(t)
 		var mu sync.Mutex
 		var by []Asker
+		kept := &safe{}
 		a := &recorder{appliance: appliance{jobs: jobs, apart: apart, prove: func(cookie string) (string, time.Time, error) {
 			if cookie != "jeannine:right" {
 				return "", time.Time{}, hint.New("signin-again", hint.T("Sign in.", "Connectez-vous."), hint.Text{}, hint.Text{})
 			}
 			return "jeannine", at, nil
-		}, changes: &changeNotes{}, asked: func(who Asker) {
+		}, changes: &changeNotes{}, backups: kept, asked: func(who Asker) {
 			mu.Lock()
 			defer mu.Unlock()
 			by = append(by, who)
@@ -362,6 +364,7 @@ func TestWhatTheServerMayAsk(t *testing.T) {
 			`POST /change/keep {"code":"AAAA","at":"https://x"}`: "200", "POST /change {": "409 job-malformed", "GET /change": "403 need-root",
 			"POST /claim": "403 need-root", "POST /claim/reset": "403 need-root", "POST /restart": "403 need-root", "GET /log?lines=2": "403 need-root", "GET /nothing": "403 need-root",
 			"PUT /jobs": "403 need-root", "POST /status": "403 need-root",
+			"GET /backup": "403 need-root", "GET /backup/points": "403 need-root", `POST /backup {"words":"one two"}`: "403 need-root", "DELETE /backup": "403 need-root",
 		}
 		asked := []Asker{{"jeannine", true, at}, {"jeannine", true, at}}
 		if !apart {
@@ -375,6 +378,7 @@ func TestWhatTheServerMayAsk(t *testing.T) {
 				`POST /change/keep {"at":"https://x"}`: "200", `POST /change/keep {"cookie":"jeannine:right"}`: "200", "GET /change": "405",
 				`POST /jobs {"kind":"count"}`: "200", "DELETE /jobs/none": "409 job-unknown", "POST /claim": "200 K7QX-9M2P", "POST /claim/reset": "200 0R5T-4B7C", "POST /restart": "200", "GET /log?lines=2": "200",
 				"GET /nothing": "404", "PUT /jobs": "405", "POST /status": "405",
+				"GET /backup": "200", "GET /backup/points": "200", `POST /backup {"words":"one two"}`: "200", "DELETE /backup": "200",
 			})
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -389,6 +393,9 @@ func TestWhatTheServerMayAsk(t *testing.T) {
 		}
 		if diff := cmp.Diff(changed, a.changes.(*changeNotes).notes); diff != "" {
 			t.Errorf("apart: %v: changes: %s", apart, diff)
+		}
+		if did := len(kept.begun) > 0 || kept.ended > 0; did == apart {
+			t.Errorf("apart: %v: the backup was begun %d times, and ended %d times", apart, len(kept.begun), kept.ended)
 		}
 		if did := slices.Contains(a.asked, "restart"); did == apart {
 			t.Errorf("apart: %v: restarted: %v", apart, did)

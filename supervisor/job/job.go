@@ -31,6 +31,7 @@ const (
 	Writes  Lane = iota // the data
 	Reads               // nobody, but others that read much
 	Machine             // the machine itself
+	Backup              // the folder or server that backups go to
 	laneCount
 )
 
