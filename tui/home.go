@@ -144,6 +144,9 @@ func (m *dashboard) facts() []string {
 	if s.People > 0 {
 		row(m.say(hint.T("People", "Personnes")), strconv.Itoa(s.People))
 	}
+	if s.Backup != nil && s.Backup.Chain == "" {
+		row(m.say(hint.T("Backup", "Sauvegarde")), m.say(s.Backup.Word(m.now())))
+	}
 	for _, r := range s.Checks {
 		if r.Severity == health.OK && !r.What.IsZero() && r.Code != "server" {
 			row(m.say(r.Title), m.tick()+" "+m.say(r.What))

@@ -55,6 +55,10 @@ func (a *app) status(ctx context.Context) error {
 	row(hint.T("Trust", "Confiance"), strings.Join(s.Certificate.Words[a.lang], " "))
 	row(hint.Text{}, s.Certificate.Fingerprint)
 	row(hint.T("Data", "Données"), hint.T("%s (%s free)", "%s (%s libres)", s.Data.Path, report.Size(s.Data.Free)).In(a.lang))
+	if s.Backup != nil {
+		row(hint.T("Backup", "Sauvegarde"), s.Backup.Word(time.Now()).In(a.lang))
+		row(hint.Text{}, s.Backup.ProvenWord(time.Now()).In(a.lang))
+	}
 	row(hint.T("Version", "Version"), s.Version)
 	a.findings(s.Checks)
 	return nil

@@ -40,6 +40,30 @@ type Proven struct {
 	Version  string `json:"version"` // of the Foyer that did it
 }
 
+// Word is how the backup stands, as people say it, at a time.
+func (b *Backup) Word(now time.Time) hint.Text {
+	switch {
+	case b == nil:
+		return hint.Text{}
+	case b.Chain == "":
+		return hint.T("Nothing is backed up.", "Rien n'est sauvegardé.")
+	case b.Complete.IsZero():
+		return hint.T("The first backup is being made.", "La première sauvegarde est en cours.")
+	}
+	return hint.T("All that was written until %s ago is backed up.", "Tout ce qui était écrit il y a %s est sauvegardé.", Age(now.Sub(b.Complete)))
+}
+
+// ProvenWord is whether it was restored to see that it works; empty where there is none.
+func (b *Backup) ProvenWord(now time.Time) hint.Text {
+	switch {
+	case b == nil || b.Chain == "":
+		return hint.Text{}
+	case b.Proven == nil:
+		return hint.T("It has never been restored to see that it works.", "Elle n'a jamais été restaurée pour voir si elle marche.")
+	}
+	return b.Proven.Word(now)
+}
+
 // Word is the last proven restore as people say it, at a time.
 func (p *Proven) Word(now time.Time) hint.Text {
 	return hint.T("Last proven restore: %s ago, in %s.", "Dernière restauration prouvée : il y a %s, en %s.", Age(now.Sub(p.At)), Age(time.Duration(max(1, p.Seconds)*float64(time.Second))))

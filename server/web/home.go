@@ -11,7 +11,7 @@ import (
 )
 
 type homeTexts struct {
-	Title, Lead, Owned, API, Waiting, Claim, SignIn, Trust, TrustWhy, Addresses, Connect, Lately, Nothing hint.Text
+	Title, Lead, Owned, API, Waiting, Claim, SignIn, Trust, TrustWhy, Addresses, Connect, Backup, Lately, Nothing hint.Text
 }
 
 var homeSays = homeTexts{
@@ -26,6 +26,7 @@ var homeSays = homeTexts{
 	TrustWhy:  hint.T("Each phone and computer needs it once.", "À faire une fois sur chaque téléphone et ordinateur."),
 	Addresses: hint.T("Addresses", "Adresses"),
 	Connect:   hint.T("Connect an app", "Connecter une application"),
+	Backup:    hint.T("Backup", "Sauvegarde"),
 	Lately:    hint.T("Lately", "Dernièrement"),
 	Nothing:   hint.T("Nothing happened yet.", "Rien ne s'est encore passé."),
 }
@@ -38,6 +39,7 @@ type homePage struct {
 	Light           Light
 	Addresses       []string
 	Lately          []told
+	Backup          []hint.Text  // how it stands, in lines
 	Jobs            []report.Job // under way, for owners
 	Change          *standing    // one of the settings that is under way, for owners
 }
@@ -90,6 +92,11 @@ func (s homePages) tell(ctx context.Context, p *homePage, who *people.Person) er
 			}
 		}
 		p.Light = lightOf(st, who, kinds)
+		for _, line := range []hint.Text{st.Backup.Word(time.Now()), st.Backup.ProvenWord(time.Now())} {
+			if !line.IsZero() {
+				p.Backup = append(p.Backup, line)
+			}
+		}
 		happened := mayRead(st.Lately, who)
 		for _, e := range happened[:min(len(happened), latelyMost)] {
 			p.Lately = append(p.Lately, told{e.When(), e.Said()})
