@@ -26,6 +26,12 @@ const (
 	mergeMemory   = 4 << 20 // sealed bytes that are kept in memory rather than fetched twice
 )
 
+// tidier tidies the chain of an engine, at one moment.
+type tidier struct {
+	*Engine
+	now time.Time
+}
+
 // tidy looks whether all is there, and makes few stretches of many, once an hour; says what all comes to, once a day and
 // when something was merged; begins a new base when it is time; and deletes what was left.
 func (e *Engine) tidy(ctx context.Context) error {
@@ -38,6 +44,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 		}
 	}
 	now := e.Now().UTC()
+	t := &tidier{e, now}
 	newest, _ := e.st.object(e.st.manifest())
 	changed := false
 	if hour(now) != hour(e.st.Tidied) {
@@ -51,7 +58,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if changed, err = e.compact(ctx, now); err != nil {
+		if changed, err = t.compact(ctx); err != nil {
 			return err
 		}
 		if e.st.leave(now) {
@@ -70,10 +77,10 @@ func (e *Engine) tidy(ctx context.Context) error {
 			}
 		}
 	}
-	if err := e.delete(ctx, now); err != nil {
+	if err := t.delete(ctx); err != nil {
 		return err
 	}
-	return e.renew(ctx, now)
+	return t.renew()
 }
 
 // unsaid reports whether there is a base, or a stretch of several, that no manifest names yet:
@@ -97,23 +104,23 @@ func within(at, now time.Time, most time.Duration) bool {
 }
 
 // renew begins a new base when the log has become long, or the last base is old.
-func (e *Engine) renew(ctx context.Context, now time.Time) error {
-	if e.st.Copying != nil || len(e.st.Bases) == 0 {
+func (t *tidier) renew() error {
+	if t.st.Copying != nil || len(t.st.Bases) == 0 {
 		return nil
 	}
-	last := e.st.Bases[len(e.st.Bases)-1]
+	last := t.st.Bases[len(t.st.Bases)-1]
 	log := int64(0)
-	for i := range e.st.Objects {
-		if ent := &e.st.Objects[i]; ent.live() && ent.stretch() && ent.To.Seq > last.From.Seq {
+	for i := range t.st.Objects {
+		if ent := &t.st.Objects[i]; ent.live() && ent.stretch() && ent.To.Seq > last.From.Seq {
 			log += ent.Size
 		}
 	}
-	if within(last.At, now, baseEvery) && log <= max(last.Bytes/2, baseLog) {
+	if within(last.At, t.now, baseEvery) && log <= max(last.Bytes/2, baseLog) {
 		return nil
 	}
-	e.Log.Info("a new copy of everything is made for the backup", "log", log, "base", last.Bytes, "of", last.At)
-	e.st.Copying = &base{From: e.st.Position}
-	return e.save()
+	t.Log.Info("a new copy of everything is made for the backup", "log", log, "base", last.Bytes, "of", last.At)
+	t.st.Copying = &base{From: t.st.Position}
+	return t.save()
 }
 
 // stretches are the live ones of the log, in order.
@@ -182,9 +189,9 @@ func kept(stretches []entry, bases []base) []bool {
 
 // compact makes one stretch of neighbours between which no point is kept, if they end
 // before the current hour. It reports whether it did anything.
-func (e *Engine) compact(ctx context.Context, now time.Time) (bool, error) {
-	stretches := e.st.stretches()
-	keep := kept(stretches, e.st.Bases)
+func (t *tidier) compact(ctx context.Context) (bool, error) {
+	stretches := t.st.stretches()
+	keep := kept(stretches, t.st.Bases)
 	var run []entry
 	changed := false
 	flush := func() error {
@@ -193,7 +200,7 @@ func (e *Engine) compact(ctx context.Context, now time.Time) (bool, error) {
 			return nil
 		}
 		changed = true
-		return e.merge(ctx, run, now)
+		return t.merge(ctx, run)
 	}
 	lines, bytes := int64(0), int64(0)
 	for i, ent := range stretches {
@@ -209,7 +216,7 @@ func (e *Engine) compact(ctx context.Context, now time.Time) (bool, error) {
 		run = append(run, ent)
 		lines, bytes = lines+ent.Lines, bytes+ent.Size
 		if keep[i] {
-			if i == len(stretches)-1 || hour(ent.At) == hour(now) {
+			if i == len(stretches)-1 || hour(ent.At) == hour(t.now) {
 				run = nil // the newest points are still few
 				continue
 			}
@@ -222,15 +229,15 @@ func (e *Engine) compact(ctx context.Context, now time.Time) (bool, error) {
 }
 
 // merge makes one stretch of several that follow each other.
-func (e *Engine) merge(ctx context.Context, run []entry, now time.Time) error {
-	e.begins("merge")
+func (t *tidier) merge(ctx context.Context, run []entry) error {
+	t.begins("merge")
 	first, last := run[0], run[len(run)-1]
-	lines, err := e.twice(ctx, run)
+	lines, err := t.reader().twice(ctx, run)
 	if err != nil {
 		return err
 	}
 	var text []byte
-	_, err = e.appendAt(ctx, object.Merge, first.From, last.To, last.At, func(w *object.Writer) error {
+	_, err = t.appendAt(ctx, object.Merge, first.From, last.To, last.At, func(w *object.Writer) error {
 		return changelog.Merge(lines, func(l *changelog.Line) error {
 			text = l.Append(text[:0])
 			return w.Lines(text)
@@ -240,9 +247,9 @@ func (e *Engine) merge(ctx context.Context, run []entry, now time.Time) error {
 		return err
 	}
 	for _, was := range run {
-		e.st.left(was.N, now)
+		t.st.left(was.N, t.now)
 	}
-	return e.save()
+	return t.save()
 }
 
 // left notes that an object is not part of what can be restored any more.
@@ -256,8 +263,8 @@ func (s *state) left(n uint64, now time.Time) {
 
 // twice returns the lines of some objects, to be read more than once: small ones are
 // fetched once.
-func (e *Engine) twice(ctx context.Context, run []entry) (func() iter.Seq2[changelog.Line, error], error) {
-	r := e.reader()
+func (c *reader) twice(ctx context.Context, run []entry) (func() iter.Seq2[changelog.Line, error], error) {
+	r := c
 	size := int64(0)
 	for _, ent := range run {
 		size += ent.Size
@@ -357,17 +364,17 @@ func (s *state) leave(now time.Time) bool {
 
 // delete deletes what was left long enough ago, and before the newest manifest, which names
 // what is needed.
-func (e *Engine) delete(ctx context.Context, now time.Time) error {
-	newest := e.st.manifest()
+func (t *tidier) delete(ctx context.Context) error {
+	newest := t.st.manifest()
 	var err error
 	gone := map[uint64]bool{}
-	for i := range e.st.Objects {
-		ent := &e.st.Objects[i]
-		if ent.live() || newest <= ent.Behind || within(ent.Left, now, leftFor) || ent.Left.After(now) {
+	for i := range t.st.Objects {
+		ent := &t.st.Objects[i]
+		if ent.live() || newest <= ent.Behind || within(ent.Left, t.now, leftFor) || ent.Left.After(t.now) {
 			continue
 		}
-		e.begins("delete")
-		if err = e.Target.Delete(ctx, e.name(ent.N)); err != nil {
+		t.begins("delete")
+		if err = t.Target.Delete(ctx, t.name(ent.N)); err != nil {
 			break
 		}
 		gone[ent.N] = true
@@ -375,6 +382,6 @@ func (e *Engine) delete(ctx context.Context, now time.Time) error {
 	if len(gone) == 0 {
 		return err
 	}
-	e.st.Objects = slices.DeleteFunc(e.st.Objects, func(ent entry) bool { return gone[ent.N] })
-	return errors.Join(err, e.save())
+	t.st.Objects = slices.DeleteFunc(t.st.Objects, func(ent entry) bool { return gone[ent.N] })
+	return errors.Join(err, t.save())
 }
