@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -64,6 +63,7 @@ type attachments struct {
 	current *unfinished
 	budget  int64
 	late    error // what whoever asked for a cycle is told at its end
+	unread  error // and, if there is nothing else to be told, which contents cannot be read
 }
 
 // failure is of contents that cannot be read here.
@@ -156,7 +156,9 @@ func (a *attachments) begin() {
 
 // told is err, and what else is to be told.
 func (a *attachments) told(err error) error {
-	err = errors.Join(err, a.late)
+	if err = errors.Join(err, a.late); err == nil && a.unread != nil {
+		err, a.unread = unreadContents(a.unread), nil
+	}
 	a.late = nil
 	return err
 }
@@ -178,6 +180,9 @@ func (a *attachments) upload(ctx context.Context) {
 		case err != nil && !errors.Is(err, errForgotten) && !is:
 			a.late = errors.Join(a.late, err)
 			a.budget = 0
+			if !errors.Is(err, target.ErrAway) && ctx.Err() == nil {
+				a.queue = append(a.queue[1:], at) // next time others come first
+			}
 			return
 		}
 		a.queue, a.current = a.queue[1:], nil
@@ -237,7 +242,7 @@ func (a *attachments) report(ctx context.Context) error {
 	for _, hash := range slices.Sorted(maps.Keys(a.failed)) {
 		if f := a.failed[hash]; untold(f) {
 			f.told = true
-			a.late = errors.Join(a.late, fmt.Errorf("%w: %s: %w", ErrAttachment, hash, f.why))
+			a.unread = errors.Join(a.unread, fmt.Errorf("%w: %s: %w", ErrAttachment, hash, f.why))
 		}
 	}
 	return nil
@@ -342,7 +347,7 @@ func (a *attachments) part(ctx context.Context, name string, c *unfinished, last
 		return nil, err
 	}
 	path := contentsPart(a.e.Dir)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := createOwn(path)
 	if err != nil {
 		return nil, errors.Join(err, from.Close())
 	}
@@ -359,7 +364,7 @@ func (a *attachments) part(ctx context.Context, name string, c *unfinished, last
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
-		return a.e.Target.Put(ctx, at, f, sealed)
+		return a.e.Target.Put(ctx, at, f.File, sealed)
 	}
 	if err = put(); errors.Is(err, target.ErrExists) {
 		// It was put, and the answer was lost; or somebody else has been here.

@@ -20,8 +20,11 @@ package backup
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -65,6 +68,9 @@ type Engine struct {
 	acked  changelog.Position // the store was told that this is in the chain
 	unsure uint64             // the number of an object of which nobody knows whether it was put
 	opened bool
+	failed bool // the last cycle did
+
+	view view
 }
 
 // entry is what is known of one object.
@@ -142,7 +148,7 @@ var errAdopted = errors.New("an earlier object was found at the target")
 
 // seal writes an object to a file.
 func (e *Engine) seal(ent *entry, path string, write func(*object.Writer) error) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := createOwn(path)
 	if err != nil {
 		return err
 	}
@@ -178,16 +184,18 @@ func (e *Engine) put(ctx context.Context, ent entry, path string) error {
 		return err
 	}
 	if e.unsure != ent.N {
-		return fmt.Errorf("%w: object %d is there already", ErrTwoMachines, ent.N)
+		return twoMachines(e.Target, ent.N, errors.New("it is there already"))
 	}
 	there, err := e.reader().read(ctx, ent.N, e.st.Head.Hash, nil)
 	switch {
-	case err != nil && (errors.Is(err, target.ErrAway) || ctx.Err() != nil):
-		return err
-	case err != nil:
-		return fmt.Errorf("%w: object %d is not of this machine: %w", ErrTwoMachines, ent.N, err)
+	case spoiled(err):
+		err = e.pass(ctx, ent.N, err)
+	case wrong(err):
+		err = twoMachines(e.Target, ent.N, err)
+	case err == nil:
+		err = e.adopt(there)
 	}
-	if err := e.adopt(there); err != nil {
+	if err != nil {
 		return err
 	}
 	return errAdopted
@@ -199,7 +207,7 @@ func (e *Engine) reader() *reader { return newReader(e.Target, e.Keys.expect()) 
 // adopt makes an object of ours that is at the target part of the chain.
 func (e *Engine) adopt(ent entry) error {
 	if ent.N != e.st.Head.N+1 {
-		return fmt.Errorf("%w: object %d follows %d", ErrRolledBack, ent.N, e.st.Head.N)
+		return rolledBack(e.Target, e.st.Head.N+1, fmt.Errorf("object %d follows %d", ent.N, e.st.Head.N))
 	}
 	if ent.Kind == object.Merge {
 		now := e.Now().UTC()
@@ -210,6 +218,24 @@ func (e *Engine) adopt(ent entry) error {
 		}
 	}
 	e.advance(ent)
+	return nil
+}
+
+// pass goes past an object at the next number that nobody can read any more, whoever wrote it: the
+// chain goes on behind it, and what it held is brought again, or copied.
+func (e *Engine) pass(ctx context.Context, n uint64, why error) error {
+	body, err := e.Target.Get(ctx, e.name(n), 0)
+	if err != nil {
+		return err
+	}
+	sum := sha256.New()
+	size, err := io.Copy(sum, body)
+	if err = errors.Join(err, body.Close()); err != nil {
+		return err
+	}
+	e.Log.Warn("a part of the backup is damaged: it is left out", "object", n, "err", why)
+	e.st.Head = head{N: n, Hash: hex.EncodeToString(sum.Sum(nil))}
+	e.st.Objects = append(e.st.Objects, entry{N: n, Size: size, Hash: e.st.Head.Hash, Left: e.Now().UTC(), Behind: n})
 	return nil
 }
 

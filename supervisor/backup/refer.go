@@ -3,18 +3,15 @@ package backup
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
-	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/changelog"
 	"github.com/foyer-server/foyer/supervisor/backup/object"
 	"github.com/foyer-server/foyer/supervisor/backup/target"
@@ -49,11 +46,7 @@ func (a *attachments) path() string { return filepath.Join(a.e.Dir, "contents.js
 
 // save keeps what is known.
 func (a *attachments) save() error {
-	text, err := json.Marshal(&references{a.e.Keys.Chain.ID, a.e.st.Position.Seq, a.known})
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(a.path(), text, 0o600)
+	return here(a.e.Dir, saveSummed(a.path(), &references{a.e.Keys.Chain.ID, a.e.st.Position.Seq, a.known}))
 }
 
 // openAttachments finds out what is known of contents: from what was kept here, what is at
@@ -95,17 +88,20 @@ func openAttachments(ctx context.Context, e *Engine, there listed) (*attachments
 // load reads what was kept; the position is -1 where there is nothing, or nothing readable.
 func (a *attachments) load() (references, error) {
 	var kept references
-	text, err := os.ReadFile(a.path())
-	if err == nil {
-		if e := json.Unmarshal(text, &kept); e == nil && kept.Chain == a.e.Keys.Chain.ID && kept.Contents != nil && !slices.Contains(slices.Collect(maps.Values(kept.Contents)), nil) {
-			return kept, nil
-		}
-		a.e.Log.Warn("what was known of attachments in the backup is damaged: it is found out again", "path", a.path())
+	err := loadSummed(a.path(), &kept)
+	if err == nil && (kept.Chain != a.e.Keys.Chain.ID || kept.Contents == nil || slices.Contains(slices.Collect(maps.Values(kept.Contents)), nil)) {
+		err = fmt.Errorf("%w: it is not of this chain", errSpoiled)
 	}
-	if errors.Is(err, fs.ErrNotExist) {
+	if err == nil {
+		return kept, nil
+	}
+	if errors.Is(err, errSpoiled) {
+		a.e.Log.Warn("what was known of attachments in the backup is damaged: it is found out again", "err", err)
+	}
+	if errors.Is(err, errSpoiled) || errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	return references{Position: -1, Contents: map[string]*reference{}}, err
+	return references{Position: -1, Contents: map[string]*reference{}}, here(a.e.Dir, err)
 }
 
 // stillThere is how long ago the log may have said something that, if nobody knows more than
@@ -236,7 +232,7 @@ func (a *attachments) relist(there listed) bool {
 		}
 	}
 	if lost > 0 {
-		a.late = errors.Join(a.late, fmt.Errorf("%w: of %d attachments the contents", ErrRolledBack, lost))
+		a.late = errors.Join(a.late, contentsLost(a.e.Target, lost))
 	}
 	return lost > 0
 }

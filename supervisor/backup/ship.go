@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
+	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/changelog"
 	"github.com/foyer-server/foyer/supervisor/backup/object"
 )
@@ -23,40 +23,56 @@ const (
 // Cycle does what is due: it ships what changed, goes on with a base, beats, compacts,
 // says what all of it comes to, and drops what is not kept. It is called every few seconds; what
 // fails is tried again by the next call. An error that wraps target.ErrAway is no reason to
-// worry yet; what wraps ErrAttachment is said once of each, when all else was done.
+// worry yet; one that wraps ErrAttachment is said once of each, when all else was done and nothing
+// else is wrong. What a person is to act on has a *hint.Error in its chain.
 func (e *Engine) Cycle(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for range 3 {
-		err := e.cycle(ctx)
+	return e.round(ctx)
+}
+
+// round is a cycle, and what there is to be known of it.
+func (e *Engine) round(ctx context.Context) error {
+	err := e.open(ctx)
+	began := e.Now().UTC()
+	if err == nil {
+		err = errAdopted
+		for range 3 {
+			if err = e.cycle(ctx); !errors.Is(err, errAdopted) {
+				break
+			}
+		}
 		if errors.Is(err, errAdopted) {
-			continue
+			err = twoMachines(e.Target, e.st.Head.N, errors.New("objects of ours turn up again and again"))
 		}
-		if e.files != nil {
-			err = e.files.told(err)
-		}
-		return err
+		err = e.files.told(err)
 	}
-	return fmt.Errorf("%w: objects of ours turn up again and again", ErrTwoMachines)
+	switch good := err == nil || errors.Is(err, ErrAttachment); {
+	case good && e.complete():
+		e.st.Complete, e.failed = began, false
+	case good:
+		e.failed = false
+	case !e.failed && e.opened: // the last time that all was well is to survive a long outage
+		e.failed = true
+		if err := e.save(); err != nil {
+			e.Log.Warn("what is known of the backup could not be kept", "err", err)
+		}
+	}
+	e.see()
+	return err
 }
 
 func (e *Engine) cycle(ctx context.Context) error {
-	if err := e.open(ctx); err != nil {
-		return err
-	}
 	e.files.begin()
-	if err := e.ship(ctx); err != nil {
-		return err
-	}
-	if err := e.copy(ctx); err != nil {
-		return err
-	}
-	e.files.upload(ctx)
-	if err := e.beat(ctx); err != nil {
-		return err
-	}
-	if err := e.tidy(ctx); err != nil {
-		return err
+	for _, step := range []func(context.Context) error{
+		e.ship, e.copy,
+		func(ctx context.Context) error { e.files.upload(ctx); return nil },
+		e.beat, e.tidy,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+		e.see()
 	}
 	return e.files.report(ctx)
 }
@@ -71,6 +87,7 @@ func (e *Engine) ship(ctx context.Context) error {
 		switch {
 		case errors.Is(err, changelog.ErrCut):
 			e.Log.Warn("the log of changes was cut: a new copy of everything is made", "err", err)
+			e.st.Cut = e.Now().UTC()
 			return e.begin(ctx)
 		case errors.Is(err, errAdopted):
 			continue
@@ -143,7 +160,7 @@ func (e *Engine) copy(ctx context.Context) error {
 	after, at := b.After, changelog.Position{}
 	ent, err := e.append(ctx, object.Base, b.From, b.From, func(w *object.Writer) error {
 		after = b.After
-		for copied := 0; copied < partBytes; {
+		for copied, most := 0, room(e.Dir); copied < most; {
 			next, stands, err := e.Source.Copy(ctx, after, copyBytes, func(line []byte) error {
 				copied += len(line)
 				return errors.Join(e.files.notes(line, b.From.Seq-1), w.Lines(line))
@@ -161,6 +178,11 @@ func (e *Engine) copy(ctx context.Context) error {
 		}
 		return nil
 	})
+	if errors.Is(err, changelog.ErrNoPlace) {
+		e.Log.Warn("a copy of everything cannot go on where it was: it begins anew", "err", err)
+		e.st.Copying = &base{From: e.st.Position}
+		return e.save()
+	}
 	if err != nil {
 		return err
 	}
@@ -169,12 +191,25 @@ func (e *Engine) copy(ctx context.Context) error {
 		return e.save()
 	}
 	b.At = ent.At
+	if e.st.First.IsZero() {
+		e.st.First = b.At
+	}
 	e.st.Bases = append(e.st.Bases, *b)
 	e.st.Copying = nil
 	if err := e.save(); err != nil {
 		return err
 	}
 	return e.manifest(ctx)
+}
+
+// room is how many bytes a part of a base may have, sealed in a folder: no more than half of what
+// is free there, so that a small disk is no reason for having no backup.
+func room(dir string) int {
+	free, total, err := atomicfile.FreeSpace(dir)
+	if err != nil || total == 0 {
+		return partBytes
+	}
+	return int(min(max(free/2, copyBytes), partBytes))
 }
 
 // pace waits until so many bytes may have been copied since a time.

@@ -1,8 +1,10 @@
 package backup
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +33,10 @@ type state struct {
 	Objects  []entry            `json:"objects"` // that are at the target, by number
 	Tidied   time.Time          `json:"tidied"`  // when stretches were last made fewer
 	Kept     time.Time          `json:"kept"`    // when this was written
+
+	Complete time.Time `json:"complete,omitzero"` // as in Overview
+	Cut      time.Time `json:"cut,omitzero"`
+	First    time.Time `json:"first,omitzero"`
 }
 
 type head struct {
@@ -72,11 +78,48 @@ func statePath(dir string) string { return filepath.Join(dir, "chain.json") }
 // save keeps what is known.
 func (e *Engine) save() error {
 	e.st.Kept = e.Now().UTC()
-	text, err := json.Marshal(&e.st)
+	return here(e.Dir, saveSummed(statePath(e.Dir), &e.st))
+}
+
+// saveSummed writes a file of JSON, and below it the SHA-256 of that.
+func saveSummed(path string, v any) error {
+	text, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(statePath(e.Dir), text, 0o600)
+	return atomicfile.Write(path, fmt.Appendf(text, "\n%x\n", sha256.Sum256(text)), 0o600)
+}
+
+// errSpoiled: a file is not what was written.
+var errSpoiled = errors.New("the file is damaged")
+
+// loadSummed reads what saveSummed wrote. The error matches fs.ErrNotExist, or errSpoiled.
+func loadSummed(path string, v any) error {
+	all, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	text, sum, _ := bytes.Cut(all, []byte("\n"))
+	if string(sum) != fmt.Sprintf("%x\n", sha256.Sum256(text)) {
+		return fmt.Errorf("%w: %s", errSpoiled, path)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("%w: %s: %w", errSpoiled, path, err)
+	}
+	return nil
+}
+
+// loadState reads what is known of a chain. Where nothing was kept, nothing is known.
+func loadState(dir, chain string) (state, error) {
+	st := state{Chain: chain}
+	err := loadSummed(statePath(dir), &st)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err == nil && st.Chain != chain {
+		err = fmt.Errorf("%w: it is of chain %.8s, and this is %.8s", errSpoiled, st.Chain, chain)
+	}
+	return st, err
 }
 
 // open finds out where the chain stands: from what was kept here, and what is at the target.
@@ -86,28 +129,27 @@ func (e *Engine) open(ctx context.Context) error {
 		return nil
 	}
 	if err := os.MkdirAll(e.Dir, 0o700); err != nil {
-		return err
+		return here(e.Dir, err)
 	}
-	e.st = state{Chain: e.Keys.Chain.ID}
-	text, err := os.ReadFile(statePath(e.Dir))
-	if err == nil {
-		err = json.Unmarshal(text, &e.st)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+	st, err := loadState(e.Dir, e.Keys.Chain.ID)
+	if errors.Is(err, errSpoiled) {
+		e.Log.Warn("what was known of the backup here is damaged: it is found out from the target", "err", err)
+		st, err = state{Chain: e.Keys.Chain.ID}, nil
 	}
 	if err != nil {
-		return fmt.Errorf("cannot read what is known of the backup: %w", err)
+		return here(e.Dir, fmt.Errorf("cannot read what is known of the backup: %w", err))
 	}
-	if e.st.Chain != e.Keys.Chain.ID {
-		return fmt.Errorf("%s is of chain %.8s, and this is %.8s", statePath(e.Dir), e.st.Chain, e.Keys.Chain.ID)
-	}
+	e.st = st
+	e.see()
 	if e.sealer, err = object.NewSealer(e.Keys.Machine, e.Keys.Chain); err != nil {
 		return err
 	}
 	there, err := list(ctx, e.Target, e.Keys.Chain.ID)
 	if err == nil {
-		err = errors.Join(removed(part(e.Dir)), e.catchUp(ctx, there))
+		err = here(e.Dir, removed(part(e.Dir)))
+	}
+	if err == nil {
+		err = (&opener{e, there}).catchUp(ctx)
 	}
 	if err != nil {
 		return err
@@ -120,43 +162,59 @@ func (e *Engine) open(ctx context.Context) error {
 }
 
 // complete has all that can be restored be at the target, by its list.
-func (s *state) complete(there map[uint64]bool) error {
+func (s *state) complete(at target.Reader, there map[uint64]bool) error {
 	for _, ent := range s.Objects {
 		if !there[ent.N] && ent.live() {
-			return fmt.Errorf("%w: object %d is not there any more", ErrRolledBack, ent.N)
+			return rolledBack(at, ent.N, errors.New("it is not there any more"))
 		}
 	}
 	return nil
 }
 
+// opener brings what is known of a chain up to what is at the target.
+type opener struct {
+	*Engine
+	at inventory
+}
+
 // catchUp takes in objects of ours that are at the target and not known here.
-func (e *Engine) catchUp(ctx context.Context, at inventory) error {
-	there := at.objects
-	if e.st.Head.N == 0 && len(there) > 0 {
-		if err := e.rebuild(ctx, at); err != nil && !errors.Is(err, ErrNothing) {
+func (o *opener) catchUp(ctx context.Context) error {
+	there := o.at.objects
+	if o.st.Head.N == 0 && len(there) > 0 {
+		if err := o.rebuild(ctx); err != nil && !errors.Is(err, ErrNothing) {
 			return err
 		}
 	}
-	if err := e.st.complete(there); err != nil {
+	if err := o.st.complete(o.Target, there); err != nil {
 		return err
 	}
 	// A death can have come between a deletion and its note.
-	e.st.Objects = slices.DeleteFunc(e.st.Objects, func(ent entry) bool { return !there[ent.N] })
-	for n := e.st.Head.N + 1; there[n]; n++ {
-		ent, err := e.reader().read(ctx, n, e.st.Head.Hash, nil)
-		if errors.Is(err, target.ErrAway) || ctx.Err() != nil {
+	o.st.Objects = slices.DeleteFunc(o.st.Objects, func(ent entry) bool { return !there[ent.N] })
+	prev := o.st.Head.Hash
+	for n := o.st.Head.N + 1; there[n]; n++ {
+		ent, err := o.reader().read(ctx, n, prev, nil)
+		switch {
+		case spoiled(err):
+			if err := o.pass(ctx, n, err); err != nil {
+				return err
+			}
+			prev = "" // what it was is not known
+			continue
+		case wrong(err):
+			return twoMachines(o.Target, n, err)
+		case err != nil:
 			return err
 		}
-		if err != nil {
-			return fmt.Errorf("%w: object %d is not of this machine: %w", ErrTwoMachines, n, err)
+		if prev = ent.Hash; ent.stretch() && ent.Kind == object.Log && ent.From != o.st.Position {
+			ent.Left, ent.Behind = o.Now().UTC(), n // what is missing before it is brought again
 		}
-		if err := e.adopt(ent); err != nil {
+		if err := o.adopt(ent); err != nil {
 			return err
 		}
 	}
 	for n := range there {
-		if n > e.st.Head.N {
-			return fmt.Errorf("%w: object %d is there, and %d is not", ErrRolledBack, n, e.st.Head.N+1)
+		if n > o.st.Head.N {
+			return rolledBack(o.Target, o.st.Head.N+1, fmt.Errorf("object %d is there", n))
 		}
 	}
 	return nil
@@ -164,22 +222,33 @@ func (e *Engine) catchUp(ctx context.Context, at inventory) error {
 
 // rebuild finds out from the target alone what is known of a chain: what is kept here was
 // lost. The store is followed anew.
-func (e *Engine) rebuild(ctx context.Context, at inventory) error {
-	found, err := find(ctx, e.reader(), at)
+func (o *opener) rebuild(ctx context.Context) error {
+	found, err := find(ctx, o.reader(), o.at)
 	if err != nil {
 		return err
 	}
 	m := found.Manifest
-	e.st.Bases = m.bases
-	e.st.Objects = append(slices.Clone(m.objects), found.manifest)
-	for n := range at.objects {
+	st := &o.st
+	st.Bases = m.bases
+	st.Objects = append(slices.Clone(m.objects), found.manifest)
+	if slices.ContainsFunc(found.Problems, func(p Problem) bool { return p.N > m.N }) {
+		// A newer manifest may have named fewer.
+		st.Objects = slices.DeleteFunc(st.Objects, func(ent entry) bool { return !o.at.objects[ent.N] })
+		st.Bases = slices.DeleteFunc(st.Bases, func(b base) bool {
+			return slices.ContainsFunc(b.Parts, func(n uint64) bool { return !o.at.objects[n] })
+		})
+	}
+	for n := range o.at.objects {
 		if _, known := slices.BinarySearchFunc(m.objects, n, byNumber); !known && n < m.N {
-			e.st.Objects = append(e.st.Objects, entry{N: n, Left: e.Now().UTC()})
+			st.Objects = append(st.Objects, entry{N: n, Left: o.Now().UTC()})
 		}
 	}
-	slices.SortFunc(e.st.Objects, func(a, b entry) int { return cmp.Compare(a.N, b.N) })
-	e.st.Head = head{N: m.N, Hash: found.manifest.Hash}
-	e.st.Position = m.Point
+	slices.SortFunc(st.Objects, func(a, b entry) int { return cmp.Compare(a.N, b.N) })
+	st.Head = head{N: m.N, Hash: found.manifest.Hash}
+	st.Position = m.Point
+	if len(m.bases) > 0 {
+		st.First = m.bases[0].At // of those that are left
+	}
 	return nil
 }
 

@@ -50,7 +50,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 	if hour(now) != hour(e.st.Tidied) {
 		there, err := list(ctx, e.Target, e.Keys.Chain.ID)
 		if err == nil {
-			err = e.st.complete(there.objects)
+			err = e.st.complete(e.Target, there.objects)
 		}
 		if err == nil && e.files.relist(there.contents) {
 			err = e.files.compare(ctx) // what is still to be had is brought again
@@ -243,6 +243,9 @@ func (t *tidier) merge(ctx context.Context, run []entry) error {
 			return w.Lines(text)
 		})
 	})
+	if bad, is := errors.AsType[*badObject](err); is {
+		return t.lose(ctx, bad, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -250,6 +253,25 @@ func (t *tidier) merge(ctx context.Context, run []entry) error {
 		t.st.left(was.N, t.now)
 	}
 	return t.save()
+}
+
+// lose leaves out a stretch that the target has and nobody can read any more, if it really cannot be
+// read: the moments that need it are gone. Where those that are to come need it too, everything is
+// copied anew.
+func (t *tidier) lose(ctx context.Context, bad *badObject, why error) error {
+	got, err := t.reader().read(ctx, bad.N, "", nil)
+	switch {
+	case err == nil && got.Hash == bad.Hash:
+		return fmt.Errorf("object %d could not be read, and can be now: %w", bad.N, why) // the next cycle goes on
+	case err != nil && !wrong(err):
+		return err
+	}
+	t.Log.Warn("a part of the backup is damaged: it is left out", "object", bad.N, "err", bad.err)
+	t.st.left(bad.N, t.now)
+	if t.st.Copying == nil && !t.st.whole() {
+		t.st.Copying = &base{From: t.st.Position}
+	}
+	return errors.Join(partLost(t.Target, bad.N, bad.err), t.save())
 }
 
 // left notes that an object is not part of what can be restored any more.
@@ -311,6 +333,9 @@ func (c *reader) lines(ctx context.Context, objects []entry) iter.Seq2[changelog
 			if err == nil && got.Hash != want.Hash {
 				err = fmt.Errorf("object %d: %w", want.N, object.ErrOutOfPlace)
 			}
+			if wrong(err) {
+				err = &badObject{want, err}
+			}
 			if err != nil {
 				yield(changelog.Line{}, err)
 				return
@@ -318,6 +343,15 @@ func (c *reader) lines(ctx context.Context, objects []entry) iter.Seq2[changelog
 		}
 	}
 }
+
+// badObject is the error of an object that is not what was put there.
+type badObject struct {
+	entry
+	err error
+}
+
+func (b *badObject) Error() string { return b.err.Error() }
+func (b *badObject) Unwrap() error { return b.err }
 
 // leave leaves what no kept point needs: bases from which none is restored, their parts,
 // stretches before the first that is needed, and objects that are part of nothing.
@@ -370,7 +404,10 @@ func (t *tidier) delete(ctx context.Context) error {
 	gone := map[uint64]bool{}
 	for i := range t.st.Objects {
 		ent := &t.st.Objects[i]
-		if ent.live() || newest <= ent.Behind || within(ent.Left, t.now, leftFor) || ent.Left.After(t.now) {
+		if !ent.live() && ent.Left.After(t.now) {
+			ent.Left = t.now // the clock was set back: its day begins again
+		}
+		if ent.live() || newest <= ent.Behind || within(ent.Left, t.now, leftFor) {
 			continue
 		}
 		t.begins("delete")
