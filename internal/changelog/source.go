@@ -34,6 +34,10 @@ var ErrCut = errors.New("the log of changes does not go back that far")
 // ErrNoPlace: a copy was to go on from a place that is none.
 var ErrNoPlace = errors.New("that is no place in a copy")
 
+// ErrDamaged: the store is damaged. Its Changes are what was committed, and may still be had;
+// nothing else is copied from it, and what a follower has of before is the best there is.
+var ErrDamaged = errors.New("the store is damaged")
+
 // Source is a store whose contents can be copied while they are written, and whose changes
 // can be followed from there. storagetest says what it promises.
 //
@@ -54,7 +58,8 @@ type Source interface {
 	// not all of it is there any more.
 	Changes(ctx context.Context, after Position, bytes int, each func(Entry) error) error
 	// Acknowledge tells that a follower has everything up to a position for good: the
-	// store need not keep it for this one. The error is ErrCut when the position is not in the log.
+	// store need not keep it for this one. The error is ErrCut when the position is not in the log,
+	// and ErrDamaged as long as the store is known to be damaged.
 	Acknowledge(ctx context.Context, name string, upTo Position) error
 	// Copy calls each for lines of what the store holds during the call, about so many bytes
 	// of them, in an order of its own, beginning after the place that an earlier call

@@ -330,12 +330,19 @@ func (d *Door) refuse(w http.ResponseWriter, err error) {
 		status = http.StatusNotFound
 	case hint.Find(err) != nil && hint.Find(err).Code == "request-malformed":
 		status = http.StatusBadRequest
+	case errors.Is(err, changelog.ErrDamaged): // it does not pass, and was told when it was met
+		sendProblem(w, status, err)
+		return
 	case errors.Is(err, errBusy), errors.Is(err, kinto.ErrUnavailable), errors.Is(err, kinto.ErrFull), errors.Is(err, context.Canceled):
 		status = http.StatusServiceUnavailable
 	}
 	if status == http.StatusInternalServerError {
 		d.Log.Warn("the log of changes, or a copy, could not be read", "err", err)
 	}
+	sendProblem(w, status, err)
+}
+
+func sendProblem(w http.ResponseWriter, status int, err error) {
 	text, e := json.Marshal(report.ProblemOf(err))
 	if e != nil {
 		panic("follow: a problem cannot be encoded: " + e.Error())

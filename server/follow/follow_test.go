@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/changelog"
+	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/kinto"
 )
@@ -101,6 +102,7 @@ func TestRefusals(t *testing.T) {
 		{"no place", &told{err: fmt.Errorf("x: %w", changelog.ErrNoPlace)}, all[4:5], http.StatusBadRequest, "copy-place"},
 		{"closed", &told{err: fmt.Errorf("x: %w", kinto.ErrUnavailable)}, all, http.StatusServiceUnavailable, "failed"},
 		{"full", &told{err: fmt.Errorf("x: %w", kinto.ErrFull)}, all, http.StatusServiceUnavailable, "failed"},
+		{"damaged", &told{err: fmt.Errorf("%w: %w: %w", changelog.ErrDamaged, kinto.ErrUnavailable, hint.New("database-damaged", hint.T("d", "e"), hint.Text{}, hint.Text{}))}, all, http.StatusInternalServerError, "database-damaged"},
 		{"a bug", &told{err: errors.New("a bug")}, all, http.StatusInternalServerError, "failed"},
 		{"no source", nil, all, http.StatusNotFound, "log-unsupported"},
 		{"no file", nil, []string{"GET /file/abc"}, http.StatusNotFound, "attachment-gone"},

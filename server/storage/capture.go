@@ -12,6 +12,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/changelog"
+	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -192,9 +193,33 @@ func (k *capture) restart(c *conn) error {
 // onLog runs fn on the writer's connection, in a transaction.
 func (db *SQLite) onLog(ctx context.Context, fn func(*tx) error) error {
 	if err := db.trouble.sound(); err != nil {
+		return harmed(err)
+	}
+	return harmed(db.writer.write(ctx, func(t kinto.Tx) error { return fn(t.(*tx)) }))
+}
+
+// harmed has an error that says that the database is damaged match changelog.ErrDamaged.
+func harmed(err error) error {
+	if err = explain(err); err == nil || errors.Is(err, changelog.ErrDamaged) {
 		return err
 	}
-	return db.writer.write(ctx, func(t kinto.Tx) error { return fn(t.(*tx)) })
+	if e := hint.Find(err); e != nil && e.Code == "database-damaged" {
+		return fmt.Errorf("%w: %w", changelog.ErrDamaged, err)
+	}
+	return err
+}
+
+// copied runs fn, which copies something, on a connection of its own. Of a database that is known to be
+// damaged nothing is copied; what is met now, everybody knows from then on.
+func (db *SQLite) copied(ctx context.Context, fn func(*conn) error) error {
+	err := db.trouble.sound()
+	if err == nil {
+		err = db.apart(ctx, func(c *conn) error {
+			c.noted = db.trouble.note
+			return fn(c)
+		})
+	}
+	return harmed(err)
 }
 
 var _ changelog.Source = (*SQLite)(nil)
@@ -289,7 +314,7 @@ func in(c *conn, p changelog.Position) error {
 
 // Changes implements changelog.Source.
 func (db *SQLite) Changes(ctx context.Context, after changelog.Position, bytes int, each func(changelog.Entry) error) error {
-	return db.Read(ctx, func(r kinto.Reader) error {
+	return harmed(db.Read(ctx, func(r kinto.Reader) error {
 		v := r.(*view)
 		if err := v.open(); err != nil {
 			return err
@@ -313,5 +338,5 @@ func (db *SQLite) Changes(ctx context.Context, after changelog.Position, bytes i
 		}
 		s.reset()
 		return nil
-	})
+	}))
 }

@@ -172,7 +172,7 @@ func (d *dump) write(after string, bytes int, each func(*changelog.Line, []byte)
 // dump runs fn on a connection of its own, in one snapshot, and returns where the log stood
 // in it.
 func (db *SQLite) dump(ctx context.Context, fn func(*dump) error) (at changelog.Position, err error) {
-	err = db.apart(ctx, func(c *conn) error {
+	err = db.copied(ctx, func(c *conn) error {
 		if err := c.do("begin").run(); err != nil {
 			return err
 		}
@@ -206,7 +206,7 @@ func (db *SQLite) Summarize(ctx context.Context, notes time.Time) (sum *changelo
 
 // Files implements changelog.Source.
 func (db *SQLite) Files(ctx context.Context, each func(hash string, size int64) error) error {
-	return db.apart(ctx, func(c *conn) error {
+	return db.copied(ctx, func(c *conn) error {
 		s := c.do("contents")
 		for n := 1; ; n++ {
 			more, err := s.step()

@@ -23,7 +23,8 @@ const (
 // Cycle does what is due: it ships what changed, goes on with a base, beats, compacts,
 // says what all of it comes to, and drops what is not kept. It is called every few seconds; what
 // fails is tried again by the next call. An error that wraps target.ErrAway is no reason to
-// worry yet; one that wraps ErrAttachment is said once of each, when all else was done and nothing
+// worry yet; while the store is damaged it wraps changelog.ErrDamaged: what changed is shipped, and
+// nothing is copied, merged, said or deleted; one that wraps ErrAttachment is said once of each, when all else was done and nothing
 // else is wrong. What a person is to act on has a *hint.Error in its chain.
 func (e *Engine) Cycle(ctx context.Context) error {
 	e.mu.Lock()
@@ -46,6 +47,9 @@ func (e *Engine) round(ctx context.Context) error {
 			err = twoMachines(e.Target, e.st.Head.N, errors.New("objects of ours turn up again and again"))
 		}
 		err = e.files.told(err)
+	}
+	if errors.Is(err, changelog.ErrDamaged) {
+		e.acked = changelog.Position{} // every cycle asks whether it still is
 	}
 	switch good := err == nil || errors.Is(err, ErrAttachment); {
 	case good && e.complete():
@@ -141,12 +145,22 @@ func (e *Engine) stretch(ctx context.Context) (bool, error) {
 	}
 	if e.acked != e.st.Position {
 		// Also what a death kept from being acknowledged.
-		if err := e.Source.Acknowledge(ctx, e.follower(), e.st.Position); err != nil {
+		if err := e.acknowledge(ctx); err != nil {
 			return false, err
 		}
-		e.acked = e.st.Position
 	}
 	return to != from, nil
+}
+
+// acknowledge tells the store what is in the chain, and hears whether the store is sound: while it is
+// damaged, the error wraps changelog.ErrDamaged.
+func (e *Engine) acknowledge(ctx context.Context) error {
+	e.acked = changelog.Position{} // what fails is said again
+	if err := e.Source.Acknowledge(ctx, e.follower(), e.st.Position); err != nil {
+		return err
+	}
+	e.acked = e.st.Position
+	return nil
 }
 
 // copy goes on with a copy of everything, for about a part.
@@ -178,12 +192,15 @@ func (e *Engine) copy(ctx context.Context) error {
 		}
 		return nil
 	})
-	if errors.Is(err, changelog.ErrNoPlace) {
+	switch {
+	case errors.Is(err, changelog.ErrNoPlace):
 		e.Log.Warn("a copy of everything cannot go on where it was: it begins anew", "err", err)
 		e.st.Copying = &base{From: e.st.Position}
 		return e.save()
-	}
-	if err != nil {
+	case errors.Is(err, changelog.ErrDamaged) && len(b.Parts) > 0:
+		e.st.Copying = &base{From: e.st.Position} // who knows since when the store is
+		return errors.Join(err, e.save())
+	case err != nil:
 		return err
 	}
 	b.Parts, b.After, b.Bytes, b.Ready = append(b.Parts, ent.N), after, b.Bytes+ent.Size, at

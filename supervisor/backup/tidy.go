@@ -58,14 +58,14 @@ func (e *Engine) tidy(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := t.acknowledge(ctx); err != nil {
+			return err // a store that is damaged: what is in the chain is the best there is
+		}
 		if changed, err = t.compact(ctx); err != nil {
 			return err
 		}
 		if e.st.leave(now) {
 			changed = true
-		}
-		if err := e.files.tidy(ctx, now); err != nil {
-			return err
 		}
 		e.st.Tidied = now
 		if err := e.save(); err != nil {
@@ -75,6 +75,9 @@ func (e *Engine) tidy(ctx context.Context) error {
 			if err := e.manifest(ctx); err != nil {
 				return err
 			}
+		}
+		if err := e.files.tidy(ctx, now); err != nil {
+			return err
 		}
 	}
 	if err := t.delete(ctx); err != nil {
@@ -411,6 +414,11 @@ func (t *tidier) delete(ctx context.Context) error {
 			continue
 		}
 		t.begins("delete")
+		if len(gone) == 0 {
+			if err := t.acknowledge(ctx); err != nil {
+				return err
+			}
+		}
 		if err = t.Target.Delete(ctx, t.name(ent.N)); err != nil {
 			break
 		}

@@ -64,6 +64,8 @@ func refused(resp *http.Response) error {
 		err = p.Err()
 	}
 	switch {
+	case p.Code == "database-damaged":
+		return fmt.Errorf("%w: %w", changelog.ErrDamaged, err)
 	case resp.StatusCode == http.StatusServiceUnavailable:
 		return fmt.Errorf("%w: %w", ErrAway, err)
 	case p.Code == "log-cut":

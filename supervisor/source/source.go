@@ -30,7 +30,7 @@ import (
 	"github.com/foyer-server/foyer/internal/changelog"
 )
 
-// Errors that callers tell apart, besides changelog.ErrCut and ErrNoPlace, and fs.ErrNotExist
+// Errors that callers tell apart, besides changelog.ErrCut, ErrNoPlace and ErrDamaged, and fs.ErrNotExist
 // of File.
 var (
 	// ErrAway: the server is not there, went away, or has something else to do: asking again
