@@ -169,6 +169,13 @@ func split(text string) []string {
 	return words
 }
 
+// SameWord reports whether a person who types a word means this one of a kit: it is that, or its
+// first four letters.
+func SameWord(typed, word string) bool {
+	t, w := split(typed), bare(word)
+	return len(t) == 1 && (t[0] == w || len(t[0]) >= prefixLetters && strings.HasPrefix(w, t[0]))
+}
+
 // Read reads the words of a kit as a person types them, in whatever language. The error
 // matches one of those above, and can be shown to whoever typed; logged, it quotes none of
 // the words.
