@@ -72,7 +72,15 @@ func attachments(from contents) func(ctx context.Context, data string, told []ba
 // bringAttachments brings those contents into a folder of data that a record of its database
 // refers to, and nothing in place of another.
 func bringAttachments(ctx context.Context, from contents, data string, told []backup.Attachment) (n int, err error) {
-	var held []backup.Attachment
+	held, err := heldAttachments(ctx, data, told)
+	if err != nil || len(held) == 0 {
+		return 0, err
+	}
+	return bringHeld(ctx, from, data, held)
+}
+
+// heldAttachments are those of some contents that a record of a database refers to.
+func heldAttachments(ctx context.Context, data string, told []backup.Attachment) (held []backup.Attachment, err error) {
 	err = storage.Peek(ctx, filepath.Join(data, "data.db"), func(tx kinto.Reader) error {
 		for _, one := range told {
 			holds, err := tx.Holds(one.Hash)
@@ -85,9 +93,11 @@ func bringAttachments(ctx context.Context, from contents, data string, told []ba
 		}
 		return nil
 	})
-	if err != nil || len(held) == 0 {
-		return 0, err
-	}
+	return held, err
+}
+
+// bringHeld brings contents into a folder of data.
+func bringHeld(ctx context.Context, from contents, data string, held []backup.Attachment) (n int, err error) {
 	into, err := attachment.Open(filepath.Join(data, "attachments"))
 	if err != nil {
 		return 0, err
