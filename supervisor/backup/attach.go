@@ -146,7 +146,7 @@ func (a *attachments) enqueue(at Attachment) {
 // begin is called when a cycle begins.
 func (a *attachments) begin() {
 	a.budget = contentsBytes
-	now := a.e.Now()
+	now := a.e.now()
 	for _, f := range a.failed {
 		if !now.Before(f.next) || f.next.Sub(now) > againAtLeast { // or the clock was set
 			a.enqueue(f.Attachment)
@@ -222,7 +222,7 @@ func (a *attachments) fails(at Attachment, why *unreadable) {
 	if !why.lasting {
 		wait = min(wait, againAfter<<min(f.tries, 20))
 	}
-	f.tries, f.next, f.why = f.tries+1, a.e.Now().Add(wait), why
+	f.tries, f.next, f.why = f.tries+1, a.e.now().Add(wait), why
 	f.tell = f.tell || wait >= time.Hour
 }
 

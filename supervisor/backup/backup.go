@@ -57,7 +57,7 @@ type Engine struct {
 	Version  string                                // of Foyer
 	Schema   int                                   // of the data
 	Files    func(context.Context) ([]File, error) // what goes along with the data; nil: nothing
-	Now      func() time.Time
+	Now      func() time.Time                      // nil: a Clock of its own
 	Log      *slog.Logger
 	Begins   func(step string) // is told of what is begun: follow, ship, copy, attach, say, merge, delete; may be nil
 
@@ -70,7 +70,8 @@ type Engine struct {
 	opened bool
 	failed bool // the last cycle did
 
-	view view
+	clock Clock
+	view  view
 }
 
 // entry is what is known of one object.
@@ -101,6 +102,14 @@ func (e *entry) stretch() bool { return e.Kind == object.Log || e.Kind == object
 // follower is the name by which the store knows a chain's follower.
 func (e *Engine) follower() string { return "backup-" + e.Keys.Chain.ID }
 
+// now is the time.
+func (e *Engine) now() time.Time {
+	if e.Now != nil {
+		return e.Now().UTC()
+	}
+	return e.clock.Now()
+}
+
 // begins tells what is begun.
 func (e *Engine) begins(step string) {
 	if e.Begins != nil {
@@ -127,7 +136,7 @@ func number(name string) (uint64, bool) {
 // target. errAdopted: that number was taken, by an object of ours which a death had us
 // forget; it is part of the chain now, and nothing was written.
 func (e *Engine) append(ctx context.Context, kind object.Kind, from, to changelog.Position, write func(*object.Writer) error) (entry, error) {
-	return e.appendAt(ctx, kind, from, to, e.Now().UTC(), write)
+	return e.appendAt(ctx, kind, from, to, e.now(), write)
 }
 
 // appendAt is append of what is of a time.
@@ -210,7 +219,7 @@ func (e *Engine) adopt(ent entry) error {
 		return rolledBack(e.Target, e.st.Head.N+1, fmt.Errorf("object %d follows %d", ent.N, e.st.Head.N))
 	}
 	if ent.Kind == object.Merge {
-		now := e.Now().UTC()
+		now := e.now()
 		for i := range e.st.Objects {
 			if was := &e.st.Objects[i]; was.live() && was.stretch() && was.From.Seq >= ent.From.Seq && was.To.Seq <= ent.To.Seq {
 				was.Left, was.Behind = now, ent.N // it took their place
@@ -235,7 +244,7 @@ func (e *Engine) pass(ctx context.Context, n uint64, why error) error {
 	}
 	e.Log.Warn("a part of the backup is damaged: it is left out", "object", n, "err", why)
 	e.st.Head = head{N: n, Hash: hex.EncodeToString(sum.Sum(nil))}
-	e.st.Objects = append(e.st.Objects, entry{N: n, Size: size, Hash: e.st.Head.Hash, Left: e.Now().UTC(), Behind: n})
+	e.st.Objects = append(e.st.Objects, entry{N: n, Size: size, Hash: e.st.Head.Hash, Left: e.now(), Behind: n})
 	return nil
 }
 

@@ -58,7 +58,7 @@ const listsInLine = 1000
 // manifest adds a manifest of now to the chain.
 func (e *Engine) manifest(ctx context.Context) error {
 	e.begins("say")
-	now := e.Now().UTC()
+	now := e.now()
 	// Before the point: what is removed after this is not said to be gone at it.
 	if err := e.files.compare(ctx); err != nil {
 		return err

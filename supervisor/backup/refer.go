@@ -112,7 +112,7 @@ const stillThere = 72 * time.Hour
 // that was needed before counts as needed until now.
 func (a *attachments) retrace(ctx context.Context, after int64) error {
 	var since []entry
-	now := a.e.Now()
+	now := a.e.now()
 	for _, ent := range a.e.st.stretches() {
 		if ent.To.Seq > after && (after >= 0 || within(ent.At, now, stillThere)) {
 			since = append(since, ent)

@@ -35,7 +35,7 @@ func (e *Engine) Cycle(ctx context.Context) error {
 // round is a cycle, and what there is to be known of it.
 func (e *Engine) round(ctx context.Context) error {
 	err := e.open(ctx)
-	began := e.Now().UTC()
+	began := e.now()
 	if err == nil {
 		err = errAdopted
 		for range 3 {
@@ -91,7 +91,7 @@ func (e *Engine) ship(ctx context.Context) error {
 		switch {
 		case errors.Is(err, changelog.ErrCut):
 			e.Log.Warn("the log of changes was cut: a new copy of everything is made", "err", err)
-			e.st.Cut = e.Now().UTC()
+			e.st.Cut = e.now()
 			return e.begin(ctx)
 		case errors.Is(err, errAdopted):
 			continue
@@ -250,7 +250,7 @@ func pace(ctx context.Context, start time.Time, copied int) error {
 // nothing for long.
 func (e *Engine) beat(ctx context.Context) error {
 	if n := len(e.st.Objects); n > 0 {
-		if since := e.Now().Sub(e.st.Objects[n-1].At); since >= 0 && since < beatEvery {
+		if since := e.now().Sub(e.st.Objects[n-1].At); since >= 0 && since < beatEvery {
 			return nil
 		}
 	}

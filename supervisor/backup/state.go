@@ -64,6 +64,16 @@ func (s *state) manifest() uint64 {
 	return 0
 }
 
+// newest is when something was last put into the chain.
+func (s *state) newest() time.Time {
+	for _, ent := range slices.Backward(s.Objects) {
+		if ent.Kind != object.Merge && !ent.At.IsZero() { // a merge is of the time of what it is made of
+			return ent.At
+		}
+	}
+	return time.Time{}
+}
+
 // object returns what is known of one.
 func (s *state) object(n uint64) (entry, bool) {
 	i, ok := slices.BinarySearchFunc(s.Objects, n, byNumber)
@@ -77,7 +87,7 @@ func statePath(dir string) string { return filepath.Join(dir, "chain.json") }
 
 // save keeps what is known.
 func (e *Engine) save() error {
-	e.st.Kept = e.Now().UTC()
+	e.st.Kept = e.now()
 	return here(e.Dir, saveSummed(statePath(e.Dir), &e.st))
 }
 
@@ -154,6 +164,7 @@ func (e *Engine) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.clock.NotBefore(e.st.newest())
 	if e.files, err = openAttachments(ctx, e, there.contents); err != nil {
 		return err
 	}
@@ -206,7 +217,7 @@ func (o *opener) catchUp(ctx context.Context) error {
 			return err
 		}
 		if prev = ent.Hash; ent.stretch() && ent.Kind == object.Log && ent.From != o.st.Position {
-			ent.Left, ent.Behind = o.Now().UTC(), n // what is missing before it is brought again
+			ent.Left, ent.Behind = o.now(), n // what is missing before it is brought again
 		}
 		if err := o.adopt(ent); err != nil {
 			return err
@@ -240,7 +251,7 @@ func (o *opener) rebuild(ctx context.Context) error {
 	}
 	for n := range o.at.objects {
 		if _, known := slices.BinarySearchFunc(m.objects, n, byNumber); !known && n < m.N {
-			st.Objects = append(st.Objects, entry{N: n, Left: o.Now().UTC()})
+			st.Objects = append(st.Objects, entry{N: n, Left: o.now()})
 		}
 	}
 	slices.SortFunc(st.Objects, func(a, b entry) int { return cmp.Compare(a.N, b.N) })

@@ -43,7 +43,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 			return err
 		}
 	}
-	now := e.Now().UTC()
+	now := e.now()
 	t := &tidier{e, now}
 	newest, _ := e.st.object(e.st.manifest())
 	changed := false
