@@ -86,7 +86,7 @@ func TestPowerCutWhilePutting(t *testing.T) {
 	all, objects := map[string]bool{}, 0
 	for cut := range cuts {
 		cmd := exec.Command(os.Args[0], "-test.run", "^TestPowerCutWhilePutting$")
-		cmd.Env = append(os.Environ(), "FOYER_TEST_FOLDER="+string(known), fmt.Sprintf("FOYER_TEST_FROM=%d", cut*1_000_000))
+		cmd.Env = append(os.Environ(), "FOYER_TEST_FOLDER="+string(known), fmt.Sprintf("FOYER_TEST_FROM=%d", cut*1_000_000), "TMPDIR="+t.TempDir()) // its folders are left behind
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

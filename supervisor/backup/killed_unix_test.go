@@ -253,7 +253,7 @@ var steps = []string{"follow", "ship", "copy", "attach", "say", "merge", "delete
 func killOne(t *testing.T, exe, dir, want string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), exe)
-	cmd.Env = append(os.Environ(), victim+"="+dir)
+	cmd.Env = append(os.Environ(), victim+"="+dir, "TMPDIR="+t.TempDir())
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()

@@ -61,7 +61,7 @@ func TestKilledWhilePutting(t *testing.T) {
 	all := map[string]bool{}
 	for kill := range kills {
 		cmd := exec.Command(os.Args[0], "-test.run", "^TestKilledWhilePutting$", "-test.v")
-		cmd.Env = append(os.Environ(), "FOYER_TEST_FOLDER="+string(known), fmt.Sprintf("FOYER_TEST_FROM=%d", kill*1_000_000))
+		cmd.Env = append(os.Environ(), "FOYER_TEST_FOLDER="+string(known), fmt.Sprintf("FOYER_TEST_FROM=%d", kill*1_000_000), "TMPDIR="+t.TempDir()) // its folders are left behind
 		cmd.Stderr = os.Stderr
 		out, err := cmd.StdoutPipe()
 		if err != nil {
