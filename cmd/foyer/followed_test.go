@@ -279,7 +279,7 @@ func foyerCommand(t testing.TB, args ...string) *exec.Cmd {
 	}
 	dir := t.TempDir()
 	cmd := exec.Command(foyer, args...)
-	cmd.Env = []string{"LANG=C.UTF-8", "HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir}
+	cmd.Env = []string{"LANG=C.UTF-8", "HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, endsAtOnce}
 	return cmd
 }
 

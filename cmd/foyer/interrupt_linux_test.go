@@ -53,7 +53,7 @@ func (s *screen) start(t *testing.T, dir string, args ...string) (ended <-chan i
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Args[0] = "foyer"
-	cmd.Dir, cmd.Env = dir, []string{"LANG=en_GB.UTF-8", "HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TERM=xterm", "TMPDIR=" + dir}
+	cmd.Dir, cmd.Env = dir, []string{"LANG=en_GB.UTF-8", "HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TERM=xterm", "TMPDIR=" + dir, endsAtOnce}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.tty, s.tty, s.tty
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {

@@ -40,7 +40,7 @@ func tryIn(t *testing.T, line string, args ...string) *tried {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	cmd := exec.Command("sh", "-c", line+` && exec "$0" "$@"`, foyer, "try", "--json", "--listen", "127.0.0.1:0", "--data", dir)
 	cmd.Args = append(cmd.Args, args...)
-	cmd.Env = []string{"LANG=C.UTF-8", "HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, "FOYER_OWNER_PASSWORD=correct horse battery", "FOYER_LIMITS_HEADER_SECONDS=3600"}
+	cmd.Env = []string{"LANG=C.UTF-8", "HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, "FOYER_OWNER_PASSWORD=correct horse battery", "FOYER_LIMITS_HEADER_SECONDS=3600", endsAtOnce}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ func TestSupportMakesABundle(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(foyer, "support", "--run", f.Run)
-	cmd.Env = append(os.Environ(), "LANG=C.UTF-8")
+	cmd.Env = append(os.Environ(), "LANG=C.UTF-8", endsAtOnce)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -40,7 +40,7 @@ func TestTryReadsItsSettings(t *testing.T) {
 			}
 			cmd := exec.Command("foyer", "try", "--http", "--json", "--listen", "127.0.0.1:0", "--data", data, "--owner", "jeannine", "--settings", c.file)
 			var said bytes.Buffer
-			cmd.Dir, cmd.Env, cmd.Stderr = dir, append(os.Environ(), "KINTO_BATCH_MAX_REQUESTS=7", "FOYER_OWNER_PASSWORD=correct horse battery"), &said
+			cmd.Dir, cmd.Env, cmd.Stderr = dir, append(os.Environ(), "KINTO_BATCH_MAX_REQUESTS=7", endsAtOnce, "FOYER_OWNER_PASSWORD=correct horse battery"), &said
 			out, err := cmd.StdoutPipe()
 			if err == nil {
 				err = cmd.Start()
