@@ -51,8 +51,11 @@ func openScreen(t *testing.T) *screen {
 // start starts the command at this terminal, in a session of its own.
 func (s *screen) start(t *testing.T, dir string, args ...string) (ended <-chan int) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Args[0] = "foyer"
+	foyer, err := exec.LookPath("foyer") // so that what it starts is foyer, too, and not these tests
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(foyer, args...)
 	cmd.Dir, cmd.Env = dir, []string{"LANG=en_GB.UTF-8", "HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TERM=xterm", "TMPDIR=" + dir, endsAtOnce}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.tty, s.tty, s.tty
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
