@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -25,17 +26,29 @@ type Keys struct {
 	Machine *object.Machine
 	Chain   *object.Chain
 	Authors object.Authors // whose signatures count: this machine's, and those of machines before it
+	// Newest is the newest key object that this machine knows of at the target.
+	Newest KeyObject
+}
+
+// KeyObject is a key object of a chain, as each manifest names the newest: so it shows when a target has
+// an older one in its place. The zero KeyObject is none that is known.
+type KeyObject struct {
+	Number int    `json:"number"`
+	Sum    string `json:"sum"` // SHA-256 of its sealed bytes, in hexadecimal
 }
 
 // expect is what an object of the chain has to be like.
 func (k Keys) expect() object.Expect {
-	return object.Expect{Identities: []age.Identity{k.Machine.Identity}, Authors: k.Authors, Chain: k.Chain.ID}
+	return object.Expect{Identities: []age.Identity{k.Machine.Identity, k.Chain.Identity}, OfChain: true, Authors: k.Authors, Chain: k.Chain.ID}
 }
 
 // Files of Begin in the folder of the keys, beside those of package object.
 const (
 	begunDir = "begun" // holds a chain that no kit is known to open yet
 	keysLock = "keys.lock"
+	// keyFile says which key object is the newest. It came later than the others: without it Begin
+	// asks the target.
+	keyFile = "key-object.json"
 )
 
 // LoadKeys reads the keys of a chain that Begin made in folder dir. The error matches
@@ -49,12 +62,33 @@ func LoadKeys(dir string) (Keys, error) {
 	if err != nil {
 		return Keys{}, err
 	}
-	return ownKeys(machine, chain), nil
+	keys := ownKeys(machine, chain)
+	var known knownKey
+	err = loadSummed(filepath.Join(dir, keyFile), &known)
+	switch {
+	case err == nil && known.Chain == chain.ID:
+		keys.Newest = known.KeyObject
+	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, errSpoiled): // nobody knows
+	default:
+		return Keys{}, err
+	}
+	return keys, nil
+}
+
+// knownKey is what keyFile says.
+type knownKey struct {
+	Chain string `json:"chain"`
+	KeyObject
+}
+
+// saveNewest keeps which key object is the newest.
+func (k *Keys) saveNewest(dir string) error {
+	return saveSummed(filepath.Join(dir, keyFile), knownKey{k.Chain.ID, k.Newest})
 }
 
 // ownKeys are the keys of a chain that one machine has begun.
 func ownKeys(machine *object.Machine, chain *object.Chain) Keys {
-	return Keys{machine, chain, object.Authors{machine.Author(1)}}
+	return Keys{Machine: machine, Chain: chain, Authors: object.Authors{machine.Author(1)}}
 }
 
 // Begin begins a chain at a target: it makes its keys and those of the machine in folder dir,
@@ -80,7 +114,7 @@ func Begin(ctx context.Context, at target.Target, dir string, words *kit.Kit) (K
 	defer lock.Unlock() //nolint:errcheck // a lock that is not let go of ends with this process
 	known, err := LoadKeys(dir)
 	if err == nil {
-		return known, proved(ctx, at, known, words)
+		return known, proved(ctx, at, &known, dir, words)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return Keys{}, err
@@ -109,7 +143,7 @@ func begin(ctx context.Context, at target.Target, dir string, words *kit.Kit) (K
 	}
 	chain, err := object.LoadChain(begun)
 	if err == nil {
-		switch e := opens(ctx, at, ownKeys(machine, chain), words); {
+		switch _, e := opens(ctx, at, ownKeys(machine, chain), words); {
 		case e == nil, errors.Is(e, target.ErrNotFound):
 		case errors.Is(e, object.ErrWrongKey), errors.Is(e, object.ErrForged), errors.Is(e, object.ErrDamaged), errors.Is(e, object.ErrOutOfPlace):
 			// Nothing was ever sealed for a chain that is no further.
@@ -139,7 +173,10 @@ func begin(ctx context.Context, at target.Target, dir string, words *kit.Kit) (K
 	if err := at.Put(ctx, keyName(chain.ID), bytes.NewReader(sealed), int64(len(sealed))); err != nil && !errors.Is(err, target.ErrExists) {
 		return Keys{}, err
 	}
-	if err := opens(ctx, at, keys, words); err != nil {
+	if keys.Newest, err = opens(ctx, at, keys, words); err != nil {
+		return Keys{}, err
+	}
+	if err := keys.saveNewest(dir); err != nil {
 		return Keys{}, err
 	}
 	if err := chain.Save(dir); err != nil {
@@ -151,25 +188,30 @@ func begin(ctx context.Context, at target.Target, dir string, words *kit.Kit) (K
 func keyName(chain string) string { return chain + "/" + object.KeyName(1) }
 
 // opens has the kit open what the target says are the keys of a chain, and be right.
-func opens(ctx context.Context, at target.Reader, keys Keys, words *kit.Kit) error {
+func opens(ctx context.Context, at target.Reader, keys Keys, words *kit.Kit) (KeyObject, error) {
 	sealed, err := fetchKeys(ctx, at, keyName(keys.Chain.ID))
 	if err != nil {
-		return err
+		return KeyObject{}, err
 	}
 	got, err := object.OpenKeys(sealed, keys.Chain.ID, 1, words)
 	if err != nil {
-		return err
+		return KeyObject{}, err
 	}
 	if got.Chain.Identity.Secret() != keys.Chain.Identity.Secret() || len(got.Authors) != 1 || !got.Authors[0].Key.Equal(keys.Machine.Signer.Public()) {
-		return fmt.Errorf("the keys at the target are others: %w", object.ErrForged)
+		return KeyObject{}, fmt.Errorf("the keys at the target are others: %w", object.ErrForged)
 	}
-	return nil
+	return KeyObject{got.Number, sumOf(sealed)}, nil
 }
 
+func sumOf(text []byte) string { return fmt.Sprintf("%x", sha256.Sum256(text)) }
+
 // proved is for a chain that was begun before: these words have to open it, at this target.
-func proved(ctx context.Context, at target.Reader, keys Keys, words *kit.Kit) error {
-	err := opens(ctx, at, keys, words)
+func proved(ctx context.Context, at target.Reader, keys *Keys, dir string, words *kit.Kit) error {
+	is, err := opens(ctx, at, *keys, words)
 	switch {
+	case err == nil && is != keys.Newest && is.Number >= keys.Newest.Number:
+		keys.Newest = is
+		return keys.saveNewest(dir)
 	case errors.Is(err, object.ErrWrongKey):
 	case errors.Is(err, target.ErrNotFound):
 	default:
@@ -178,6 +220,36 @@ func proved(ctx context.Context, at target.Reader, keys Keys, words *kit.Kit) er
 	return hint.New("backup-begun",
 		hint.T("This machine makes a backup already, with other words or at another place.", "Cette machine fait déjà une sauvegarde, avec d'autres mots ou à un autre endroit."), hint.T("Nothing was changed.", "Rien n'a été changé."),
 		hint.T("Use the words and the place of that backup, or end it first.", "Utilisez les mots et l'endroit de cette sauvegarde, ou mettez-y fin d'abord.")).Because(err)
+}
+
+// older is what is wrong with the key objects at a target, by what a manifest says is the newest of them;
+// nil: nothing.
+func older(ctx context.Context, r *reader, at inventory, newest KeyObject) (*Problem, error) {
+	if newest.Number == 0 {
+		return nil, nil // nobody said so
+	}
+	why := target.ErrNotFound
+	if at.keys[newest.Number] {
+		body, err := r.key(ctx, newest.Number)
+		var text []byte
+		if err == nil {
+			text, err = io.ReadAll(io.LimitReader(body, mostKeys))
+			err = errors.Join(err, body.Close())
+		}
+		switch {
+		case err == nil && sumOf(text) == newest.Sum:
+			return nil, nil
+		case err == nil:
+			why = fmt.Errorf("%w: its sum is %s, not %s", object.ErrOutOfPlace, sumOf(text), newest.Sum)
+		case !errors.Is(err, target.ErrNotFound):
+			return nil, err
+		}
+	}
+	return &Problem{Err: hint.New("backup-keys-older",
+		hint.T("The keys that lie with this backup are not the newest ones: they were deleted, or others were put in their place.", "Les clés jointes à cette sauvegarde ne sont pas les plus récentes : elles ont été supprimées, ou d'autres ont été mises à leur place."),
+		hint.Text{},
+		hint.T("Use another copy of the backup, if there is one, and find out who can write to this place.", "Utilisez une autre copie de la sauvegarde, s'il y en a une, et cherchez qui peut écrire à cet endroit.")).
+		Because(fmt.Errorf("key object %d: %w", newest.Number, why))}, nil
 }
 
 // mostKeys is more than a key object has, in bytes.

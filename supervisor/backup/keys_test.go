@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -262,4 +263,101 @@ func TestOpenBeforeTheFirstBackup(t *testing.T) {
 	if _, err := found[0].Find(t.Context()); code(err) != "backup-none" {
 		t.Errorf("%v", err)
 	}
+}
+
+// Each manifest names the newest key object; a target that has another, or none, in its place shows it
+// to whoever looks for something to restore. Without the file that says which it is, Begin asks the target.
+func TestKeysAtTheTargetAreTheNewest(t *testing.T) {
+	t.Attr("shows", "backups")
+	m, words, dir := newMemory(), newKit(t), t.TempDir()
+	keys, err := Begin(t.Context(), m, dir, words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := keyName(keys.Chain.ID)
+	want := KeyObject{1, sumOf(m.objects[name])}
+	if keys.Newest != want {
+		t.Errorf("begun with %+v, not %+v", keys.Newest, want)
+	}
+	for what, change := range map[string]func(path string) error{
+		"there":   func(string) error { return nil },
+		"gone":    os.Remove,
+		"damaged": func(path string) error { return os.WriteFile(path, []byte("{"), 0o600) },
+	} {
+		if err := change(filepath.Join(dir, keyFile)); err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := LoadKeys(dir)
+		if err != nil || loaded.Newest != want && what == "there" || loaded.Newest != (KeyObject{}) && what != "there" {
+			t.Errorf("%s: %+v %v", what, loaded.Newest, err)
+		}
+		if again, err := Begin(t.Context(), m, dir, words); err != nil || again.Newest != want {
+			t.Errorf("%s: %+v %v", what, again.Newest, err)
+		}
+		if loaded, err := LoadKeys(dir); err != nil || loaded.Newest != want {
+			t.Errorf("%s, and asked for: %+v %v", what, loaded.Newest, err)
+		}
+	}
+	h := newHouse(t, 81)
+	h.memory = m
+	unknown := keys
+	unknown.Newest = KeyObject{}
+	h.Engine = h.engine(t, unknown, t.TempDir())
+	h.writes(t, 20)
+	h.cycles(t, 1)
+	whole := m.objects[name]
+	delete(m.objects, name)
+	if b := h.found(t); b.Manifest.Newest != (KeyObject{}) || len(b.Problems) > 0 {
+		t.Errorf("a manifest that does not say which: %+v %v", b.Manifest.Newest, b.Problems)
+	}
+	m.objects[name] = whole
+	h.Engine = h.engine(t, keys, h.Dir)
+	if _, err := h.Say(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b := h.found(t); b.Manifest.Newest != want || len(b.Problems) > 0 {
+		t.Errorf("%+v %v", b.Manifest.Newest, b.Problems)
+	}
+	sealed, err := object.SealKeys(words, &object.Keys{Number: 1, Chain: keys.Chain, Authors: keys.Authors, At: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, text := range map[string][]byte{"none": nil, "another": sealed, "half of it": whole[:len(whole)/2]} {
+		if m.objects[name] = text; text == nil {
+			delete(m.objects, name)
+		}
+		b := h.found(t)
+		if len(b.Problems) != 1 || code(b.Problems[0].Err) != "backup-keys-older" || len(b.Points()) == 0 {
+			t.Errorf("%s: %+v, and %d points", what, b.Problems, len(b.Points()))
+		}
+		// The machine goes on: it needs none to make backups.
+		h.writes(t, 1)
+		h.cycles(t, 1)
+	}
+	m.objects[name] = whole
+	m.deny = func(op, what string) error {
+		if op == "get" && what == name {
+			return target.ErrAway
+		}
+		return nil
+	}
+	if _, err := Find(t.Context(), m, keys.expect()); !errors.Is(err, target.ErrAway) {
+		t.Errorf("a target that goes away: %v", err)
+	}
+}
+
+// What another machine sealed opens by the key of the chain.
+func TestObjectsOfTheMachineBefore(t *testing.T) {
+	h := newHouse(t, 82)
+	h.writes(t, 20)
+	h.cycles(t, 2)
+	next, err := object.NewMachine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := Keys{Machine: next, Chain: h.Keys.Chain, Authors: append(slices.Clone(h.Keys.Authors), next.Author(h.st.Head.N+1))}
+	h.Engine = h.engine(t, keys, t.TempDir())
+	h.writes(t, 3)
+	h.cycles(t, 2)
+	h.whole(t)
 }

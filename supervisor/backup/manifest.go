@@ -27,6 +27,8 @@ type Manifest struct {
 	Files   []File
 	// Missing are attachments whose contents were not at the target, and not to be had.
 	Missing []Attachment
+	// Newest is the newest key object at that time; the zero KeyObject: nobody knew.
+	Newest KeyObject
 
 	contents object.ContentsKey
 	objects  []entry
@@ -50,6 +52,7 @@ type manifestLine struct {
 	// Contents says how those of attachments are called, Missing which are not there.
 	Contents *contentsLine `json:"contents,omitempty"`
 	Missing  []Attachment  `json:"missing,omitempty"`
+	Key      *KeyObject    `json:"key,omitempty"` // the newest
 }
 
 // listsInLine is how many lists one line of a manifest tells of.
@@ -95,6 +98,9 @@ func (e *Engine) manifest(ctx context.Context) error {
 			return w.Lines(append(text, '\n'))
 		}
 		err := line(manifestLine{Notes: &now})
+		if key := e.Keys.Newest; err == nil && key.Number > 0 {
+			err = line(manifestLine{Key: &key})
+		}
 		for i := range e.st.Objects {
 			if ent := &e.st.Objects[i]; err == nil && ent.live() && (ent.stretch() || ent.Kind == object.Base) {
 				err = line(manifestLine{Object: ent})
@@ -159,6 +165,8 @@ func (c *reader) readManifest(ctx context.Context, n uint64) (*Manifest, entry, 
 			m.Files = append(m.Files, *l.File)
 		case l.Contents != nil:
 			m.contents = l.Contents.Key
+		case l.Key != nil:
+			m.Newest = *l.Key
 		case l.Missing != nil:
 			m.Missing = append(m.Missing, l.Missing...)
 		}
@@ -178,7 +186,8 @@ func (c *reader) readManifest(ctx context.Context, n uint64) (*Manifest, entry, 
 type reader struct {
 	get    func(ctx context.Context, n uint64) (io.ReadCloser, error)
 	part   func(ctx context.Context, name string, part int) (io.ReadCloser, error) // of contents
-	expect object.Expect                                                           // of any of them
+	key    func(ctx context.Context, number int) (io.ReadCloser, error)
+	expect object.Expect // of any of them
 }
 
 func newReader(at target.Reader, expect object.Expect) *reader {
@@ -189,6 +198,9 @@ func newReader(at target.Reader, expect object.Expect) *reader {
 		},
 		part: func(ctx context.Context, name string, part int) (io.ReadCloser, error) {
 			return at.Get(ctx, contentsName(expect.Chain, name, part), 0)
+		},
+		key: func(ctx context.Context, number int) (io.ReadCloser, error) {
+			return at.Get(ctx, expect.Chain+"/"+object.KeyName(number), 0)
 		},
 	}
 }

@@ -27,9 +27,9 @@ type Backup struct {
 	contents listed
 }
 
-// Problem is what is wrong with one object, or the contents of one attachment.
+// Problem is what is wrong with one object, the contents of one attachment, or the keys.
 type Problem struct {
-	N          uint64
+	N          uint64 // 0: of no object of the chain
 	Attachment string // its SHA-256; "": of an object
 	Err        error
 }
@@ -55,14 +55,18 @@ func Find(ctx context.Context, at target.Reader, expect object.Expect) (*Backup,
 // inventory is what of a chain is at a target.
 type inventory struct {
 	objects  map[uint64]bool
+	keys     map[int]bool
 	contents listed
 }
 
 func list(ctx context.Context, at target.Reader, chain string) (inventory, error) {
-	out := inventory{map[uint64]bool{}, listed{}}
+	out := inventory{map[uint64]bool{}, map[int]bool{}, listed{}}
 	err := at.List(ctx, chain, func(o target.Object) error {
-		if n, ok := number(o.Name); ok && strings.Count(o.Name, "/") == 1 {
+		_, base, _ := strings.Cut(o.Name, "/")
+		if n, ok := number(o.Name); ok && !strings.Contains(base, "/") {
 			out.objects[n] = true
+		} else if n := object.KeyNumber(base); n > 0 {
+			out.keys[n] = true
 		} else {
 			out.contents.add(o)
 		}
@@ -155,6 +159,11 @@ func find(ctx context.Context, r *reader, at inventory) (*Backup, error) {
 		if ent.Kind == object.Log {
 			b.objects = append(b.objects, ent)
 		}
+	}
+	if p, err := older(ctx, r, at, b.Manifest.Newest); err != nil {
+		return nil, err
+	} else if p != nil {
+		b.Problems = append(b.Problems, *p)
 	}
 	for _, m := range b.Manifest.Missing {
 		if !b.has(m) {
