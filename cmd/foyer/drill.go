@@ -76,7 +76,7 @@ func (a drilling) in(dir string) *drill.Drill {
 // plainEnvironment is an environment without what settings are read from: those of the server
 // would have a drill open its data, or its database on another machine.
 func plainEnvironment(environ []string) []string {
-	passed := []string{"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TMP", "TEMP", "SYSTEMROOT", "GOMEMLIMIT", "GOGC"}
+	passed := []string{"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TMP", "TEMP", "SYSTEMROOT", "GOMEMLIMIT"}
 	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		return !slices.Contains(passed, strings.ToUpper(name))
@@ -85,8 +85,9 @@ func plainEnvironment(environ []string) []string {
 
 // restoredSettings are those of the server of a drill beside its folder: whoever can reach it may
 // read everything, and nobody change anything. The plugins are those that keep something, and so
-// may have.
+// may have. With one client it has no use for the memory by which a server of many is faster.
 var restoredSettings = []string{
+	"GOGC=50",
 	"KINTO_INCLUDES=kinto.plugins.accounts kinto.plugins.history kinto_attachment",
 	"KINTO_READONLY=true",
 	"KINTO_BUCKET_READ_PRINCIPALS=system.Everyone",
