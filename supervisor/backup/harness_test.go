@@ -98,7 +98,7 @@ func (m *memory) segments() []string {
 
 // contents are the names of parts of contents.
 func (m *memory) contents() []string {
-	return slices.DeleteFunc(m.names(), func(name string) bool { return strings.HasSuffix(name, ".seg") })
+	return slices.DeleteFunc(m.names(), func(name string) bool { return !strings.Contains(name, "/b/") })
 }
 
 func (m *memory) names() []string {

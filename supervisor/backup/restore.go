@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/changelog"
+	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/supervisor/backup/object"
 	"github.com/foyer-server/foyer/supervisor/backup/target"
 )
@@ -32,6 +33,22 @@ type Problem struct {
 	N          uint64 // 0: of no object of the chain
 	Attachment string // its SHA-256; "": of an object
 	Err        error
+}
+
+// Hint is what people are told of the problem; its code says which kind it is.
+func (p Problem) Hint() *hint.Error {
+	e := hint.Find(p.Err)
+	switch {
+	case e != nil:
+		return e
+	case errors.Is(p.Err, target.ErrNotFound) && p.Attachment != "":
+		e = hint.New("backup-missing", hint.T("The contents of an attached file are missing in the backup (%s).", "Le contenu d'une pièce jointe manque dans la sauvegarde (%s).", p.Attachment), hint.Text{}, hint.Text{})
+	case errors.Is(p.Err, target.ErrNotFound):
+		e = hint.New("backup-missing", hint.T("Object %d of the backup is missing.", "L'objet %d de la sauvegarde manque.", p.N), hint.Text{}, hint.Text{})
+	default:
+		e = hint.New("backup-damaged", hint.T("Object %d of the backup cannot be read.", "L'objet %d de la sauvegarde ne peut pas être lu.", p.N), hint.Text{}, hint.Text{})
+	}
+	return e.Because(p.Err)
 }
 
 // Point is a state of the data that can be restored.

@@ -30,6 +30,16 @@ func (h *house) hours(t *testing.T, n int) {
 	}
 }
 
+// days are some of which nothing is said but their first minute.
+func (h *house) days(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		h.writes(t, 1)
+		h.now = h.now.Add(26 * time.Hour)
+		h.cycles(t, 1)
+	}
+}
+
 // spoil changes one byte in the middle of an object.
 func (m *memory) spoil(name string) {
 	text := slices.Clone(m.objects[name])
@@ -47,9 +57,12 @@ func TestDamagedState(t *testing.T) {
 		"without a sum": func(text []byte) []byte { return text[:strings.IndexByte(string(text), '\n')+1] },
 	} {
 		for _, file := range []string{"chain.json", "contents.json"} {
+			if file == "contents.json" && name != "cut short" && name != "of another" {
+				continue
+			}
 			h := newHouse(t, 41)
 			h.writes(t, 30)
-			h.hours(t, 3)
+			h.hours(t, 1)
 			if err := h.Stop(); err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +84,7 @@ func TestDamagedState(t *testing.T) {
 			if o := h.Overview(); !o.First.Equal(first) {
 				t.Errorf("%s, %s: the first copy was of %s, not %s", file, name, o.First, first)
 			}
-			h.hours(t, 3)
+			h.days(t, 2)
 			h.whole(t)
 		}
 	}
@@ -108,7 +121,7 @@ func TestDamagedBeforeAMerge(t *testing.T) {
 	if slices.ContainsFunc(found, func(p Point) bool { return p.Position == bad.To }) {
 		t.Error("what needs the damaged object is offered")
 	}
-	h.hours(t, 30)
+	h.days(t, 3)
 	h.whole(t)
 	t.Logf("SHOW a part that is damaged at the target: %s", hint.Describe(err, hint.EN))
 }
@@ -152,7 +165,7 @@ func TestReadWrongOnce(t *testing.T) {
 // Objects behind what is known here that are damaged are nobody's: the chain goes on behind them,
 // and what they held is brought again, or copied anew where the store does not have it any more.
 func TestDamagedBehindWhatIsKnown(t *testing.T) {
-	for _, which := range []int{1, 2, 3} {
+	for _, which := range []int{1, 3} {
 		for _, cut := range []bool{false, true} {
 			h := newHouse(t, 44)
 			h.writes(t, 30)
@@ -173,7 +186,7 @@ func TestDamagedBehindWhatIsKnown(t *testing.T) {
 			h.restart(t)
 			h.cycles(t, 3)
 			h.whole(t)
-			h.hours(t, 30)
+			h.days(t, 3)
 			h.whole(t)
 			if slices.Contains(h.memory.names(), name) {
 				t.Errorf("object %d of 3: what is damaged stays for ever", which)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/changelog"
+	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/supervisor/backup/object"
 )
 
@@ -269,12 +270,41 @@ func (t *tidier) lose(ctx context.Context, bad *badObject, why error) error {
 	case err != nil && !wrong(err):
 		return err
 	}
+	t.st.lose(bad.N, t.now)
 	t.Log.Warn("a part of the backup is damaged: it is left out", "object", bad.N, "err", bad.err)
-	t.st.left(bad.N, t.now)
-	if t.st.Copying == nil && !t.st.whole() {
-		t.st.Copying = &base{From: t.st.Position}
-	}
 	return errors.Join(partLost(t.Target, bad.N, bad.err), t.save())
+}
+
+// Lost leaves out what Verify found to be damaged, if it really cannot be read, of what can be restored:
+// all is copied anew where the moments that are to come need it. The error is as that of Cycle, and says
+// which it was. Objects that are not there at all are not among them: Cycle says so, and goes no further.
+func (e *Engine) Lost(ctx context.Context, problems []Problem) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.open(ctx); err != nil {
+		return err
+	}
+	defer e.see()
+	var told error
+	for _, p := range problems {
+		if ent, known := e.st.object(p.N); known && ent.live() && wrong(p.Err) {
+			err := (&tidier{e, e.now()}).lose(ctx, &badObject{ent, p.Err}, p.Err)
+			if told = errors.Join(told, err); hint.Find(err) == nil || hint.Find(err).Code != "backup-part-lost" {
+				return told
+			}
+		}
+	}
+	return told
+}
+
+// lose leaves out an object that cannot be read any more, with the bases it is a part of, and begins
+// another base if there is no other way to what is to come.
+func (s *state) lose(n uint64, now time.Time) {
+	s.left(n, now)
+	s.Bases = slices.DeleteFunc(s.Bases, func(b base) bool { return slices.Contains(b.Parts, n) })
+	if b := s.Copying; b != nil && slices.Contains(b.Parts, n) || b == nil && !s.whole() {
+		s.Copying = &base{From: s.Position}
+	}
 }
 
 // left notes that an object is not part of what can be restored any more.

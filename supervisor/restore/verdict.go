@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/foyer-server/foyer/internal/changelog"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/supervisor/backup"
-	"github.com/foyer-server/foyer/supervisor/backup/target"
 )
 
 // Verdict says, before anything is done, what a point of a backup is, and whether it can be
@@ -120,14 +118,7 @@ func against(v *Verdict, here Here) error {
 }
 
 func problemOf(p backup.Problem) Problem {
-	e := hint.Find(p.Err)
-	switch {
-	case e != nil:
-	case errors.Is(p.Err, target.ErrNotFound):
-		e = hint.New("backup-missing", hint.T("Object %d of the backup is missing.", "L'objet %d de la sauvegarde manque.", p.N), hint.Text{}, hint.Text{})
-	default:
-		e = hint.New("backup-damaged", hint.T("Object %d of the backup cannot be read.", "L'objet %d de la sauvegarde ne peut pas être lu.", p.N), hint.Text{}, hint.Text{})
-	}
+	e := p.Hint()
 	return Problem{p.N, e.Code, e.What}
 }
 
