@@ -99,19 +99,14 @@ func ownKeys(machine *object.Machine, chain *object.Chain) Keys {
 // a chain was begun that these words open, its keys are returned; with other words, or at
 // another target, the error has code backup-begun. Two at once in one folder are refused.
 func Begin(ctx context.Context, at target.Target, dir string, words *kit.Kit) (Keys, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return Keys{}, fmt.Errorf("cannot make the keys of a backup: %w", err)
-	}
-	lock, err := atomicfile.TryLock(filepath.Join(dir, keysLock))
-	if errors.Is(err, atomicfile.ErrLocked) {
-		return Keys{}, hint.New("backup-keys-busy",
-			hint.T("Somebody else is setting this backup up now.", "Quelqu'un d'autre configure cette sauvegarde en ce moment."), hint.T("Nothing was changed.", "Rien n'a été changé."),
-			hint.T("Wait until that is done, then look at it.", "Attendez la fin, puis regardez le résultat.")).Because(err)
-	}
+	lock, err := lockKeys(dir)
 	if err != nil {
 		return Keys{}, err
 	}
 	defer lock.Unlock() //nolint:errcheck // a lock that is not let go of ends with this process
+	if err := finishEnding(dir); err != nil {
+		return Keys{}, fmt.Errorf("cannot end the backup before: %w", err)
+	}
 	known, err := LoadKeys(dir)
 	if err == nil {
 		return known, proved(ctx, at, &known, dir, words)
@@ -124,6 +119,20 @@ func Begin(ctx context.Context, at target.Target, dir string, words *kit.Kit) (K
 		return Keys{}, fmt.Errorf("cannot begin a backup: %w", err)
 	}
 	return keys, nil
+}
+
+// lockKeys has a folder of keys to itself, and makes it.
+func lockKeys(dir string) (*atomicfile.Lock, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, here(dir, fmt.Errorf("cannot make the keys of a backup: %w", err))
+	}
+	lock, err := atomicfile.TryLock(filepath.Join(dir, keysLock))
+	if errors.Is(err, atomicfile.ErrLocked) {
+		return nil, hint.New("backup-keys-busy",
+			hint.T("Somebody else is setting this backup up now.", "Quelqu'un d'autre configure cette sauvegarde en ce moment."), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Wait until that is done, then look at it.", "Attendez la fin, puis regardez le résultat.")).Because(err)
+	}
+	return lock, here(dir, err)
 }
 
 // begin goes on from wherever an earlier one broke off.

@@ -42,7 +42,9 @@ type references struct {
 	Contents map[string]*reference `json:"contents"` // by name
 }
 
-func (a *attachments) path() string { return filepath.Join(a.e.Dir, "contents.json") }
+func (a *attachments) path() string { return contentsPath(a.e.Dir) }
+
+func contentsPath(dir string) string { return filepath.Join(dir, "contents.json") }
 
 // save keeps what is known.
 func (a *attachments) save() error {
