@@ -100,7 +100,10 @@ func (e *entry) live() bool { return e.Left.IsZero() }
 func (e *entry) stretch() bool { return e.Kind == object.Log || e.Kind == object.Merge }
 
 // follower is the name by which the store knows a chain's follower.
-func (e *Engine) follower() string { return "backup-" + e.Keys.Chain.ID }
+func (e *Engine) follower() string { return Follower(e.Keys.Chain.ID) }
+
+// Follower is the name by which a store knows who follows it for a chain.
+func Follower(chain string) string { return "backup-" + chain }
 
 // now is the time.
 func (e *Engine) now() time.Time {

@@ -12,6 +12,7 @@
 //	DIR/drill.lock     held by who works here; stays
 //	DIR/progress.json  how far it is
 //	DIR/result.json    what came of it; stays until the next is asked for
+//	DIR/stop           it is to end (Stop)
 //	DIR/data…          what is restored
 //	DIR/serve.sock     where its server answers
 //
@@ -69,6 +70,7 @@ const (
 	lockFile     = "drill.lock"
 	progressFile = "progress.json"
 	resultFile   = "result.json"
+	stopFile     = "stop"
 	dataFolder   = "data"
 	socketFile   = "serve.sock"
 )
@@ -95,7 +97,7 @@ func Ask(dir string, r Request) error {
 		return err
 	}
 	defer lock.Unlock() //nolint:errcheck // a lock that is not let go of ends with this process
-	for _, name := range []string{progressFile, resultFile} {
+	for _, name := range []string{progressFile, resultFile, stopFile} {
 		if err := atomicfile.Remove(filepath.Join(dir, name)); err != nil {
 			return err
 		}
@@ -137,6 +139,11 @@ func Look(dir string) (p Progress, out *Outcome, running bool, err error) {
 		return Progress{}, out, running, err
 	}
 	return p, out, running, nil
+}
+
+// Stop has the drill in folder dir end soon, whoever runs it; what came of it says so.
+func Stop(dir string) error {
+	return os.WriteFile(filepath.Join(dir, stopFile), nil, 0o600)
 }
 
 // read reads a file of JSON; false: it is not there.
@@ -193,6 +200,7 @@ var leftovers = []struct {
 	{dataFolder, false},
 	{dataFolder + ".restoring-", true},
 	{socketFile, false},
+	{stopFile, false},
 	{progressFile, false},
 	{progressFile + ".new", false},
 	{"." + requestFile + ".tmp-", true},

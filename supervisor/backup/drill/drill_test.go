@@ -189,10 +189,11 @@ func TestProgress(t *testing.T) {
 	path := filepath.Join(dir, progressFile)
 	synctest.Test(t, func(t *testing.T) {
 		var p progress
+		looks := 0
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
-			p.run(ctx, path)
+			p.run(ctx, path, func() { looks++ })
 			close(done)
 		}()
 		written := func() Progress {
@@ -227,6 +228,9 @@ func TestProgress(t *testing.T) {
 		}
 		stop()
 		<-done
+		if looks != 13 {
+			t.Errorf("in 13 s it was looked %d times", looks)
+		}
 	})
 }
 

@@ -129,9 +129,17 @@ type work struct {
 
 // outcome makes the drill.
 func (w *work) outcome(ctx context.Context) Outcome {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	telling, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { w.tell.run(telling, filepath.Join(w.Dir, progressFile)) })
+	wg.Go(func() {
+		w.tell.run(telling, filepath.Join(w.Dir, progressFile), func() {
+			if _, err := os.Lstat(filepath.Join(w.Dir, stopFile)); err == nil {
+				end()
+			}
+		})
+	})
 	defer wg.Wait()
 	defer stop()
 	began := time.Now()
@@ -333,8 +341,9 @@ func (p *progress) say(now Progress) {
 	p.now = now
 }
 
-// run writes it until ctx ends. Where it cannot be written nobody is told, and the work goes on.
-func (p *progress) run(ctx context.Context, path string) {
+// run writes it until ctx ends, and calls look each second. Where it cannot be written nobody is
+// told, and the work goes on.
+func (p *progress) run(ctx context.Context, path string, look func()) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -343,6 +352,7 @@ func (p *progress) run(ctx context.Context, path string) {
 			return
 		case <-tick.C:
 		}
+		look()
 		p.mu.Lock()
 		now := p.now
 		p.mu.Unlock()
