@@ -27,7 +27,7 @@ func Kinds() []job.Kind {
 func (s worker) rootKinds() []job.Kind {
 	var out []job.Kind
 	for _, v := range helper.Verbs {
-		if v.Ends { // the job of what is on trial asks for it
+		if v.Ends || v.Part { // the job of what is on trial asks for it, or that of a backup
 			continue
 		}
 		k := job.Kind{Name: v.Name, Title: v.Title, Lane: job.Machine, Resume: true, Args: v.Args, Words: v.Words, Page: v.Page, Fresh: v.Fresh}

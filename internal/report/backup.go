@@ -16,7 +16,7 @@ type Backup struct {
 	Copied   int64     `json:"copied_bytes,omitempty"` // of the first copy of everything, while that is made
 	Points   int       `json:"points"`                 // moments that can be restored
 	Oldest   time.Time `json:"oldest,omitzero"`        // of them
-	Bytes    int64     `json:"bytes"`                  // at the target, without attachments
+	Bytes    int64     `json:"bytes"`                  // at the target
 	Problem  *Problem  `json:"problem,omitempty"`      // why it does not go on now
 	Since    time.Time `json:"since,omitzero"`         // since when that is so
 	Proven   *Proven   `json:"proven,omitempty"`       // the last restore that worked; nil: none ever did

@@ -58,6 +58,7 @@ const (
 	// VerbChangeSettings has a report.Change for its result, and is on trial when it was done.
 	VerbChangeSettings = "change-settings"
 	VerbEndTrial       = "end-trial" // trial: its number; do; why
+	VerbDrill          = "drill-backup"
 )
 
 // Arguments of VerbEndTrial: what is to become of what is on trial, and, of what is to go
@@ -117,6 +118,8 @@ type Verb struct {
 	Trial bool
 	// Ends: it ends a trial. The helper does it itself, while another verb is at work, too.
 	Ends bool
+	// Part: a job of another kind asks for it, as a part of what that does.
+	Part bool
 	// Values: it takes values, of which those of Secrets may be in nothing that is written.
 	Values  bool
 	Secrets []string
@@ -146,6 +149,9 @@ var Verbs = []Verb{{
 }, {
 	Name: VerbChangeSettings, Title: hint.T("Change the settings", "Modifier les réglages"),
 	PerHour: 10, PerDay: 40, Within: 10 * time.Minute, Touches: Foyers, Page: true, Fresh: true, Trial: true, Values: true, Secrets: []string{"dns.credentials"},
+}, {
+	Name: VerbDrill, Title: hint.T("Restore the backup apart from the data", "Restaurer la sauvegarde à l'écart des données"),
+	PerHour: 6, PerDay: 24, Within: time.Minute, Touches: Foyers, Again: true, Part: true,
 }, {
 	Name: VerbEndTrial, Title: hint.T("Keep what is on trial, or take it back", "Garder ce qui est à l'essai, ou le défaire"),
 	Args:    map[string][]string{ArgTrial: nil, ArgDo: {DoKeep, DoBack}, ArgWhy: {WhyAsked, WhySilent}},

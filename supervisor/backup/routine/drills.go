@@ -1,0 +1,124 @@
+package routine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/report"
+	"github.com/foyer-server/foyer/supervisor/backup/drill"
+	"github.com/foyer-server/foyer/supervisor/job"
+)
+
+// drillWhenDue has the backup restored to see that it can be, when it is time: after the first
+// copy of everything, once a month, with a new version and after a change of the format of the
+// data; and a day after one that failed.
+func (r *Routine) drillWhenDue() {
+	if !r.drillDue(time.Now()) {
+		return
+	}
+	if _, err := r.host.start(JobDrill); err != nil {
+		r.cfg.Log.Warn("the backup cannot be restored to see that it works", "err", err)
+	}
+}
+
+func (r *Routine) drillDue(now time.Time) bool {
+	r.mu.Lock()
+	e, p, wrong := r.engine, r.proof, r.wrong
+	asked := r.drilled
+	r.mu.Unlock()
+	if e == nil || wrong != nil || within(asked, now, r.cfg.Timing.Failed) {
+		return false
+	}
+	first := e.Overview().First
+	switch {
+	case first.IsZero():
+		return false
+	case p.Failed != nil:
+		return !within(p.FailedAt, now, r.cfg.Timing.Failed)
+	case p.Proven == nil:
+		return !within(first, now, r.cfg.Timing.First)
+	}
+	return p.Proven.Version != r.cfg.Version || p.Schema != r.cfg.Schema || !within(p.Proven.At, now, r.cfg.Timing.Drill)
+}
+
+// within reports whether a time is less than some time ago, and not ahead of now by more.
+func within(at, now time.Time, most time.Duration) bool {
+	since := now.Sub(at)
+	return !at.IsZero() && since < most && since > -most
+}
+
+// drill is the job: it has the newest point restored, and keeps how that went.
+func (r worker) drill(ctx context.Context, t *job.Task) error {
+	k := r.begun()
+	if k == nil || !r.isOn() {
+		return notBegun(r.cfg.To)
+	}
+	now := time.Now()
+	r.mu.Lock()
+	r.drilled = now
+	r.mu.Unlock()
+	dir := drillDir(r.cfg.Dir)
+	if err := makeDirs(r.cfg.Dir); err != nil {
+		return err
+	}
+	ask := drill.Request{Target: k.Target, Keys: keysDir(r.cfg.Dir), Data: r.cfg.Data}
+	if !t.Again() { // of one that was cut off the work may go on: it is followed
+		if err := drill.Ask(dir, ask); err != nil {
+			return err
+		}
+	}
+	err := r.cfg.Drill(ctx, t.ID(), dir, func(p drill.Progress) { t.Progress(p.Done, p.Of, hint.T("lines", "lignes")) })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	_, out, _, lookErr := drill.Look(dir)
+	if err = errors.Join(err, lookErr); err == nil && out == nil {
+		err = hint.New("drill-stopped", hint.T("The restore broke off before its end.", "La restauration s'est interrompue avant la fin."), hint.T("Foyer tries again by itself.", "Foyer réessaie de lui-même."), hint.Text{})
+	}
+	if err != nil {
+		return r.notProven(report.ProblemOf(err))
+	}
+	if out.Problem != nil {
+		return r.notProven(out.Problem)
+	}
+	return r.proven(t, out.Proven)
+}
+
+// proven keeps that a restore worked.
+func (r worker) proven(t *job.Task, p *report.Proven) error {
+	r.mu.Lock()
+	r.proof = proof{Proven: p, Schema: r.cfg.Schema}
+	err := r.proof.save(r.cfg.Dir)
+	r.mu.Unlock()
+	if err != nil { // it is true all the same, until the next start
+		r.cfg.Log.Warn("that the backup was restored is not on the disk", "err", err)
+	}
+	said := hint.T("The backup works: %d records, %d accounts and %d attachments were restored in %s, and read from a server.", "La sauvegarde marche : %d enregistrements, %d comptes et %d fichiers joints ont été restaurés en %s, puis lus depuis un serveur.",
+		p.Records, p.People, p.Attachments, took(p.Seconds))
+	t.Say(said)
+	if !p.Confined {
+		t.Say(hint.T("On this machine it could not be had done by a process that is kept from the data.", "Sur cette machine, un processus tenu à l'écart des données n'a pas pu s'en charger."))
+	}
+	r.host.tell(report.Event{Code: "backup-proven", What: said})
+	return t.Result(p)
+}
+
+// notProven keeps that one did not.
+func (r worker) notProven(why *report.Problem) error {
+	r.mu.Lock()
+	r.proof.Failed, r.proof.FailedAt = why, time.Now().UTC()
+	err := r.proof.save(r.cfg.Dir)
+	r.mu.Unlock()
+	if err != nil {
+		r.cfg.Log.Warn("that the backup could not be restored is not on the disk", "err", err)
+	}
+	r.host.tell(report.Event{Code: "backup-unproven", Severity: report.Error, What: hint.T("The backup was restored to see that it works, and it did not: %s", "La sauvegarde a été restaurée pour essai, et cela n'a pas marché : %s", why.What), Did: why.Did, Do: why.Do})
+	return why.Err()
+}
+
+// took is how long something took, as people say it.
+func took(seconds float64) hint.Text {
+	return report.Age(time.Duration(max(1, seconds) * float64(time.Second)))
+}
