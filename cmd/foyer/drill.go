@@ -63,7 +63,7 @@ func (a drilling) run(ctx context.Context, dir string) error {
 func (a drilling) in(dir string) *drill.Drill {
 	child := *a.app
 	child.environ = plainEnvironment(a.environ)
-	loads := restoring{app: &child}
+	loads := restoring{typing: typing{app: &child}}
 	return &drill.Drill{
 		Dir: dir, Version: version, Schema: storage.Schema(), Log: a.logger(a.err),
 		Load: loads.load, Held: heldAttachments, Serve: drilling{&child}.serve,

@@ -63,6 +63,7 @@ func serveHelper(ctx context.Context, a *app) error {
 			helper.VerbReboot:        restartMachine,
 
 			helper.VerbChangeSettings: changeSettings,
+			helper.VerbDrill:          startDrill,
 		},
 		Check: map[string]func(context.Context, map[string]string) error{helper.VerbChangeSettings: checkAnswers},
 		Back:  map[string]func(context.Context, *helper.Task) error{helper.VerbChangeSettings: restoreSettings},

@@ -282,7 +282,7 @@ func TestCodesAreDocumented(t *testing.T) {
 			})
 		}
 	}
-	for _, f := range slices.Concat(house["supervisor"], house["supervisor/helper"]) { // const JobX = "…", VerbX: kinds of jobs
+	for _, f := range slices.Concat(house["supervisor"], house["supervisor/helper"], house["supervisor/backup/routine"]) { // const JobX = "…", VerbX: kinds of jobs
 		ast.Inspect(f, func(n ast.Node) bool {
 			if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 && (strings.HasPrefix(spec.Names[0].Name, "Job") || strings.HasPrefix(spec.Names[0].Name, "Verb")) {
 				if kind, ok := text(spec.Values[0]); ok {

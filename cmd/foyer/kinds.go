@@ -10,6 +10,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/supervisor"
+	"github.com/foyer-server/foyer/supervisor/backup/routine"
 	"github.com/foyer-server/foyer/supervisor/helper"
 	"github.com/foyer-server/foyer/supervisor/job"
 )
@@ -72,7 +73,7 @@ type kindJSON struct {
 }
 
 func kinds() (out []kindJSON) {
-	all := supervisor.Kinds()
+	all := append(supervisor.Kinds(), routine.Kinds()...)
 	slices.SortFunc(all, func(a, b job.Kind) int { return strings.Compare(a.Name, b.Name) })
 	for _, k := range all {
 		one := kindJSON{Kind: k.Name, Title: k.Title, Args: k.Args, Page: k.Page, Fresh: k.Fresh, Touches: helper.Nothing.Word()}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"path/filepath"
@@ -15,7 +14,6 @@ import (
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/server/storage"
 	"github.com/foyer-server/foyer/supervisor/backup"
-	"github.com/foyer-server/foyer/supervisor/backup/kit"
 	"github.com/foyer-server/foyer/supervisor/backup/object"
 	"github.com/foyer-server/foyer/supervisor/backup/target"
 	"github.com/foyer-server/foyer/supervisor/restore"
@@ -24,15 +22,13 @@ import (
 
 // restoring brings a backup back into a folder (docs/backups.md#bringing-a-backup-back).
 type restoring struct {
-	*app
+	typing
 	from, into, to, chain string
 	verdict, yes, apps    bool
-
-	typed *bufio.Reader // what a person types, or a pipe gives
 }
 
 func (a *app) restoreCmd() *cobra.Command {
-	r := restoring{app: a}
+	r := restoring{typing: typing{app: a}}
 	cmd := &cobra.Command{
 		Use: "restore --from DIR --into FOLDER", Args: usage(a, cobra.NoArgs),
 		Hidden: true, // until `foyer backup` makes what it restores
@@ -140,46 +136,6 @@ func (a *restoring) open(ctx context.Context, at target.Reader) ([]*backup.Chain
 		e := hint.Find(err)
 		a.say(hint.T("%s %s", "%s %s", e.What, e.Do))
 	}
-}
-
-// asks reports whether somebody can be asked, more than once.
-func (a *restoring) asks() bool { return !a.json && (a.atTerminal() || a.plain) }
-
-// words reads the twelve words. Typed or piped, they come by standard input alone.
-func (a *restoring) words(ctx context.Context) (*kit.Kit, error) {
-	if a.asks() {
-		a.say(hint.T("Type the %d words of your recovery kit, in one line:", "Tapez les %d mots de votre kit de secours, sur une ligne :", kit.Words))
-	}
-	text, err := a.readLine(ctx)
-	if err != nil {
-		return nil, err
-	}
-	words, err := kit.Read(text)
-	if err != nil && !a.asks() {
-		err = unquoted(err)
-	}
-	return words, err
-}
-
-// unquoted is what is wrong with words without any of them: what did not come from a
-// terminal does not go to one either, but to a log.
-func unquoted(err error) error {
-	if e := hint.Find(err); e != nil && errors.Is(err, kit.ErrUnknown) {
-		return hint.New("kit-word-unknown", e.What, hint.Text{}, hint.T("Compare it with the paper.", "Comparez-le avec le papier.")).Because(kit.ErrUnknown)
-	}
-	return err
-}
-
-// readLine reads a line that somebody types.
-func (a *restoring) readLine(ctx context.Context) (string, error) {
-	if a.typed == nil {
-		a.typed = bufio.NewReader(a.in)
-	}
-	text, err := tui.ReadLine(ctx, a.typed)
-	if errors.Is(err, tui.ErrCancelled) {
-		err = cancelled()
-	}
-	return text, err
 }
 
 // newerWords says that other words have taken the place of these.

@@ -628,7 +628,7 @@ func TestMoments(t *testing.T) {
 		"2027-03-01 25:00":          "",
 		"18:00":                     "",
 	} {
-		r := restoring{app: &app{}, to: text}
+		r := restoring{typing: typing{app: &app{}}, to: text}
 		got, err := r.moment(now)
 		if (err != nil) != (want == "") || err == nil && got.Format(time.RFC3339) != want {
 			t.Errorf("%q is %s, %v; want %s", text, got.Format(time.RFC3339), err, want)

@@ -123,6 +123,8 @@ func TestTheFirstSignalEndsEveryQuestion(t *testing.T) {
 			{name: "change", command: []string{"foyer", "change", "name=maison"}, sees: []string{`Type yes to change it`}},
 			{name: "change, lines", command: []string{"foyer", "change", "--plain"}, sees: []string{`3\. On a rented(?s:.*)\[3\]>`}},
 			{name: "change, screens", command: []string{"foyer", "change"}, sees: []string{`> On a rented`}},
+			{name: "a backup's words", command: []string{"foyer", "backup", "to", "/srv/backup"}, sees: []string{`On your paper, what is word`}},
+			{name: "a restore's words", command: []string{"foyer", "restore", "--from", "/srv", "--into", "/srv/restored"}, sees: []string{`12 words of your recovery kit`}},
 			{name: "the dashboard", command: []string{"foyer"}, sees: []string{`Requests/min`}, quiet: true},
 		} {
 			for _, signal := range signals {

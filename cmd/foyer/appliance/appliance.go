@@ -23,6 +23,7 @@ import (
 	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/server"
 	"github.com/foyer-server/foyer/supervisor"
+	"github.com/foyer-server/foyer/supervisor/backup/routine"
 	"github.com/foyer-server/foyer/supervisor/helper"
 	"github.com/foyer-server/foyer/supervisor/service"
 )
@@ -62,27 +63,27 @@ func (a Appliance) Installed(p Process) (*supervisor.Supervisor, error) {
 		host.Close(listeners)
 		return nil, fmt.Errorf("cannot make the folder for sockets: %w", err)
 	}
-	return a.supervisor(p, listeners, changes{a, config.SystemFile, publicAddress}, a.found(p.Log)...)
+	return a.supervisor(p, listeners, changes{a, config.SystemFile, publicAddress}, a.backups(p), a.found(p.Log)...)
 }
 
 // Trial is the supervisor of a Foyer that answers on l alone and that nobody looks for:
 // it announces nothing, and changes nothing outside its data folder. It closes l when it
 // ends.
 func (a Appliance) Trial(p Process, l host.Listener) (*supervisor.Supervisor, error) {
-	return a.supervisor(p, []host.Listener{l}, nil)
+	return a.supervisor(p, []host.Listener{l}, nil, nil)
 }
 
-// supervisor wires one, with rooms beside those that every Foyer has, and with what tells
-// of other answers; nil: nothing does. With an error the
-// listeners are closed.
-func (a Appliance) supervisor(p Process, ls []host.Listener, ch supervisor.Changes, rooms ...supervisor.Room) (*supervisor.Supervisor, error) {
+// supervisor wires one, with rooms beside those that every Foyer has, with what tells of other
+// answers, and with the backup; nil: nothing does, and none is made. With an error the listeners are
+// closed.
+func (a Appliance) supervisor(p Process, ls []host.Listener, ch supervisor.Changes, b *routine.Routine, rooms ...supervisor.Room) (*supervisor.Supervisor, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		host.Close(ls)
 		return nil, fmt.Errorf("cannot find this program's file: %w", err)
 	}
 	s := a.Settings
-	return supervisor.New(supervisor.Config{
+	cfg := supervisor.Config{
 		Serve: func() *exec.Cmd {
 			cmd := exec.Command(exe, p.Args...)
 			cmd.Env = append(append(os.Environ(), "FOYER_RUN="+a.RunDir), p.Environ...)
@@ -99,5 +100,9 @@ func (a Appliance) supervisor(p Process, ls []host.Listener, ch supervisor.Chang
 		Prove: func(ctx context.Context, cookie string) (string, time.Time, error) {
 			return server.Prove(ctx, s, cookie, p.Log)
 		},
-	}), nil
+	}
+	if b != nil {
+		cfg.Backups, cfg.Jobs, cfg.Rooms = b, b.Kinds(), append(cfg.Rooms, b)
+	}
+	return supervisor.New(cfg), nil
 }
