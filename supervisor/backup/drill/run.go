@@ -96,7 +96,7 @@ func (d *Drill) request(dir string) (req Request, err error) {
 
 // Who looks at a drill has its lock for a moment.
 const (
-	lockTries = 20
+	lockTries = 10
 	lockPause = 50 * time.Millisecond
 )
 
@@ -152,7 +152,7 @@ func (w *work) outcome(ctx context.Context) Outcome {
 	// Who asks all processes of a drill to end may have come to others first.
 	select {
 	case <-ctx.Done():
-	case <-time.After(200 * time.Millisecond):
+	case <-time.After(100 * time.Millisecond):
 	}
 	if ctx.Err() != nil {
 		err = stopped(err)
