@@ -38,6 +38,7 @@ type drilled struct {
 	keys string
 	from string // folder of the backup
 	data string
+	said bool
 }
 
 // drills is for drills of a backup, or of a copy of it.
@@ -63,7 +64,7 @@ func (d *drilled) ask() {
 	d.t.Helper()
 	identity, err := target.PrepareFolder(d.t.Context(), d.from, target.FolderOptions{Data: d.t.TempDir(), SameDisk: true})
 	if err == nil {
-		err = drill.Ask(d.dir, drill.Request{Target: identity, Keys: d.keys, Data: d.data})
+		err = drill.Ask(d.dir, drill.Request{Target: identity, Keys: d.keys, Data: d.data, Said: d.said})
 	}
 	if err != nil {
 		d.t.Fatal(err)
@@ -210,6 +211,12 @@ func TestADrill(t *testing.T) {
 	if again := proven(true, false); again.Moment.Before(first.Moment.Truncate(time.Second)) {
 		t.Errorf("of %s, then of %s", first.Moment, again.Moment)
 	}
+	// The newest of which it has.
+	want.Records--
+	d.said = true
+	proven(true, true)
+	d.said = false
+	want.Records++
 	fmt.Fprintf(os.Stderr, "SHOW a drill: a backup restored, opened by this Foyer and read as an app does in %.1f s: %d records, %d accounts, %d attachments, %d lists, and nothing of it left; without a way to the data that are served it says so\n", first.Seconds, first.Records, first.People, first.Attachments, first.Lists)
 	if err := errors.Join(b.Stop(), h.Stop()); err != nil {
 		t.Fatal(err)

@@ -99,9 +99,6 @@ func (e *entry) live() bool { return e.Left.IsZero() }
 // stretch reports whether it is one of the log.
 func (e *entry) stretch() bool { return e.Kind == object.Log || e.Kind == object.Merge }
 
-// follower is the name by which the store knows a chain's follower.
-func (e *Engine) follower() string { return Follower(e.Keys.Chain.ID) }
-
 // Follower is the name by which a store knows who follows it for a chain.
 func Follower(chain string) string { return "backup-" + chain }
 

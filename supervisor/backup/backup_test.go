@@ -170,7 +170,7 @@ func TestManifestsAreMadeUpFor(t *testing.T) {
 				h.now = h.now.Add(time.Minute)
 			}
 			if base {
-				if err := h.db.Unfollow(t.Context(), h.follower()); err != nil {
+				if err := h.db.Unfollow(t.Context(), Follower(h.Keys.Chain.ID)); err != nil {
 					t.Fatal(err)
 				}
 			} else {
@@ -234,7 +234,7 @@ func TestCut(t *testing.T) {
 	before := newest(t, h.found(t))
 	want, err := restored(t, h.found(t), before, time.Time{}.Add(1)).MarshalJSON()
 	if err == nil {
-		err = h.db.Unfollow(t.Context(), h.follower())
+		err = h.db.Unfollow(t.Context(), Follower(h.Keys.Chain.ID))
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -145,7 +145,7 @@ func works(ctx context.Context, dir string) error {
 			return err
 		}
 		if i%40 == 39 { // and now and then the log is cut, and all is copied again
-			if err := s.db.Unfollow(ctx, s.engine.follower()); err != nil {
+			if err := s.db.Unfollow(ctx, Follower(s.engine.Keys.Chain.ID)); err != nil {
 				return err
 			}
 		}

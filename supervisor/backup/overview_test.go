@@ -85,7 +85,7 @@ func TestOverview(t *testing.T) {
 	}
 	// The log is cut: what was there stays, and nothing is complete before all was copied anew.
 	h.memory.deny = nil
-	if err := h.db.Unfollow(t.Context(), h.follower()); err != nil {
+	if err := h.db.Unfollow(t.Context(), Follower(h.Keys.Chain.ID)); err != nil {
 		t.Fatal(err)
 	}
 	h.writes(t, 3)

@@ -106,7 +106,7 @@ func (e *Engine) ship(ctx context.Context) error {
 // begin follows the store from now on, and begins a copy of everything.
 func (e *Engine) begin(ctx context.Context) error {
 	e.begins("follow")
-	at, err := e.Source.Follow(ctx, e.follower())
+	at, err := e.Source.Follow(ctx, Follower(e.Keys.Chain.ID))
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (e *Engine) stretch(ctx context.Context) (bool, error) {
 // damaged, the error wraps changelog.ErrDamaged.
 func (e *Engine) acknowledge(ctx context.Context) error {
 	e.acked = changelog.Position{} // what fails is said again
-	if err := e.Source.Acknowledge(ctx, e.follower(), e.st.Position); err != nil {
+	if err := e.Source.Acknowledge(ctx, Follower(e.Keys.Chain.ID), e.st.Position); err != nil {
 		return err
 	}
 	e.acked = e.st.Position

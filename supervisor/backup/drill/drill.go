@@ -46,6 +46,9 @@ type Request struct {
 	// Data is the folder of the data that are served, which the drill had better not be able to
 	// open. It tries that, and does nothing else there.
 	Data string `json:"data"`
+	// Said: rather the newest moment of which the machine has said what everything comes to than the
+	// newest.
+	Said bool `json:"said,omitempty"`
 }
 
 // Outcome is what came of a drill: one of the two.

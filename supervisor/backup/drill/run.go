@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -180,6 +181,9 @@ func (w *work) prove(ctx context.Context) (*report.Proven, error) {
 		return nil, nothing(nil)
 	}
 	point := points[len(points)-1]
+	if at := slices.IndexFunc(points, func(p backup.Point) bool { return p.Position == b.Manifest.Point }); w.req.Said && at >= 0 {
+		point = points[at]
+	}
 	data := filepath.Join(w.Dir, dataFolder)
 	v, err := restore.Judge(chain, b, point, restore.Here{Into: data, Schema: w.Schema})
 	if w.needs = v.Needs + spare; v.Free >= 0 && v.Free < w.needs {

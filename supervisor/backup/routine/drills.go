@@ -31,9 +31,10 @@ func (r *Routine) drillDue(now time.Time) bool {
 	if e == nil || wrong != nil || within(asked, now, r.cfg.Timing.Failed) {
 		return false
 	}
-	first := e.Overview().First
+	o := e.Overview()
+	first := o.First
 	switch {
-	case first.IsZero():
+	case first.IsZero(), o.Complete.IsZero():
 		return false
 	case p.Failed != nil:
 		return !within(p.FailedAt, now, r.cfg.Timing.Failed)
@@ -63,8 +64,11 @@ func (r worker) drill(ctx context.Context, t *job.Task) error {
 	if err := makeDirs(r.cfg.Dir); err != nil {
 		return err
 	}
-	ask := drill.Request{Target: k.Target, Keys: keysDir(r.cfg.Dir), Data: r.cfg.Data}
 	if !t.Again() { // of one that was cut off the work may go on: it is followed
+		if err := r.say(ctx); err != nil {
+			return err
+		}
+		ask := drill.Request{Target: k.Target, Keys: keysDir(r.cfg.Dir), Data: r.cfg.Data, Said: true}
 		if err := drill.Ask(dir, ask); err != nil {
 			return err
 		}
@@ -84,6 +88,27 @@ func (r worker) drill(ctx context.Context, t *job.Task) error {
 		return r.notProven(out.Problem)
 	}
 	return r.proven(t, out.Proven)
+}
+
+// say has the backup say what everything comes to now: that is what a restore is compared with.
+func (r worker) say(ctx context.Context) error {
+	e, err := r.awaitFirst(ctx)
+	if err != nil {
+		return err
+	}
+	give, err := r.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer give()
+	if o := e.Overview(); o.First.IsZero() {
+		return hint.New("backup-first", hint.T("The first copy of everything is still being made: there is nothing to restore yet.", "La première copie complète est encore en cours : il n'y a rien à restaurer."), hint.T("Foyer restores it by itself when it is done.", "Foyer la restaurera de lui-même quand elle sera faite."), hint.Text{})
+	}
+	err = r.noteAttachments(e.Cycle(ctx))
+	if err == nil {
+		_, err = e.Say(ctx)
+	}
+	return forPeople(err)
 }
 
 // proven keeps that a restore worked.

@@ -103,11 +103,25 @@ func (r worker) check(ctx context.Context, t *job.Task) error {
 		return err
 	}
 	if n := len(got.Problems) + got.More; n > 0 {
-		return hint.New("backup-damaged", hint.T("%d things are wrong in the backup; the first: %s", "%d choses ne vont pas dans la sauvegarde ; la première : %s", n, got.Problems[0].What), hint.T("Nothing was changed.", "Rien n'a été changé."),
-			hint.T("Look whether the disk is in order, then begin a new backup: `sudo foyer backup to FOLDER --new`.", "Vérifiez l'état du disque, puis commencez une nouvelle sauvegarde : `sudo foyer backup to DOSSIER --new`."))
+		r.leaveOut(ctx, e, found.Problems)
+		return hint.New("backup-damaged", hint.T("%d things are wrong in the backup; the first: %s", "%d choses ne vont pas dans la sauvegarde ; la première : %s", n, got.Problems[0].What), hint.T("What is damaged is left out, and what is needed of it is copied anew.", "Ce qui est endommagé est laissé de côté, et ce qu'il en faut est recopié."),
+			hint.T("Look whether the disk is in order; if things are missing there, begin a new backup: `sudo foyer backup to FOLDER --new`.", "Vérifiez l'état du disque ; s'il y manque des éléments, commencez une nouvelle sauvegarde : `sudo foyer backup to DOSSIER --new`."))
 	}
 	t.Say(hint.T("%d objects and %d attachments were read; nothing is wrong with them.", "%d objets et %d fichiers joints ont été relus ; tout va bien.", got.Objects, got.Attachments))
 	return nil
+}
+
+// leaveOut has what cannot be read any more left out of the backup, and copied anew if what is to
+// come needs it.
+func (r worker) leaveOut(ctx context.Context, e *backup.Engine, problems []backup.Problem) {
+	give, err := r.take(ctx)
+	if err != nil {
+		return
+	}
+	defer give()
+	if err := e.Lost(ctx, problems); err != nil {
+		r.cfg.Log.Warn("what is damaged in the backup is left out", "err", err)
+	}
 }
 
 // mostTold is how many problems the result of a check names.
