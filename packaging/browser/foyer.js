@@ -70,8 +70,8 @@ export async function browser(server, options = {}) {
     httpCredentials: options.credentials,
     javaScriptEnabled: options.scripts !== false,
   });
+  context.setDefaultTimeout(120_000); // patience, which judges no speed: a tenth is enough on an idle machine
   const page = context.pages()[0] ?? (await context.newPage());
-  page.setDefaultTimeout(120_000); // patience, which judges no speed: a tenth is enough on an idle machine
   return {
     page,
     context,

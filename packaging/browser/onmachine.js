@@ -33,7 +33,6 @@ async function change(where, address) {
   const link = (await page.locator("#link").textContent()).trim();
   if (where === "reachable") await look.now(page, "change-begun-machine", "en");
   const other = await context.newPage();
-  other.setDefaultTimeout(120_000);
   // The service starts anew: a browser tries again, as a person does.
   let answer;
   for (const end = Date.now() + 120_000; ; await new Promise((then) => setTimeout(then, 200))) {
