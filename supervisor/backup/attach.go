@@ -56,6 +56,7 @@ type attachments struct {
 	e       *Engine
 	key     object.ContentsKey
 	there   listed                // at the target
+	sealed  int64                 // bytes of them
 	known   map[string]*reference // by name
 	queue   []Attachment
 	queued  map[string]bool // by hash
@@ -376,6 +377,7 @@ func (a *attachments) part(ctx context.Context, name string, c *unfinished, last
 		}
 	}
 	if err == nil {
+		a.sealed += sealed - a.there[name][c.part]
 		a.there.put(name, c.part, sealed)
 	}
 	return sum, err
@@ -414,6 +416,7 @@ func (a *attachments) drop(ctx context.Context, name string) error {
 		if err := a.e.Target.Delete(ctx, contentsName(a.e.Keys.Chain.ID, name, part)); err != nil {
 			return err
 		}
+		a.sealed -= a.there[name][part]
 		delete(a.there[name], part)
 	}
 	delete(a.there, name)

@@ -132,15 +132,10 @@ func number(name string) (uint64, bool) {
 	return n, ok && err == nil && n > 0 && len(base) == 10
 }
 
-// append seals what write writes as the next object of the chain and brings it to the
+// append seals what write writes, of a time, as the next object of the chain and brings it to the
 // target. errAdopted: that number was taken, by an object of ours which a death had us
 // forget; it is part of the chain now, and nothing was written.
-func (e *Engine) append(ctx context.Context, kind object.Kind, from, to changelog.Position, write func(*object.Writer) error) (entry, error) {
-	return e.appendAt(ctx, kind, from, to, e.now(), write)
-}
-
-// appendAt is append of what is of a time.
-func (e *Engine) appendAt(ctx context.Context, kind object.Kind, from, to changelog.Position, at time.Time, write func(*object.Writer) error) (entry, error) {
+func (e *Engine) append(ctx context.Context, kind object.Kind, from, to changelog.Position, at time.Time, write func(*object.Writer) error) (entry, error) {
 	ent := entry{N: e.st.Head.N + 1, Kind: kind, From: from, To: to, At: at}
 	err := e.seal(&ent, part(e.Dir), write)
 	if err == nil {

@@ -147,7 +147,7 @@ func TestADamagedDatabase(t *testing.T) {
 	s.mark(t, 200)
 	s.writes(t, 30)
 	s.cycles(t, 1)
-	s.hours(t, 8)
+	s.hours(t, 4)
 	s.writes(t, 3) // and what no cycle has shipped when the damage comes
 	tail, _, err := s.db.Summarize(t.Context(), s.now)
 	if err != nil {

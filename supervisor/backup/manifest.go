@@ -66,7 +66,7 @@ func (e *Engine) manifest(ctx context.Context) error {
 	if err := e.files.compare(ctx); err != nil {
 		return err
 	}
-	sum, at, err := e.Source.Summarize(ctx, now)
+	sum, at, err := e.source().Summarize(ctx, now)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (e *Engine) manifest(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err = e.append(ctx, object.Manifest, at, at, func(w *object.Writer) error {
+	_, err = e.append(ctx, object.Manifest, at, at, e.now(), func(w *object.Writer) error {
 		line := func(l manifestLine) error {
 			text, err := json.Marshal(l)
 			if err != nil {

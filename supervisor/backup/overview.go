@@ -65,14 +65,17 @@ func (e *Engine) Overview() Overview {
 	return out
 }
 
-// see takes in how the backup stands now.
-func (e *Engine) see() {
+// see takes in how the backup stands now. It reports whether everything that was found to have been
+// written is in it, and can be restored.
+func (e *Engine) see() (complete bool) {
 	e.view.mu.Lock()
 	defer e.view.mu.Unlock()
 	e.view.take(&e.st)
-	if e.files != nil {
-		e.view.Attachments = e.files.there.size()
+	if e.files == nil {
+		return false
 	}
+	e.view.Attachments = e.files.sealed
+	return len(e.files.queue) == 0 && len(e.view.Points) > 0 && e.view.Points[0].Position == e.st.Position
 }
 
 func (v *view) take(s *state) {
@@ -158,7 +161,7 @@ func (e *Engine) Say(ctx context.Context) (Point, error) {
 		if err != nil {
 			return Point{}, err
 		}
-		if e.complete() {
+		if e.see() {
 			break
 		}
 	}
@@ -175,6 +178,3 @@ func (e *Engine) Say(ctx context.Context) (Point, error) {
 	said, _ := e.st.object(e.st.manifest())
 	return Point{said.At, said.To}, unread
 }
-
-// complete reports whether nothing waits that a cycle would bring into the backup.
-func (e *Engine) complete() bool { return e.st.whole() && len(e.files.queue) == 0 }

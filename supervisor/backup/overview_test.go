@@ -45,7 +45,7 @@ func TestOverview(t *testing.T) {
 		t.Errorf("after the first copy: %+v", first)
 	}
 	h.attach(t, "r", []byte("something"))
-	for range 30 {
+	for range 12 {
 		h.now = h.now.Add(25 * time.Minute)
 		h.writes(t, 1)
 		h.cycles(t, 1)

@@ -61,7 +61,7 @@ func openAttachments(ctx context.Context, e *Engine, there listed) (*attachments
 	if err != nil {
 		return nil, err
 	}
-	a := &attachments{e: e, key: key, there: there, queued: map[string]bool{}, failed: map[string]*failure{}}
+	a := &attachments{e: e, key: key, there: there, sealed: there.size(), queued: map[string]bool{}, failed: map[string]*failure{}}
 	kept, err := a.load()
 	if err = errors.Join(err, removed(contentsPart(e.Dir))); err != nil {
 		return nil, err
@@ -225,7 +225,7 @@ func (a *attachments) settle(at int64) {
 // relist takes in what is at the target, and tells what was there and is not. It reports
 // whether there is any.
 func (a *attachments) relist(there listed) bool {
-	a.there = there
+	a.there, a.sealed = there, there.size()
 	lost := 0
 	for name, r := range a.known {
 		if r.Put && r.Left.IsZero() && r.Size >= 0 && !there.whole(name, r.Size) {

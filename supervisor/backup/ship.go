@@ -51,8 +51,9 @@ func (e *Engine) round(ctx context.Context) error {
 	if errors.Is(err, changelog.ErrDamaged) {
 		e.acked = changelog.Position{} // every cycle asks whether it still is
 	}
+	complete := e.see()
 	switch good := err == nil || errors.Is(err, ErrAttachment); {
-	case good && e.complete():
+	case good && complete:
 		e.st.Complete, e.failed = began, false
 	case good:
 		e.failed = false
@@ -106,9 +107,14 @@ func (e *Engine) ship(ctx context.Context) error {
 // begin follows the store from now on, and begins a copy of everything.
 func (e *Engine) begin(ctx context.Context) error {
 	e.begins("follow")
-	at, err := e.Source.Follow(ctx, Follower(e.Keys.Chain.ID))
+	at, err := e.source().Follow(ctx, Follower(e.Keys.Chain.ID))
 	if err != nil {
 		return err
+	}
+	if last := e.st.last(); last != (changelog.Position{}) && (at.Seq < last.Seq || at.Seq == last.Seq && at != last) {
+		e.Log.Warn("the data are older than those in the backup, or others: its positions go on from there", "at", at.Seq, "backup", last.Seq)
+		e.st.Shift += last.Seq + 1 - at.Seq
+		at.Seq = last.Seq + 1
 	}
 	e.st.Follows, e.st.Position = true, at
 	e.st.Copying = &base{From: at}
@@ -122,7 +128,7 @@ func (e *Engine) stretch(ctx context.Context) (bool, error) {
 	to := from
 	var lines bytes.Buffer
 	var text []byte
-	err := e.Source.Changes(ctx, from, stretchBytes, func(c changelog.Entry) error {
+	err := e.source().Changes(ctx, from, stretchBytes, func(c changelog.Entry) error {
 		to = c.Position
 		text = c.Append(text[:0])
 		_, err := lines.Write(text)
@@ -136,7 +142,7 @@ func (e *Engine) stretch(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		e.files.upload(ctx)
-		_, err := e.append(ctx, object.Log, from, to, func(w *object.Writer) error {
+		_, err := e.append(ctx, object.Log, from, to, e.now(), func(w *object.Writer) error {
 			return w.Lines(lines.Bytes())
 		})
 		if err != nil {
@@ -156,7 +162,7 @@ func (e *Engine) stretch(ctx context.Context) (bool, error) {
 // damaged, the error wraps changelog.ErrDamaged.
 func (e *Engine) acknowledge(ctx context.Context) error {
 	e.acked = changelog.Position{} // what fails is said again
-	if err := e.Source.Acknowledge(ctx, Follower(e.Keys.Chain.ID), e.st.Position); err != nil {
+	if err := e.source().Acknowledge(ctx, Follower(e.Keys.Chain.ID), e.st.Position); err != nil {
 		return err
 	}
 	e.acked = e.st.Position
@@ -172,10 +178,10 @@ func (e *Engine) copy(ctx context.Context) error {
 	e.begins("copy")
 	start := time.Now()
 	after, at := b.After, changelog.Position{}
-	ent, err := e.append(ctx, object.Base, b.From, b.From, func(w *object.Writer) error {
+	ent, err := e.append(ctx, object.Base, b.From, b.From, e.now(), func(w *object.Writer) error {
 		after = b.After
 		for copied, most := 0, room(e.Dir); copied < most; {
-			next, stands, err := e.Source.Copy(ctx, after, copyBytes, func(line []byte) error {
+			next, stands, err := e.source().Copy(ctx, after, copyBytes, func(line []byte) error {
 				copied += len(line)
 				return errors.Join(e.files.notes(line, b.From.Seq-1), w.Lines(line))
 			})
@@ -254,7 +260,7 @@ func (e *Engine) beat(ctx context.Context) error {
 			return nil
 		}
 	}
-	_, err := e.append(ctx, object.Beat, e.st.Position, e.st.Position, func(*object.Writer) error { return nil })
+	_, err := e.append(ctx, object.Beat, e.st.Position, e.st.Position, e.now(), func(*object.Writer) error { return nil })
 	return err
 }
 

@@ -34,6 +34,10 @@ type state struct {
 	Tidied   time.Time          `json:"tidied"`  // when stretches were last made fewer
 	Kept     time.Time          `json:"kept"`    // when this was written
 
+	// Shift is by how much positions in the chain are ahead of those of the store: an older copy of the
+	// data, or others, may have come in their place.
+	Shift int64 `json:"shift,omitempty"`
+
 	Complete time.Time `json:"complete,omitzero"` // as in Overview
 	Cut      time.Time `json:"cut,omitzero"`
 	First    time.Time `json:"first,omitzero"`
@@ -62,6 +66,24 @@ func (s *state) manifest() uint64 {
 		}
 	}
 	return 0
+}
+
+// last is the position in the chain behind which nobody has been.
+func (s *state) last() changelog.Position {
+	last := s.Position
+	take := func(p changelog.Position) {
+		if p.Seq > last.Seq {
+			last = p
+		}
+	}
+	for i := range s.Objects {
+		take(s.Objects[i].From)
+		take(s.Objects[i].To)
+	}
+	for i := range s.Bases {
+		take(s.Bases[i].Ready)
+	}
+	return last
 }
 
 // newest is when something was last put into the chain.

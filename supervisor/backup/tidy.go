@@ -241,7 +241,7 @@ func (t *tidier) merge(ctx context.Context, run []entry) error {
 		return err
 	}
 	var text []byte
-	_, err = t.appendAt(ctx, object.Merge, first.From, last.To, last.At, func(w *object.Writer) error {
+	_, err = t.append(ctx, object.Merge, first.From, last.To, last.At, func(w *object.Writer) error {
 		return changelog.Merge(lines, func(l *changelog.Line) error {
 			text = l.Append(text[:0])
 			return w.Lines(text)
