@@ -16,6 +16,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/foyer-server/foyer/internal/changelog"
+	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/server/kinto"
 	"github.com/foyer-server/foyer/server/storage/storagetest"
 )
@@ -513,5 +514,33 @@ func TestMigrationsCutTheLog(t *testing.T) {
 	was := at.Seq
 	if at, err = db.Follow(t.Context(), "test"); err != nil || at.Seq <= was {
 		t.Errorf("position %d after %d, error %v", at.Seq, was, err)
+	}
+}
+
+// Of a database that is known to be damaged nothing is copied or acknowledged, and its log can still be read.
+func TestADamagedDatabaseIsNotCopied(t *testing.T) {
+	db := open(t, file(t))
+	at, err := db.Follow(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, db, 3)
+	db.trouble.found(damaged(errors.New("a page")), false)
+	none := func([]byte) error { return nil }
+	for what, err := range map[string]error{
+		"Copy":        func() error { _, _, err := db.Copy(t.Context(), "", 1, none); return err }(),
+		"Summarize":   func() error { _, _, err := db.Summarize(t.Context(), time.Now()); return err }(),
+		"Files":       db.Files(t.Context(), func(string, int64) error { return nil }),
+		"Follow":      func() error { _, err := db.Follow(t.Context(), "other"); return err }(),
+		"Acknowledge": db.Acknowledge(t.Context(), "test", at),
+		"Unfollow":    db.Unfollow(t.Context(), "test"),
+	} {
+		if e := hint.Find(err); !errors.Is(err, changelog.ErrDamaged) || e == nil || e.Code != "database-damaged" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	commits := 0
+	if err := db.Changes(t.Context(), at, 1<<20, func(changelog.Entry) error { commits++; return nil }); err != nil || commits == 0 {
+		t.Errorf("%d commits can be read: %v", commits, err)
 	}
 }

@@ -238,6 +238,7 @@ func (e *Engine) pass(ctx context.Context, n uint64, why error) error {
 		return err
 	}
 	e.Log.Warn("a part of the backup is damaged: it is left out", "object", n, "err", why)
+	e.st.Unsaid = true // whoever reads the chain from the newest manifest on comes no further
 	e.st.Head = head{N: n, Hash: hex.EncodeToString(sum.Sum(nil))}
 	e.st.Objects = append(e.st.Objects, entry{N: n, Size: size, Hash: e.st.Head.Hash, Left: e.now(), Behind: n})
 	return nil

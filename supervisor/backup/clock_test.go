@@ -167,6 +167,11 @@ func flapping(t *testing.T, dies bool) {
 		step(10 * time.Minute)
 	}
 	h.now = noon.Add(c.real) // for comparing
+	for i, ent := range h.st.stretches() {
+		if before := h.st.stretches()[max(0, i-1)]; ent.At.Before(before.At) {
+			t.Errorf("object %d is of %s, and %d before it of %s", ent.N, ent.At, before.N, before.At)
+		}
+	}
 	b := h.found(t)
 	got := map[int64]bool{}
 	for _, p := range b.Points() {

@@ -360,6 +360,9 @@ func (h *house) tidied(t testing.TB) {
 	if got := len(h.memory.segments()); got != known {
 		t.Errorf("%d objects are at the target, %d are known", got, known)
 	}
+	if h.files.sealed != h.files.there.size() {
+		t.Errorf("contents of %d bytes are counted as %d", h.files.there.size(), h.files.sealed)
+	}
 	found := h.found(t).Points()
 	for i, ent := range h.st.stretches() {
 		if restorable(h.st.stretches(), h.st.Bases)[i] >= 0 != slices.ContainsFunc(found, func(p Point) bool { return p.Position == ent.To }) {

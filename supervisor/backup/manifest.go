@@ -134,6 +134,7 @@ func (e *Engine) manifest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.st.Unsaid = false
 	for i := range e.st.Objects[:len(e.st.Objects)-1] {
 		if ent := &e.st.Objects[i]; ent.live() && (ent.Kind == object.Manifest || ent.Kind == object.Beat) {
 			ent.Left, ent.Behind = now, e.st.Head.N

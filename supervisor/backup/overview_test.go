@@ -147,6 +147,21 @@ func TestOverviewDuringACycle(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.overviewed(t)
+	// Nor after a cycle that could not say what there is.
+	h = newHouse(t, 35)
+	h.writes(t, 30)
+	h.memory.deny = func(op, name string) error {
+		if op == "put" && name == h.name(2) {
+			return fmt.Errorf("%w: unplugged", target.ErrAway)
+		}
+		return nil
+	}
+	if err := h.Cycle(t.Context()); !errors.Is(err, target.ErrAway) || len(h.st.Bases) != 1 {
+		t.Fatal(err)
+	}
+	if o := h.Overview(); len(o.Points) > 0 || !o.Complete.IsZero() {
+		t.Errorf("without a manifest: %+v", o)
+	}
 }
 
 // Nothing is complete while attachments wait.

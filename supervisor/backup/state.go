@@ -38,6 +38,9 @@ type state struct {
 	// data, or others, may have come in their place.
 	Shift int64 `json:"shift,omitempty"`
 
+	// Unsaid: something was left out that the newest manifest, or what is behind it, still needs.
+	Unsaid bool `json:"unsaid,omitempty"`
+
 	Complete time.Time `json:"complete,omitzero"` // as in Overview
 	Cut      time.Time `json:"cut,omitzero"`
 	First    time.Time `json:"first,omitzero"`

@@ -166,7 +166,7 @@ func TestReadWrongOnce(t *testing.T) {
 // and what they held is brought again, or copied anew where the store does not have it any more.
 func TestDamagedBehindWhatIsKnown(t *testing.T) {
 	for _, which := range []int{1, 3} {
-		for _, cut := range []bool{false, true} {
+		for how, cut := range []bool{false, true, false} {
 			if watched && (cut || which > 1) {
 				continue
 			}
@@ -177,14 +177,26 @@ func TestDamagedBehindWhatIsKnown(t *testing.T) {
 				t.Fatal(err)
 			}
 			known := h.st.Head.N
+			kept, err := os.ReadFile(statePath(h.Dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if how == 2 {
+				h.Source = mute{h.db} // so that the store still has it
+			}
 			for range 3 {
 				h.writes(t, 2)
-				h.cycles(t, 1)
+				if err := h.Cycle(t.Context()); (err != nil) != (how == 2) {
+					t.Fatal(err)
+				}
 			}
 			name := h.name(known + uint64(which))
 			h.memory.spoil(name)
 			if cut {
 				h.memory.objects[name] = h.memory.objects[name][:20]
+			}
+			if err := os.WriteFile(statePath(h.Dir), kept, 0o600); err != nil {
+				t.Fatal(err)
 			}
 			h.restart(t)
 			h.cycles(t, 3)
@@ -205,7 +217,7 @@ func TestDamagedWhoseAnswerWasLost(t *testing.T) {
 	h.cycles(t, 1)
 	lost := ""
 	h.memory.after = func(op, name string) error {
-		if op == "put" && lost == "" {
+		if op == "put" && lost == "" && strings.HasSuffix(name, ".seg") {
 			lost = name
 			h.memory.spoil(name)
 			return fmt.Errorf("%w: no answer", target.ErrAway)
@@ -228,8 +240,6 @@ func TestAnOlderManifest(t *testing.T) {
 	h.writes(t, 30)
 	h.cycles(t, 1)
 	h.hours(t, 6)
-	h.days(t, 2)
-	h.hours(t, 2)
 	var manifests []entry
 	for _, ent := range h.st.Objects {
 		if ent.Kind == object.Manifest {
@@ -239,8 +249,22 @@ func TestAnOlderManifest(t *testing.T) {
 	if len(manifests) < 3 {
 		t.Fatalf("%d manifests are there", len(manifests))
 	}
-	for _, ent := range manifests[1:] {
-		h.memory.spoil(h.name(ent.N))
+	older := manifests[len(manifests)-2]
+	h.memory.spoil(h.name(manifests[len(manifests)-1].N))
+	// A death came before it was deleted itself, and after what it names was.
+	named, _, err := h.reader().readManifest(t.Context(), older.N)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := 0
+	for _, ent := range named.objects {
+		if now, _ := h.st.object(ent.N); !now.live() {
+			delete(h.memory.objects, h.name(ent.N))
+			gone++
+		}
+	}
+	if gone == 0 {
+		t.Fatal("the older manifest names nothing that was left since")
 	}
 	h.Engine = h.engine(t, h.Keys, t.TempDir())
 	h.cycles(t, 3)
@@ -376,6 +400,12 @@ func TestLeftInTheFuture(t *testing.T) {
 			ent.Left = h.now.AddDate(10, 0, 0)
 			n++
 		}
+	}
+	before := h.memory.segments()
+	h.now = h.now.Add(23 * time.Hour)
+	h.cycles(t, 1)
+	if now := h.memory.segments(); slices.ContainsFunc(before, func(name string) bool { return !slices.Contains(now, name) }) {
+		t.Error("something went before its day was over")
 	}
 	h.days(t, 3)
 	for _, ent := range h.st.Objects {

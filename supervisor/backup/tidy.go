@@ -91,6 +91,9 @@ func (e *Engine) tidy(ctx context.Context) error {
 // a death, or a target that went away, can have come before it.
 func (s *state) unsaid() bool {
 	newest := s.manifest()
+	if s.Unsaid {
+		return true
+	}
 	for _, b := range s.Bases {
 		if n := len(b.Parts); n > 0 && b.Parts[n-1] > newest {
 			return true
@@ -301,6 +304,7 @@ func (e *Engine) Lost(ctx context.Context, problems []Problem) error {
 // another base if there is no other way to what is to come.
 func (s *state) lose(n uint64, now time.Time) {
 	s.left(n, now)
+	s.Unsaid = true
 	s.Bases = slices.DeleteFunc(s.Bases, func(b base) bool { return slices.Contains(b.Parts, n) })
 	if b := s.Copying; b != nil && slices.Contains(b.Parts, n) || b == nil && !s.whole() {
 		s.Copying = &base{From: s.Position}

@@ -272,3 +272,26 @@ func TestVerifyOfAFork(t *testing.T) {
 		t.Errorf("%v %v", v.Problems, err)
 	}
 }
+
+// What only moments of before need is left out by the next manifest, and nothing is copied anew for it.
+func TestLostOfAnOlderBase(t *testing.T) {
+	h := verified(t, 97)
+	h.st.Copying = &base{From: h.st.Position}
+	h.cycles(t, 1)
+	if len(h.st.Bases) != 2 {
+		t.Fatalf("%d bases", len(h.st.Bases))
+	}
+	bad := h.st.Bases[0].Parts[0]
+	h.memory.spoil(h.name(bad))
+	if err := h.Lost(t.Context(), []Problem{{N: bad, Err: object.ErrDamaged}}); code(err) != "backup-part-lost" {
+		t.Error(err)
+	}
+	if h.st.Copying != nil {
+		t.Error("everything is copied anew")
+	}
+	h.cycles(t, 1)
+	h.whole(t)
+	if m := h.found(t).Manifest; len(m.bases) != 1 || slices.ContainsFunc(m.objects, func(ent entry) bool { return ent.N == bad }) {
+		t.Errorf("the newest manifest names %d bases, and what is damaged", len(m.bases))
+	}
+}
