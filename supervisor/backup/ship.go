@@ -8,6 +8,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/changelog"
+	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/supervisor/backup/object"
 )
 
@@ -16,7 +17,7 @@ const (
 	stretchBytes = 4 << 20  // of changes in one object
 	partBytes    = 64 << 20 // of a part of a base
 	copyBytes    = 4 << 20  // copied at once
-	paceBytes    = 32 << 20 // copied in a second
+	paceBytes    = 32 << 20 // copied in a second, while somebody writes
 	beatEvery    = time.Hour
 )
 
@@ -176,11 +177,12 @@ func (e *Engine) copy(ctx context.Context) error {
 		return nil
 	}
 	e.begins("copy")
-	start := time.Now()
+	var p pacer
 	after, at := b.After, changelog.Position{}
 	ent, err := e.append(ctx, object.Base, b.From, b.From, e.now(), func(w *object.Writer) error {
 		after = b.After
 		for copied, most := 0, room(e.Dir); copied < most; {
+			before := copied
 			next, stands, err := e.source().Copy(ctx, after, copyBytes, func(line []byte) error {
 				copied += len(line)
 				return errors.Join(e.files.notes(line, b.From.Seq-1), w.Lines(line))
@@ -188,11 +190,12 @@ func (e *Engine) copy(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			busy := at != stands && at != changelog.Position{}
 			at, after = stands, next
 			if next == "" {
 				break
 			}
-			if err := pace(ctx, start, copied); err != nil {
+			if err := p.wait(ctx, busy, copied-before); err != nil {
 				return err
 			}
 		}
@@ -235,21 +238,27 @@ func room(dir string) int {
 	return int(min(max(free/2, copyBytes), partBytes))
 }
 
-// pace waits until so many bytes may have been copied since a time.
-func pace(ctx context.Context, start time.Time, copied int) error {
-	due := start.Add(time.Duration(float64(copied) / paceBytes * float64(time.Second)))
-	wait := time.Until(due)
-	if wait <= 0 {
+// pacer has a copy of everything be made slowly while somebody writes, whose answers would wait for
+// it, and as fast as it goes while nobody does.
+type pacer struct {
+	since time.Time // when somebody was first seen to write, of late
+	bytes int       // copied since
+}
+
+// wait waits as long as it is too early to have copied so many bytes more; busy: somebody wrote
+// meanwhile.
+func (p *pacer) wait(ctx context.Context, busy bool, bytes int) error {
+	if !busy {
+		p.since = time.Time{}
 		return ctx.Err()
 	}
-	clock := time.NewTimer(wait)
-	defer clock.Stop()
-	select {
-	case <-clock.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	if p.since.IsZero() {
+		p.since, p.bytes = time.Now(), 0
 	}
+	p.bytes += bytes
+	due := p.since.Add(time.Duration(float64(p.bytes) / paceBytes * float64(time.Second)))
+	pause.For(ctx, time.Until(due))
+	return ctx.Err()
 }
 
 // beat adds an object that says nothing but that this machine is there, when it has said

@@ -133,9 +133,12 @@ func (r *Routine) Run(ctx context.Context) {
 func (r *Routine) round(ctx context.Context) bool {
 	wait := r.cfg.Interval
 	if r.isOn() {
-		if err := r.cycle(ctx); err != nil {
+		switch err := r.cycle(ctx); {
+		case err != nil:
 			wait = max(wait, r.cfg.Timing.Again)
 			r.lookForDisk(err)
+		case r.isCopying(): // a part of everything in each cycle
+			wait = 0
 		}
 		r.drillWhenDue()
 	}
@@ -172,6 +175,14 @@ func (r *Routine) isOn() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.known != nil && r.cfg.To == r.known.To && !r.cfg.Hidden
+}
+
+// isCopying reports whether everything is being copied.
+func (r *Routine) isCopying() bool {
+	r.mu.Lock()
+	e := r.engine
+	r.mu.Unlock()
+	return e != nil && e.Overview().Copying > 0
 }
 
 // take waits for the target, which one thing is done with at a time; give lets go of it.
