@@ -97,8 +97,8 @@ func backupLines(b report.Backup, now time.Time) (out []hint.Text) {
 		out = append(out, hint.T("The first copy of everything is being made: %s so far.", "La première copie complète est en cours : %s jusqu'ici.", report.Size(uint64(b.Copied))))
 	default:
 		out = append(out,
-			hint.T("In it is all that was written until %s ago.", "Elle contient tout ce qui était écrit il y a %s.", report.Age(now.Sub(b.Complete))),
-			hint.T("%d moments can be restored, back to %s; they take %s.", "%d moments peuvent être restaurés, en remontant jusqu'au %s ; ils occupent %s.", b.Points, clock(b.Oldest), report.Size(uint64(b.Bytes))))
+			b.Word(now),
+			hint.T("Moments that can be restored: %d, back to %s; %s.", "Moments qui peuvent être restaurés : %d, jusqu'au %s ; %s.", b.Points, clock(b.Oldest), report.Size(uint64(b.Bytes))))
 	}
 	return append(out, b.ProvenWord(now))
 }
@@ -111,7 +111,7 @@ func backupJob(ctx context.Context, a *app, kind string) error {
 	}
 	var p report.Proven
 	if json.Unmarshal(last.Result, &p) == nil && p.Compared {
-		a.say(hint.T("All of it is what the server said it had.", "Tout correspond à ce que le serveur disait avoir."))
+		a.say(hint.T("It is what the server had.", "C'est ce que le serveur avait."))
 	}
 	return nil
 }

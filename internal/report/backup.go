@@ -50,7 +50,7 @@ func (b *Backup) Word(now time.Time) hint.Text {
 	case b.Complete.IsZero():
 		return hint.T("The first backup is being made.", "La première sauvegarde est en cours.")
 	}
-	return hint.T("All that was written until %s ago is backed up.", "Tout ce qui était écrit il y a %s est sauvegardé.", Age(now.Sub(b.Complete)))
+	return hint.T("Backed up: all that was written up to %s.", "Sauvegardé : tout ce qui était écrit %s.", Ago(now.Sub(b.Complete)))
 }
 
 // ProvenWord is whether it was restored to see that it works; empty where there is none.
@@ -66,7 +66,15 @@ func (b *Backup) ProvenWord(now time.Time) hint.Text {
 
 // Word is the last proven restore as people say it, at a time.
 func (p *Proven) Word(now time.Time) hint.Text {
-	return hint.T("Last proven restore: %s ago, in %s.", "Dernière restauration prouvée : il y a %s, en %s.", Age(now.Sub(p.At)), Age(time.Duration(max(1, p.Seconds)*float64(time.Second))))
+	return hint.T("Last proven restore: %s, %s.", "Dernière restauration prouvée : %s, %s.", Ago(now.Sub(p.At)), p.Took())
+}
+
+// Took is how long it took.
+func (p *Proven) Took() hint.Text {
+	if p.Seconds < 120 {
+		return hint.T("%d s", "%d s", max(1, int(p.Seconds+0.5)))
+	}
+	return hint.T("%d min", "%d min", int(p.Seconds/60+0.5))
 }
 
 // BeginBackup is what is asked for to begin a backup in the folder of the settings.

@@ -123,6 +123,14 @@ func Age(d time.Duration) hint.Text {
 	return hint.T("%d days", "%d jours", int(d.Hours()/24))
 }
 
+// Ago is how long ago something was, as people say it.
+func Ago(d time.Duration) hint.Text {
+	if d < time.Minute {
+		return hint.T("just now", "à l'instant")
+	}
+	return hint.T("%s ago", "il y a %s", Age(d))
+}
+
 // Size is a number of bytes as people write it.
 func Size(n uint64) hint.Text {
 	switch {

@@ -22,11 +22,11 @@ func TestHomeTellsOfTheBackup(t *testing.T) {
 		backup   *report.Backup
 		has, not []string
 	}{
-		{"none can be made", nil, nil, []string{"Backup", "backed up"}},
+		{"none can be made", nil, nil, []string{"Backup", "Backed up"}},
 		{"none is", &report.Backup{}, []string{"Nothing is backed up."}, []string{"restored"}},
 		{"the first is being made", &report.Backup{To: "/media/stick/foyer", Chain: "5a21"}, []string{"The first backup is being made.", "never been restored"}, nil},
-		{"never restored", &begun, []string{"is backed up.", "It has never been restored to see that it works."}, nil},
-		{"restored", &proven, []string{"is backed up.", "Last proven restore: 3 days ago, in 41 seconds."}, []string{"never"}},
+		{"never restored", &begun, []string{"Backed up: all that was written up to just now.", "It has never been restored to see that it works."}, nil},
+		{"restored", &proven, []string{"Backed up: all", "Last proven restore: 3 days ago, 41 s."}, []string{"never"}},
 	} {
 		m.status.Backup = c.backup
 		for _, who := range []*browser{owner, member} {
@@ -39,5 +39,5 @@ func TestHomeTellsOfTheBackup(t *testing.T) {
 			}
 		}
 	}
-	has(t, owner.page("/?lang=fr"), "il y a 3 jours, en 41 secondes.", true)
+	has(t, owner.page("/?lang=fr"), "il y a 3 jours, 41 s.", true)
 }

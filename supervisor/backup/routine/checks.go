@@ -74,7 +74,7 @@ func (r *Routine) finding(now time.Time) health.Finding {
 		f.Severity = health.Warning
 		return f
 	}
-	return health.Finding{What: hint.T("All that was written until %s ago.", "Tout ce qui était écrit il y a %s.", report.Age(now.Sub(b.Complete)))}
+	return health.Finding{What: b.Word(now)}
 }
 
 // latest is when something last went into the backup, or it began.

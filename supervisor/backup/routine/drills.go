@@ -120,11 +120,11 @@ func (r worker) proven(t *job.Task, p *report.Proven) error {
 	if err != nil { // it is true all the same, until the next start
 		r.cfg.Log.Warn("that the backup was restored is not on the disk", "err", err)
 	}
-	said := hint.T("The backup works: %d records, %d accounts and %d attachments were restored in %s, and read from a server.", "La sauvegarde marche : %d enregistrements, %d comptes et %d fichiers joints ont été restaurés en %s, puis lus depuis un serveur.",
-		p.Records, p.People, p.Attachments, took(p.Seconds))
+	said := hint.T("The backup works. Restored in %s, and read from a server: records %d, accounts %d, attachments %d.", "La sauvegarde marche. Restaurés en %s, puis lus depuis un serveur : enregistrements %d, comptes %d, fichiers joints %d.",
+		p.Took(), p.Records, p.People, p.Attachments)
 	t.Say(said)
 	if !p.Confined {
-		t.Say(hint.T("On this machine it could not be had done by a process that is kept from the data.", "Sur cette machine, un processus tenu à l'écart des données n'a pas pu s'en charger."))
+		t.Say(hint.T("Whoever restored it could have opened the data: on this machine no process is kept from them.", "Celui qui l'a restaurée aurait pu ouvrir les données : sur cette machine, aucun processus n'en est tenu à l'écart."))
 	}
 	r.host.tell(report.Event{Code: "backup-proven", What: said})
 	return t.Result(p)
@@ -141,9 +141,4 @@ func (r worker) notProven(why *report.Problem) error {
 	}
 	r.host.tell(report.Event{Code: "backup-unproven", Severity: report.Error, What: hint.T("The backup was restored to see that it works, and it did not: %s", "La sauvegarde a été restaurée pour essai, et cela n'a pas marché : %s", why.What), Did: why.Did, Do: why.Do})
 	return why.Err()
-}
-
-// took is how long something took, as people say it.
-func took(seconds float64) hint.Text {
-	return report.Age(time.Duration(max(1, seconds) * float64(time.Second)))
 }

@@ -107,7 +107,7 @@ func (r worker) check(ctx context.Context, t *job.Task) error {
 		return hint.New("backup-damaged", hint.T("%d things are wrong in the backup; the first: %s", "%d choses ne vont pas dans la sauvegarde ; la première : %s", n, got.Problems[0].What), hint.T("What is damaged is left out, and what is needed of it is copied anew.", "Ce qui est endommagé est laissé de côté, et ce qu'il en faut est recopié."),
 			hint.T("Look whether the disk is in order; if things are missing there, begin a new backup: `sudo foyer backup to FOLDER --new`.", "Vérifiez l'état du disque ; s'il y manque des éléments, commencez une nouvelle sauvegarde : `sudo foyer backup to DOSSIER --new`."))
 	}
-	t.Say(hint.T("%d objects and %d attachments were read; nothing is wrong with them.", "%d objets et %d fichiers joints ont été relus ; tout va bien.", got.Objects, got.Attachments))
+	t.Say(hint.T("Nothing is wrong. Read: objects %d, attachments %d.", "Tout va bien. Relus : objets %d, fichiers joints %d.", got.Objects, got.Attachments))
 	return nil
 }
 
