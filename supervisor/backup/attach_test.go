@@ -359,6 +359,7 @@ func TestContentsThatAreThereAlready(t *testing.T) {
 				delete(h.files.known, name)
 			}
 		}
+		h.files.sealed = h.files.there.size()
 	}
 }
 
