@@ -40,6 +40,7 @@ func is(t *testing.T, what string, got, want time.Time) {
 // good is, ten minutes later, forwards and backwards; sleep counts; what goes slowly astray is followed.
 func TestClock(t *testing.T) {
 	t.Attr("shows", "backups")
+	t.Parallel()
 	c := &clocks{set: noon}
 	clock := c.clock()
 	is(t, "at first", clock.Now(), noon)
@@ -73,6 +74,7 @@ func TestClock(t *testing.T) {
 
 // Rare looks are no stability: an hour between two that agree may have been anything.
 func TestClockIsSeldomAsked(t *testing.T) {
+	t.Parallel()
 	c := &clocks{set: noon}
 	clock := c.clock()
 	clock.Now()
@@ -88,6 +90,7 @@ func TestClockIsSeldomAsked(t *testing.T) {
 // A start is not before what is known to have been, until the clock has said so for ten minutes; nor
 // is what is known taken for more than that.
 func TestClockAtAStart(t *testing.T) {
+	t.Parallel()
 	c := &clocks{set: time.Unix(0, 0).UTC()}
 	clock := c.clock()
 	clock.NotBefore(noon)
@@ -103,6 +106,7 @@ func TestClockAtAStart(t *testing.T) {
 
 // The clocks of this machine go on.
 func TestSinceBoot(t *testing.T) {
+	t.Parallel()
 	var c Clock
 	began := time.Now()
 	first := sinceBoot(began)
@@ -123,6 +127,7 @@ func TestSinceBoot(t *testing.T) {
 // of nearly that time is kept.
 func TestAFlappingClockEatsNoPoint(t *testing.T) {
 	t.Attr("shows", "backups")
+	t.Parallel()
 	if !watched {
 		t.Run("one process", func(t *testing.T) { flapping(t, false) })
 	}

@@ -142,6 +142,7 @@ func (s *socketed) kindsAt(t *testing.T) map[object.Kind]int {
 // before comes back. When the database is sound again, the backup goes on.
 func TestADamagedDatabase(t *testing.T) {
 	t.Attr("shows", "backups")
+	t.Parallel()
 	s := &socketed{house: newHouse(t, 61), path: filepath.Join(t.TempDir(), "data.db"), kinds: map[string]object.Kind{}}
 	s.serve(t)
 	s.mark(t, 200)
@@ -238,6 +239,7 @@ func TestADamagedDatabase(t *testing.T) {
 // A copy that is being made when the damage is met is never finished: what there is of it is given up.
 func TestADamagedDatabaseIsNotCopied(t *testing.T) {
 	t.Attr("shows", "backups")
+	t.Parallel()
 	s := &socketed{house: newHouse(t, 62), path: filepath.Join(t.TempDir(), "data.db"), kinds: map[string]object.Kind{}}
 	s.serve(t)
 	s.mark(t, 200)
@@ -288,6 +290,7 @@ func (s harmedOnce) Copy(ctx context.Context, after string, bytes int, each func
 
 // Damage that the server has met, and no cycle has: nothing is merged or deleted all the same.
 func TestKnownDamageKeepsEverything(t *testing.T) {
+	t.Parallel()
 	for name, due := range map[string]func(h *house){
 		"merge": func(h *house) { h.now = h.now.Add(time.Hour) },
 		"delete": func(h *house) {

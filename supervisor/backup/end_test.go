@@ -50,6 +50,7 @@ func in(t *testing.T, dir string) []string {
 // the target, which nobody touches.
 func TestEnd(t *testing.T) {
 	t.Attr("shows", "backups")
+	t.Parallel()
 	m, words, dir := newMemory(), newKit(t), filepath.Join(t.TempDir(), "keys")
 	if err := End(dir); err != nil {
 		t.Errorf("where there is none: %v", err)
@@ -101,6 +102,7 @@ func TestEnd(t *testing.T) {
 // end was begun, or where the next End or Begin puts them; what is there then is of one chain.
 func TestEndBreaksOff(t *testing.T) {
 	t.Attr("shows", "backups")
+	t.Parallel()
 	files := chainFiles()
 	begin := func(m *memory, dir string, words *kit.Kit) Keys {
 		keys, err := Begin(t.Context(), m, dir, words)
@@ -162,6 +164,7 @@ func TestEndBreaksOff(t *testing.T) {
 
 // Damaged keys are moved aside, too: what is known can be begun anew.
 func TestEndOfDamagedKeys(t *testing.T) {
+	t.Parallel()
 	m, words, dir := newMemory(), newKit(t), t.TempDir()
 	own(t, m, dir, words, 9)
 	if err := os.WriteFile(filepath.Join(dir, "chain.key"), []byte("{"), 0o600); err != nil {

@@ -269,6 +269,7 @@ func TestOpenBeforeTheFirstBackup(t *testing.T) {
 // to whoever looks for something to restore. Without the file that says which it is, Begin asks the target.
 func TestKeysAtTheTargetAreTheNewest(t *testing.T) {
 	t.Attr("shows", "backups")
+	t.Parallel()
 	m, words, dir := newMemory(), newKit(t), t.TempDir()
 	keys, err := Begin(t.Context(), m, dir, words)
 	if err != nil {
@@ -348,6 +349,7 @@ func TestKeysAtTheTargetAreTheNewest(t *testing.T) {
 
 // What another machine sealed opens by the key of the chain.
 func TestObjectsOfTheMachineBefore(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, 82)
 	h.writes(t, 20)
 	h.cycles(t, 2)

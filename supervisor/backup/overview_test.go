@@ -33,6 +33,7 @@ func (h *house) overviewed(t *testing.T) Overview {
 // the target is away, when the log was cut, and in the next process before its first cycle.
 func TestOverview(t *testing.T) {
 	t.Attr("shows", "backups")
+	t.Parallel()
 	h := newHouse(t, 31)
 	if o := h.Overview(); o.Chain != h.Keys.Chain.ID || !o.Complete.IsZero() || len(o.Points) > 0 || o.Head != 0 {
 		t.Errorf("before the first cycle: %+v", o)
@@ -132,6 +133,7 @@ func (s slow) Summarize(ctx context.Context, notes time.Time) (*changelog.Summar
 // Nobody waits for a cycle to be told how the backup stands, and a base that no manifest names yet is
 // nothing to restore from.
 func TestOverviewDuringACycle(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, 32)
 	h.writes(t, 30)
 	s := slow{h.db, make(chan struct{}), make(chan struct{})}
@@ -166,6 +168,7 @@ func TestOverviewDuringACycle(t *testing.T) {
 
 // Nothing is complete while attachments wait.
 func TestNotCompleteWithoutAttachments(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, 33)
 	h.writes(t, 10)
 	h.cycles(t, 1)
@@ -191,6 +194,7 @@ func TestNotCompleteWithoutAttachments(t *testing.T) {
 
 // What is said at once is a point with what everything comes to: of the first backup, too.
 func TestSay(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, 34)
 	h.writes(t, 30)
 	for range 3 {

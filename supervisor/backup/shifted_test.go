@@ -14,6 +14,7 @@ import (
 // then; also when what was known of the chain is lost.
 func TestOlderDataArePutBack(t *testing.T) {
 	t.Attr("shows", "backups")
+	t.Parallel()
 	open := func(path string) *storage.SQLite {
 		db, err := storage.Open(t.Context(), path, slog.New(slog.DiscardHandler))
 		if err != nil {

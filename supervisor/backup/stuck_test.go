@@ -49,6 +49,7 @@ func (m *memory) spoil(name string) {
 
 // What was known here and is damaged, is of another chain, or has no sum is found out again.
 func TestDamagedState(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(text []byte) []byte{
 		"cut short":     func(text []byte) []byte { return text[:len(text)/2] },
 		"empty":         func([]byte) []byte { return nil },
@@ -94,6 +95,7 @@ func TestDamagedState(t *testing.T) {
 // and left out; all is copied anew, and the backup goes on.
 func TestDamagedBeforeAMerge(t *testing.T) {
 	t.Attr("shows", "backups")
+	t.Parallel()
 	h := newHouse(t, 42)
 	h.writes(t, 30)
 	h.cycles(t, 1)
@@ -128,6 +130,7 @@ func TestDamagedBeforeAMerge(t *testing.T) {
 
 // A read that went wrong once is no damage.
 func TestReadWrongOnce(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, 43)
 	h.writes(t, 30)
 	h.cycles(t, 1)
@@ -165,6 +168,7 @@ func TestReadWrongOnce(t *testing.T) {
 // Objects behind what is known here that are damaged are nobody's: the chain goes on behind them,
 // and what they held is brought again, or copied anew where the store does not have it any more.
 func TestDamagedBehindWhatIsKnown(t *testing.T) {
+	t.Parallel()
 	for _, which := range []int{1, 3} {
 		for how, cut := range []bool{false, true, false} {
 			if watched && (cut || which > 1) {
@@ -212,6 +216,7 @@ func TestDamagedBehindWhatIsKnown(t *testing.T) {
 
 // An object whose answer was lost, and that is damaged, is passed over too.
 func TestDamagedWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, 45)
 	h.writes(t, 30)
 	h.cycles(t, 1)
@@ -236,6 +241,7 @@ func TestDamagedWhoseAnswerWasLost(t *testing.T) {
 // With what was known lost, and the newest manifest damaged, an older one is gone on from: what was
 // deleted since is not missed.
 func TestAnOlderManifest(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, 46)
 	h.writes(t, 30)
 	h.cycles(t, 1)
@@ -286,6 +292,7 @@ func (s noPlace) Copy(ctx context.Context, after string, bytes int, each func([]
 
 // A copy that cannot go on from where it was begins anew.
 func TestACopyBeginsAnew(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, 47)
 	h.writes(t, 30)
 	h.Source = noPlace{h.db, new(int)}
@@ -296,6 +303,7 @@ func TestACopyBeginsAnew(t *testing.T) {
 // What a person is to act on says so, in every language, and does not go away by itself; nothing is
 // put or deleted meanwhile.
 func TestWhatPeopleAreTold(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, 48)
 	h.writes(t, 30)
 	h.cycles(t, 1)
@@ -348,6 +356,7 @@ func TestWhatPeopleAreTold(t *testing.T) {
 
 // Trouble with this machine's own folder is told as such; what fails to be read of the server is not.
 func TestOwnFolder(t *testing.T) {
+	t.Parallel()
 	for errno, want := range map[error]string{syscall.ENOSPC: "backup-no-room", syscall.EROFS: "backup-folder", syscall.EACCES: "backup-folder", syscall.EIO: "backup-folder", errors.New("a bug"): ""} {
 		err := here("/var/lib/foyer/backup", &os.PathError{Op: "write", Path: "x", Err: errno})
 		if code(err) != want || !errors.Is(err, errno) {
@@ -390,6 +399,7 @@ func (r refusing) Changes(context.Context, changelog.Position, int, func(changel
 
 // What was left at a time that is to come, by a clock that was wrong, does not stay until then.
 func TestLeftInTheFuture(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, 50)
 	h.writes(t, 30)
 	h.cycles(t, 1)

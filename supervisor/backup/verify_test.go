@@ -48,6 +48,7 @@ func verified(t *testing.T, seed uint64) *house {
 // All of a backup that is whole is verified, whatever fits into memory; progress grows up to all of it.
 func TestVerify(t *testing.T) {
 	t.Attr("shows", "backups")
+	t.Parallel()
 	h := verified(t, 91)
 	want := len(h.memory.segments())
 	sealed := int64(0)
@@ -85,6 +86,7 @@ func TestVerify(t *testing.T) {
 // Whatever is wrong with anything at the target, a problem names it, with its code.
 func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	t.Attr("shows", "backups")
+	t.Parallel()
 	h := verified(t, 92)
 	names := h.memory.names()
 	said := map[string]int{}
@@ -142,6 +144,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 
 // Of very many problems the first are named, and the others counted; a backup of which nothing is left is one.
 func TestVerifyOfRuins(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, 93)
 	h.cycles(t, 1)
 	for n := range uint64(130) {
@@ -163,6 +166,7 @@ func TestVerifyOfRuins(t *testing.T) {
 
 // What is wrong with the way to the target is no problem of the backup.
 func TestVerifyWithoutATarget(t *testing.T) {
+	t.Parallel()
 	h := verified(t, 94)
 	r := rand.New(rand.NewPCG(1, 1))
 	for n := range 20 {
@@ -203,6 +207,7 @@ func TestVerifyWithoutATarget(t *testing.T) {
 
 // What was found to be damaged is left out, and all is copied anew, if need be: then all that is there is good.
 func TestLost(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []object.Kind{object.Base, object.Log, object.Merge} {
 		if watched && kind != object.Base {
 			continue
@@ -247,6 +252,7 @@ func TestLost(t *testing.T) {
 
 // An object that the machine's own keys signed, and that is not the one which was put there, is out of place.
 func TestVerifyOfAFork(t *testing.T) {
+	t.Parallel()
 	h := verified(t, 96)
 	log := h.st.stretches()[0]
 	before := ""
@@ -275,6 +281,7 @@ func TestVerifyOfAFork(t *testing.T) {
 
 // What only moments of before need is left out by the next manifest, and nothing is copied anew for it.
 func TestLostOfAnOlderBase(t *testing.T) {
+	t.Parallel()
 	h := verified(t, 97)
 	h.st.Copying = &base{From: h.st.Position}
 	h.cycles(t, 1)
