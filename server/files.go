@@ -17,6 +17,13 @@ const (
 	collectAfter = time.Hour
 )
 
+// While a backup lags that has not brought away what changed since so long, nothing is collected,
+// but for no longer than that: a record in between may refer to it.
+const (
+	lagsFrom = 10 * time.Minute
+	lagsTo   = 72 * time.Hour
+)
+
 func openFiles(set *config.Settings) (*attachment.Folder, error) {
 	dir := set.Kinto.String("attachment.base_path")
 	if dir == "" {
@@ -38,8 +45,28 @@ func (s collector) collect(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		s.collectOnce(ctx, time.Now().Add(-collectAfter))
+		if now := time.Now(); !s.lags(ctx, now) {
+			s.collectOnce(ctx, now.Add(-collectAfter))
+		}
 	}
+}
+
+// lags reports whether somebody who copies the data lags, and may still want contents that no
+// record refers to any more.
+func (s collector) lags(ctx context.Context, now time.Time) bool {
+	followed, ok := s.store.(interface {
+		Unshipped(context.Context) (time.Time, error)
+	})
+	if !ok {
+		return false
+	}
+	since, err := followed.Unshipped(ctx)
+	if err != nil {
+		s.Log.Warn("whether a backup lags is not known", "err", err)
+		return true // the next time tells
+	}
+	lag := now.Sub(since)
+	return !since.IsZero() && lag > lagsFrom && lag < lagsTo
 }
 
 // collectOnce clears away what was not put since before and is in no record.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/foyer-server/foyer/internal/changelog"
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/server/kinto"
 	"github.com/foyer-server/foyer/server/storage"
@@ -71,4 +72,62 @@ func TestContentsOfNoRecordAreCollected(t *testing.T) {
 	if _, err := files.Open(attached); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("taken away, yet it stayed: %v", err)
 	}
+}
+
+// While a backup lags, contents that nobody refers to any more stay: what it has not seen yet
+// may. One that has not come for days is not waited for.
+func TestContentsWaitForABackup(t *testing.T) {
+	t.Attr("shows", "backups")
+	set := config.Default()
+	set.Data = t.TempDir()
+	log := slog.New(slog.DiscardHandler)
+	db, err := storage.Open(t.Context(), filepath.Join(set.Data, "data.db"), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close() //nolint:errcheck // nothing more is asked of it
+	s := collector{&server{Config: Config{Settings: set, Log: log}, store: db}}
+	now := time.Now()
+	lags := func(when string, want map[time.Duration]bool) {
+		t.Helper()
+		for after, lag := range want {
+			if got := s.lags(t.Context(), now.Add(after)); got != lag {
+				t.Errorf("%s, %s later: somebody lags: %t", when, after, got)
+			}
+		}
+	}
+	change := func(name string) {
+		t.Helper()
+		if err := db.Write(t.Context(), nil, func(tx kinto.Tx) error { return tx.SetMeta(name, []byte("x")) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	never := map[time.Duration]bool{0: false, time.Hour: false, 100 * time.Hour: false}
+	lags("nobody follows", never)
+	at, err := db.Follow(t.Context(), "backup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lags("nothing has changed", never)
+	change("a")
+	behind := map[time.Duration]bool{time.Minute: false, time.Hour: true, 71 * time.Hour: true, 73 * time.Hour: false}
+	lags("something has", behind)
+	if err := db.Changes(t.Context(), at, 1<<20, func(e changelog.Entry) error { at = e.Position; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Acknowledge(t.Context(), "backup", at); err != nil {
+		t.Fatal(err)
+	}
+	lags("it is in the backup", never)
+	if _, err := db.Follow(t.Context(), "another"); err != nil {
+		t.Fatal(err)
+	}
+	change("b")
+	for _, name := range []string{"backup", "another"} {
+		lags("two follow, and "+name+" has not got it", behind)
+		if err := db.Unfollow(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lags("nobody follows any more", never)
 }

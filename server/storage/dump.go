@@ -204,6 +204,21 @@ func (db *SQLite) Summarize(ctx context.Context, notes time.Time) (sum *changelo
 	return sum, at, err
 }
 
+// Unshipped is when the first change was that not everybody who follows has acknowledged; zero:
+// nobody lags, or follows.
+func (db *SQLite) Unshipped(ctx context.Context) (since time.Time, err error) {
+	err = db.copied(ctx, func(c *conn) error {
+		s := c.do("unshipped")
+		found, err := s.step()
+		if found {
+			since = time.UnixMilli(s.number(0))
+			s.reset()
+		}
+		return err
+	})
+	return since, err
+}
+
 // Files implements changelog.Source.
 func (db *SQLite) Files(ctx context.Context, each func(hash string, size int64) error) error {
 	return db.copied(ctx, func(c *conn) error {

@@ -210,6 +210,8 @@ SELECT 1 FROM changes WHERE seq <= (SELECT seq FROM log) LIMIT 1
 DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM (SELECT seq FROM changes WHERE seq <= (SELECT seq FROM log) ORDER BY seq LIMIT 500))
 -- name: followers
 SELECT min(seq) FROM followers
+-- name: unshipped
+SELECT at FROM changes WHERE seq > (SELECT min(seq) FROM followers) ORDER BY seq LIMIT 1
 -- name: follower_set
 INSERT INTO followers (name, seq) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq
 -- name: follower_move
