@@ -25,6 +25,7 @@ const (
 	old        = time.Hour          // without anything being wrong
 	unprovenAt = 24 * time.Hour     // after the first copy
 	provenLast = 45 * 24 * time.Hour
+	tightBytes = 1 << 30        // left on the disk with the backup, or a twentieth of it
 	lacksFor   = 48 * time.Hour // attachments that are not to be had: they are tried, and said, again
 )
 
@@ -46,7 +47,7 @@ func (r *Routine) finding(now time.Time) health.Finding {
 	}
 	b := r.Report()
 	r.mu.Lock()
-	cause, damage, lacks, lacked := r.cause, r.damage, r.lacks, r.lacked
+	cause, damage, lacks, lacked, tight, free := r.cause, r.damage, r.lacks, r.lacked, r.tight, r.free
 	r.mu.Unlock()
 	switch {
 	case damage != nil:
@@ -69,6 +70,9 @@ func (r *Routine) finding(now time.Time) health.Finding {
 	case now.Sub(b.Complete) > old+r.cfg.Interval:
 		return health.Finding{Severity: health.Warning, Cause: "backup-late", What: hint.T("The last backup was made %s ago.", "La dernière sauvegarde date d'il y a %s.", report.Age(now.Sub(b.Complete))), Did: hint.T("Foyer is still at it.", "Foyer y travaille encore."),
 			Do: hint.T("If it stays so, `sudo foyer logs` shows more.", "Si cela dure, `sudo foyer logs` en dit plus.")}
+	case tight:
+		return health.Finding{Severity: health.Warning, Cause: "backup-tight", What: hint.T("The disk with the backup is nearly full: %s left.", "Le disque de la sauvegarde est presque plein : il reste %s.", report.Size(uint64(free))), Did: hint.T("Foyer goes on as long as there is room.", "Foyer continue tant qu'il y a de la place."),
+			Do: hint.T("Make room on it, or take a larger disk.", "Faites-y de la place, ou prenez un disque plus grand.")}
 	case lacks != nil && now.Sub(lacked) < lacksFor:
 		f := lacks.Finding()
 		f.Severity = health.Warning

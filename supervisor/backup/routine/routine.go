@@ -89,6 +89,8 @@ type Routine struct {
 	ever    time.Time       // when the last cycle ended well, in this process
 	lacks   *report.Problem // attachments that were not to be had
 	lacked  time.Time       // when that was last said
+	tight   bool            // the target is nearly full
+	free    int64           // bytes there, then
 	told    string          // the code of the last complaint that was told as an event
 }
 
@@ -205,7 +207,7 @@ func (r *Routine) cycle(ctx context.Context) error {
 	e, err := r.open(ctx)
 	if err == nil {
 		// Where nothing was written a cycle does not look at the target.
-		_, _, _, err = e.Target.Room(ctx)
+		err = r.lookForRoom(ctx, e.Target)
 	}
 	if err == nil {
 		err = r.noteAttachments(e.Cycle(ctx))
@@ -215,6 +217,20 @@ func (r *Routine) cycle(ctx context.Context) error {
 	}
 	r.noteCycle(err)
 	return err
+}
+
+// lookForRoom asks how much room there is, by which a target that is away is noticed, too.
+func (r *Routine) lookForRoom(ctx context.Context, at target.Target) error {
+	free, total, known, err := at.Room(ctx)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tight = known && free < min(tightBytes, total/20); r.tight {
+		r.free = free
+	}
+	return nil
 }
 
 // noteAttachments takes out of what a cycle says that attachments are not to be had on this

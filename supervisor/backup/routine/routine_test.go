@@ -682,3 +682,36 @@ func TestItIsRestoredToSee(t *testing.T) {
 		t.Errorf("told: %v", told)
 	}
 }
+
+// roomy is a target that says how much room it has.
+type roomy struct {
+	target.Target
+	free, total int64
+	known       bool
+}
+
+func (r roomy) Room(context.Context) (int64, int64, bool, error) {
+	return r.free, r.total, r.known, nil
+}
+
+// A disk that fills up is a warning before it is full.
+func TestATargetFillsUp(t *testing.T) {
+	h := newHome(t)
+	h.begin(report.BeginBackup{})
+	h.rounds(2)
+	for _, c := range []struct {
+		roomy
+		tight bool
+	}{
+		{roomy{nil, 500 << 30, 1000 << 30, true}, false}, {roomy{nil, 2 << 30, 1000 << 30, true}, false}, {roomy{nil, 900 << 20, 1000 << 30, true}, true},
+		{roomy{nil, 900 << 20, 8 << 30, true}, false}, {roomy{nil, 300 << 20, 8 << 30, true}, true}, {roomy{nil, 0, 0, false}, false},
+	} {
+		if err := h.lookForRoom(t.Context(), c.roomy); err != nil {
+			t.Fatal(err)
+		}
+		f := h.finding(time.Now())
+		if tight := f.Cause == "backup-tight" && f.Severity == health.Warning; tight != c.tight {
+			t.Errorf("%d of %d bytes: %+v", c.free, c.total, f)
+		}
+	}
+}
