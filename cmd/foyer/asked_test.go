@@ -31,7 +31,7 @@ var asked = map[string]map[string]struct {
 		"confirmUninstall":    {[]string{".in", "bufio.NewReader", "tui.ReadLine"}, map[string][]string{"../../packaging/e2e/cancelled_test.go": {"uninstall", "uninstall --purge"}}},
 		"agreed":              {[]string{".in", "bufio.NewReader", "tui.ReadLine"}, map[string][]string{"../../packaging/e2e/cancelled_test.go": {"change"}}},
 		"typedSetting":        {[]string{".in", "bufio.NewReader", "tui.ReadLine"}, map[string][]string{"interrupt_linux_test.go": {"settings", "set", "dns.credentials"}}},
-		"readLine":            {[]string{".in", "bufio.NewReader", "tui.ReadLine"}, map[string][]string{"interrupt_linux_test.go": {"restore, the words typed"}}},
+		"readLine":            {[]string{".in", "bufio.NewReader", "tui.ReadLine"}, map[string][]string{"interrupt_linux_test.go": {"restore, the words typed"}, "../../packaging/e2e/cancelled_test.go": {"a backup's words", "a restore's words"}}},
 		"readOnce":            {[]string{".in", "installer.ReadAnswers", "host.Interruptible"}, map[string][]string{"interrupt_linux_test.go": {"install, answers typed", "install, answers from a pipe"}, "../../packaging/e2e/cancelled_test.go": {"answers typed", "answers from a pipe"}}},
 		"tryOwner":            {[]string{".in"}, map[string][]string{"interrupt_linux_test.go": {"try, answers typed", "try, answers from a pipe"}}},
 		"loadAnswers":         {[]string{"installer.LoadAnswers", "host.Interruptible"}, map[string][]string{"interrupt_linux_test.go": {"try, a password from a pipe"}}},

@@ -43,6 +43,13 @@ func (a *beginning) run(ctx context.Context, dir string) error {
 	if os.Geteuid() != 0 {
 		return needRoot()
 	}
+	s, err := a.loadSettings(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if s.PostgreSQL() != "" {
+		return routine.Unsupported(nil)
+	}
 	c := control.Dial(a.runDir)
 	now, err := c.Backup(ctx)
 	if err != nil {
@@ -251,7 +258,7 @@ func (a *beginning) kit(ctx context.Context) (string, error) {
 	for row := range slices.Chunk(words, 4) {
 		var text strings.Builder
 		for _, w := range row {
-			fmt.Fprintf(&text, "  %2d  %-12s", slices.Index(words, w)+1, w)
+			text.WriteString(hint.Sprintf(a.lang, "  %2d  %-12s", slices.Index(words, w)+1, w))
 		}
 		line(a.out, strings.TrimRight(text.String(), " "))
 	}

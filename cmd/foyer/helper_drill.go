@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
+	"os"
 	"strings"
 
 	"github.com/foyer-server/foyer/internal/config"
@@ -26,7 +25,11 @@ const drillUnit = "foyer-drill"
 // Landlock would do as well, and without root, but the kernels of Raspberry Pi OS are built
 // without it.
 func startDrill(ctx context.Context, t *helper.Task) error {
-	s, err := config.Load(config.SystemFile, nil)
+	text, err := os.ReadFile(config.SystemFile)
+	if err != nil {
+		return fmt.Errorf("cannot read the settings: %w", err)
+	}
+	s, err := config.Read(config.SystemFile, text)
 	if err != nil {
 		return err
 	}
@@ -46,7 +49,7 @@ func startDrill(ctx context.Context, t *helper.Task) error {
 		t.Say(hint.T("One is under way already.", "Une restauration d'essai est déjà en cours."))
 		return nil
 	}
-	return errors.Join(fmt.Errorf("cannot start the restore: %w", err))
+	return fmt.Errorf("cannot start the restore: %w", err)
 }
 
 // supervisorDir is the supervisor's own folder on a machine with systemd.
@@ -73,5 +76,5 @@ func drillProperties(s *config.Settings) []string {
 	if strings.HasPrefix(s.Backup.To, "/var/lib/") {
 		properties = append(properties, "BindReadOnlyPaths="+service.Quote("-"+s.Backup.To))
 	}
-	return slices.Clone(properties)
+	return properties
 }

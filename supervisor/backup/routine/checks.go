@@ -138,13 +138,18 @@ func forPeople(err error) error {
 	case errors.Is(err, source.ErrAway):
 		return hint.New("backup-waits", hint.T("The backup waits for the server.", "La sauvegarde attend le serveur."), hint.Text{}, hint.Text{}).Because(err)
 	case errors.Is(err, source.ErrUnsupported):
-		return hint.New("log-unsupported", hint.T("Backups of a PostgreSQL database are not made by Foyer yet.", "Foyer ne fait pas encore de sauvegardes d'une base PostgreSQL."), hint.Text{},
-			hint.T("Back it up with the means of the database server; `foyer backup forget` ends this one.", "Sauvegardez-la par les moyens du serveur de base de données ; `foyer backup forget` met fin à celle-ci.")).Because(err)
+		return Unsupported(err)
 	case errors.Is(err, target.ErrAway):
 		return hint.New("target-away", hint.T("The folder for backups is not there.", "Le dossier des sauvegardes n'est pas là."), hint.Text{}, hint.T("Plug the disk in and mount it.", "Branchez le disque et montez-le.")).Because(err)
 	}
 	return hint.New("backup-stopped", hint.T("The backup does not go on: %v.", "La sauvegarde n'avance pas : %v.", err), hint.T("Foyer tries again by itself.", "Foyer réessaie de lui-même."),
 		hint.T("If it stays so, `sudo foyer logs` shows more.", "Si cela dure, `sudo foyer logs` en dit plus.")).Because(err)
+}
+
+// Unsupported is the error for data that Foyer makes no backups of.
+func Unsupported(cause error) *hint.Error {
+	return hint.New("log-unsupported", hint.T("Foyer makes no backups of a PostgreSQL database yet.", "Foyer ne fait pas encore de sauvegardes d'une base PostgreSQL."), hint.T("Nothing is backed up.", "Rien n'est sauvegardé."),
+		hint.T("Back it up with the means of the database server.", "Sauvegardez-la par les moyens du serveur de base de données.")).Because(cause)
 }
 
 func notBegun(to string) *hint.Error {
