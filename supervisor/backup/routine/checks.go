@@ -68,11 +68,15 @@ func (r *Routine) finding(now time.Time) health.Finding {
 	case b.Complete.IsZero():
 		return health.Finding{Severity: health.Info, What: hint.T("The first copy of everything is being made.", "La première copie complète est en cours."), Cause: "backup-first"}
 	case now.Sub(b.Complete) > old+r.cfg.Interval:
-		return health.Finding{Severity: health.Warning, Cause: "backup-late", What: hint.T("The last backup was made %s ago.", "La dernière sauvegarde date d'il y a %s.", report.Age(now.Sub(b.Complete))), Did: hint.T("Foyer is still at it.", "Foyer y travaille encore."),
-			Do: hint.T("If it stays so, `sudo foyer logs` shows more.", "Si cela dure, `sudo foyer logs` en dit plus.")}
+		return health.Finding{
+			Severity: health.Warning, Cause: "backup-late", What: hint.T("The last backup was made %s ago.", "La dernière sauvegarde date d'il y a %s.", report.Age(now.Sub(b.Complete))), Did: hint.T("Foyer is still at it.", "Foyer y travaille encore."),
+			Do: hint.T("If it stays so, `sudo foyer logs` shows more.", "Si cela dure, `sudo foyer logs` en dit plus."),
+		}
 	case tight:
-		return health.Finding{Severity: health.Warning, Cause: "backup-tight", What: hint.T("The disk with the backup is nearly full: %s left.", "Le disque de la sauvegarde est presque plein : il reste %s.", report.Size(uint64(free))), Did: hint.T("Foyer goes on as long as there is room.", "Foyer continue tant qu'il y a de la place."),
-			Do: hint.T("Make room on it, or take a larger disk.", "Faites-y de la place, ou prenez un disque plus grand.")}
+		return health.Finding{
+			Severity: health.Warning, Cause: "backup-tight", What: hint.T("The disk with the backup is nearly full: %s left.", "Le disque de la sauvegarde est presque plein : il reste %s.", report.Size(uint64(free))), Did: hint.T("Foyer goes on as long as there is room.", "Foyer continue tant qu'il y a de la place."),
+			Do: hint.T("Make room on it, or take a larger disk.", "Faites-y de la place, ou prenez un disque plus grand."),
+		}
 	case lacks != nil && now.Sub(lacked) < lacksFor:
 		f := lacks.Finding()
 		f.Severity = health.Warning
@@ -119,13 +123,17 @@ func (r *Routine) proofFinding(now time.Time) health.Finding {
 		f.Did = hint.T("%s Foyer tries again each day.", "%s Foyer réessaie chaque jour.", f.Did)
 		return f
 	case p == nil && now.Sub(b.Began) > unprovenAt:
-		return health.Finding{Severity: health.Warning, Cause: "unproven", What: hint.T("The backup has never been restored: nobody knows whether it works.", "La sauvegarde n'a jamais été restaurée : personne ne sait si elle marche."),
-			Do: hint.T("`sudo foyer backup drill` tries it.", "`sudo foyer backup drill` l'essaie.")}
+		return health.Finding{
+			Severity: health.Warning, Cause: "unproven", What: hint.T("The backup has never been restored: nobody knows whether it works.", "La sauvegarde n'a jamais été restaurée : personne ne sait si elle marche."),
+			Do: hint.T("`sudo foyer backup drill` tries it.", "`sudo foyer backup drill` l'essaie."),
+		}
 	case p == nil:
 		return health.Finding{Severity: health.Info, Cause: "unproven", What: hint.T("The backup has not been restored yet to see that it works.", "La sauvegarde n'a pas encore été restaurée pour voir si elle marche."), Did: hint.T("Foyer does that once everything is copied.", "Foyer le fera quand tout sera copié.")}
 	case now.Sub(p.At) > provenLast:
-		return health.Finding{Severity: health.Warning, Cause: "unproven", What: hint.T("The backup was last restored to see that it works %s ago.", "Le dernier essai de restauration date d'il y a %s.", report.Age(now.Sub(p.At))), Did: hint.T("Foyer does that when the disk with the backup is there.", "Foyer le fait quand le disque de la sauvegarde est là."),
-			Do: hint.T("`sudo foyer backup drill` tries it now.", "`sudo foyer backup drill` l'essaie maintenant.")}
+		return health.Finding{
+			Severity: health.Warning, Cause: "unproven", What: hint.T("The backup was last restored to see that it works %s ago.", "Le dernier essai de restauration date d'il y a %s.", report.Age(now.Sub(p.At))), Did: hint.T("Foyer does that when the disk with the backup is there.", "Foyer le fait quand le disque de la sauvegarde est là."),
+			Do: hint.T("`sudo foyer backup drill` tries it now.", "`sudo foyer backup drill` l'essaie maintenant."),
+		}
 	}
 	return health.Finding{What: p.Word(now)}
 }

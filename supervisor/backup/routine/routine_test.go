@@ -703,8 +703,12 @@ func TestATargetFillsUp(t *testing.T) {
 		roomy
 		tight bool
 	}{
-		{roomy{nil, 500 << 30, 1000 << 30, true}, false}, {roomy{nil, 2 << 30, 1000 << 30, true}, false}, {roomy{nil, 900 << 20, 1000 << 30, true}, true},
-		{roomy{nil, 900 << 20, 8 << 30, true}, false}, {roomy{nil, 300 << 20, 8 << 30, true}, true}, {roomy{nil, 0, 0, false}, false},
+		{roomy{nil, 500 << 30, 1000 << 30, true}, false},
+		{roomy{nil, 2 << 30, 1000 << 30, true}, false},
+		{roomy{nil, 900 << 20, 1000 << 30, true}, true},
+		{roomy{nil, 900 << 20, 8 << 30, true}, false},
+		{roomy{nil, 300 << 20, 8 << 30, true}, true},
+		{roomy{nil, 0, 0, false}, false},
 	} {
 		if err := h.lookForRoom(t.Context(), c.roomy); err != nil {
 			t.Fatal(err)
