@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -62,13 +63,13 @@ func (a *beginning) run(ctx context.Context, dir string) error {
 	if now.To == dir && now.Chain != "" && !a.fresh {
 		return a.done(now, true)
 	}
-	text, err := a.kit(ctx)
+	back, err := a.give(ctx, dir) // nobody writes words down for a folder that is of no use
 	if err != nil {
 		return err
 	}
-	back, err := a.give(ctx, dir)
+	text, err := a.kit(ctx)
 	if err != nil {
-		return err
+		return errors.Join(err, back())
 	}
 	if now.To != dir {
 		if err := backupsGoTo(ctx, a.app, dir); err != nil {
@@ -127,47 +128,89 @@ func (a *beginning) give(ctx context.Context, dir string) (back func() error, er
 	if err != nil || !ok {
 		return nil, errors.Join(err, fmt.Errorf("cannot find the user %s", config.SystemUser))
 	}
-	back = func() error { return nil }
+	made := true
 	switch err := os.Mkdir(dir, 0o700); {
-	case err == nil:
-		back = func() error { return removeTarget(dir) }
-	case !errors.Is(err, fs.ErrExist):
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, hint.New("target-away", hint.T("The folder %s is not there, nor the one it would be in.", "Le dossier %s n'existe pas, ni celui où il serait.", dir), hint.T("Nothing was changed.", "Rien n'a été changé."),
-				hint.T("Plug the disk in and mount it; `lsblk` shows where.", "Branchez le disque et montez-le ; `lsblk` montre où.")).Because(err)
-		}
+	case errors.Is(err, fs.ErrExist):
+		made = false
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, hint.New("target-away", hint.T("The folder %s is not there, nor the one it would be in.", "Le dossier %s n'existe pas, ni celui où il serait.", dir), hint.T("Nothing was changed.", "Rien n'a été changé."),
+			hint.T("Plug the disk in and mount it; `lsblk` shows where.", "Branchez le disque et montez-le ; `lsblk` montre où.")).Because(err)
+	case err != nil:
 		return nil, whyNotWritten(dir, err)
 	}
-	if err := giveTo(dir, user); err != nil {
-		return nil, errors.Join(err, back())
+	back, err = giveTo(dir, user)
+	if made {
+		given := back
+		back = func() error { return errors.Join(given(), removeEmpty(dir)) }
 	}
-	if err := a.tryAs(ctx, user, dir); err != nil {
+	if err == nil {
+		err = a.tryAs(ctx, user, dir)
+	}
+	if err != nil {
 		return nil, errors.Join(err, back())
 	}
 	return back, nil
 }
 
+// removeEmpty removes a folder, if nothing is in it.
+func removeEmpty(dir string) error {
+	if err := os.Remove(dir); err != nil && !errors.Is(err, syscall.ENOTEMPTY) {
+		return err
+	}
+	return nil
+}
+
 // giveTo gives a folder to a user, if nothing is in it that may be somebody's. On file systems
-// without owners that does nothing; whether the user can use it is then found out.
-func giveTo(dir string, user host.User) error {
+// without owners that does nothing; whether the user can use it is then found out. back has it
+// be as it was, as long as nothing is in it but that it is a target.
+func giveTo(dir string, user host.User) (back func() error, err error) {
+	back = func() error { return nil }
 	d, err := safepath.Open(dir)
 	if err != nil {
-		return err
+		return back, err
 	}
 	defer d.Close() //nolint:errcheck // a folder, opened to be looked at
 	names, err := d.Names(2)
 	if err != nil {
-		return err
+		return back, err
 	}
 	if len(names) > 1 || len(names) == 1 && names[0] != "lost+found" {
-		return nil // it is somebody's, or a target already: it stays as it is
+		return back, nil // it is somebody's, or a target already: it stays as it is
 	}
 	is, err := d.Info()
 	if err != nil {
+		return back, err
+	}
+	back = func() error { return takeBack(dir, is) }
+	if err := d.Own(is.Mode, user.UID, user.GID); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, errors.ErrUnsupported) {
+		return back, fmt.Errorf("cannot give the folder to the user %s: %w", config.SystemUser, err)
+	}
+	return back, nil
+}
+
+// takeBack has a folder be no target, and of whom it was.
+func takeBack(dir string, was safepath.Info) error {
+	d, err := safepath.Open(dir)
+	if err != nil {
 		return err
 	}
-	if err := d.Own(is.Mode, user.UID, user.GID); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, errors.ErrUnsupported) {
-		return fmt.Errorf("cannot give the folder to the user %s: %w", config.SystemUser, err)
+	defer d.Close() //nolint:errcheck // a folder, opened to be worked in
+	names, err := d.Names(3)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name != "lost+found" && name != target.IdentityFile {
+			return nil // something is in it by now
+		}
+	}
+	if slices.Contains(names, target.IdentityFile) {
+		if err := d.Remove(target.IdentityFile); err != nil {
+			return err
+		}
+	}
+	if err := d.Own(was.Mode, was.UID, was.GID); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
 	}
 	return nil
 }
@@ -219,18 +262,6 @@ func prepareCmd(a *app) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&same, "same-disk", false, "")
 	return cmd
-}
-
-// removeTarget removes a folder in which nothing is but that it is a target.
-func removeTarget(dir string) error {
-	names, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	if len(names) > 1 || len(names) == 1 && names[0].Name() != "foyer-target.json" {
-		return nil
-	}
-	return os.RemoveAll(dir)
 }
 
 // kit is the words to begin with: those of a kit there is, or new ones that the person has written

@@ -95,6 +95,9 @@ func TestAnInstalledMachineIsBackedUp(t *testing.T) {
 	if b := m.backup(); b.To != "" || b.Chain != "" {
 		t.Fatalf("after refusals: %+v", b)
 	}
+	if out := m.must("sh", "-c", "stat -c %U /media/stick; ls -A /media/stick /media /home"); strings.Contains(out, "foyer") {
+		t.Errorf("after refusals there is\n%s", out)
+	}
 
 	m.plug()
 	if out, complaint, code := m.withWords(words, "foyer", "backup", "to", "/media/stick", "--words", "--json"); code != 0 {

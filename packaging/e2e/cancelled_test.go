@@ -123,7 +123,7 @@ func TestTheFirstSignalEndsEveryQuestion(t *testing.T) {
 			{name: "change", command: []string{"foyer", "change", "name=maison"}, sees: []string{`Type yes to change it`}},
 			{name: "change, lines", command: []string{"foyer", "change", "--plain"}, sees: []string{`3\. On a rented(?s:.*)\[3\]>`}},
 			{name: "change, screens", command: []string{"foyer", "change"}, sees: []string{`> On a rented`}},
-			{name: "a backup's words", command: []string{"foyer", "backup", "to", "/srv/backup"}, sees: []string{`On your paper, what is word`}},
+			{name: "a backup's words", command: []string{"foyer", "backup", "to", "/srv/backup", "--same-disk"}, sees: []string{`On your paper, what is word`}},
 			{name: "a restore's words", command: []string{"foyer", "restore", "--from", "/srv", "--into", "/srv/restored"}, sees: []string{`12 words of your recovery kit`}},
 			{name: "the dashboard", command: []string{"foyer"}, sees: []string{`Requests/min`}, quiet: true},
 		} {
@@ -137,6 +137,9 @@ func TestTheFirstSignalEndsEveryQuestion(t *testing.T) {
 		}
 		if now := m.hostPID(false); now != pid || !m.status().Claimed {
 			t.Error("the service was touched")
+		}
+		if _, err := os.Lstat(m.at("/srv/backup")); err == nil {
+			t.Error("a folder for backups was left")
 		}
 		for _, path := range []string{"opt/foyer/current", "etc/systemd/system/foyer.service", "var/lib/foyer/data.db", "var/lib/foyer/marker", "usr/local/bin/foyer"} {
 			if _, err := os.Lstat(m.at("/" + path)); err != nil {

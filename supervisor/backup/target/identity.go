@@ -80,14 +80,14 @@ func parseIdentity(text []byte) (identity, error) {
 
 // readIdentity reads that of an open folder. The error matches fs.ErrNotExist where there is none.
 func readIdentity(in *os.Root) (identity, error) {
-	fi, err := in.Lstat(identityName)
+	fi, err := in.Lstat(IdentityFile)
 	if err != nil {
 		return identity{}, err
 	}
 	if !fi.Mode().IsRegular() { // to open a pipe would block
 		return identity{}, errDamaged
 	}
-	f, err := in.Open(identityName)
+	f, err := in.Open(IdentityFile)
 	if err != nil {
 		return identity{}, err
 	}
@@ -107,9 +107,9 @@ func writeIdentity(in *os.Root, i identity, replace bool) error {
 		return err
 	}
 	if replace {
-		err = in.Rename(tmp, identityName)
+		err = in.Rename(tmp, IdentityFile)
 	} else {
-		err = rename(in, tmp, identityName)
+		err = rename(in, tmp, IdentityFile)
 	}
 	if err != nil {
 		in.Remove(tmp) //nolint:errcheck // err says what is wrong

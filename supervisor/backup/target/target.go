@@ -84,8 +84,8 @@ const (
 	mostBytes    = 100 // of a segment
 )
 
-// identityName is what the identity of a target is kept as, in it. It is no object's name.
-const identityName = "foyer-target.json"
+// IdentityFile is what the identity of a target is kept as, in it. It is no object's name.
+const IdentityFile = "foyer-target.json"
 
 // CheckName returns nil or ErrName. A name has one to three segments, with a slash between them, each
 // of at most 100 bytes: small letters of ASCII, digits, and within it hyphens and dots.
@@ -98,7 +98,7 @@ func CheckName(name string) error {
 			return fmt.Errorf("%w: %.200q", ErrName, name)
 		}
 	}
-	if name == identityName {
+	if name == IdentityFile {
 		return fmt.Errorf("%w: %q", ErrName, name)
 	}
 	return nil

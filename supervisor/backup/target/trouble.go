@@ -28,7 +28,7 @@ func other(path string, cause error) error {
 
 func damaged(path string, cause error) error {
 	return hint.New("target-damaged",
-		hint.T("The file %s in the folder for backups, %s, is damaged.", "Le fichier %s du dossier des sauvegardes, %s, est abîmé.", identityName, path),
+		hint.T("The file %s in the folder for backups, %s, is damaged.", "Le fichier %s du dossier des sauvegardes, %s, est abîmé.", IdentityFile, path),
 		hint.T("Nothing was written there.", "Rien n'y a été écrit."),
 		hint.T("Look whether the disk is in order; then set the folder up for backups again, which keeps what is in it.", "Vérifiez l'état du disque ; puis préparez de nouveau le dossier pour les sauvegardes, ce qui garde son contenu.")).Because(join(ErrFailing, cause))
 }
