@@ -133,7 +133,10 @@ func open(ctx context.Context, cfg Config) (s *server, err error) {
 	if err = s.openStore(ctx); err != nil {
 		return s, err
 	}
-	db := s.store
+	db, err := kinto.Resume(ctx, s.store)
+	if err != nil {
+		return s, err
+	}
 	a := people.New(db, set.Kinto, set.Data, cfg.Log)
 	if cfg.HashCost != 0 {
 		if err = a.SetCost(cfg.HashCost); err != nil {

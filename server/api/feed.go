@@ -109,6 +109,7 @@ type feed struct {
 	caller  kinto.Caller // as last looked
 	fields  kinto.Fields
 	since   int64 // negative: nothing was looked at yet
+	began   int64 // where the list stood at the first look; 0: there was none
 	looked  time.Time
 	buf     []byte
 	err     error // of writing
@@ -138,9 +139,17 @@ func (f *feed) look() (*kinto.Answer, error) {
 	f.fields = req.Fields
 	q.Since, q.Tombstones, q.After, q.Limit = f.since, true, nil, feedPage
 	q.Sort = kinto.ParseSort("last_modified")
+	req.Began = f.began
 	answer, err := f.kinto.Do(f.r.Context(), &req)
+	if err == nil && answer.Lost { // the client is told of everything there is
+		q.Since = answer.Timestamp
+		answer, err = f.kinto.Do(f.r.Context(), &req)
+	}
 	if err != nil {
 		return nil, f.refused(who, err)
+	}
+	if f.began == 0 {
+		f.began, f.since = answer.Timestamp, q.Since
 	}
 	if f.since < 0 {
 		// Nobody said since when: from now on.

@@ -107,7 +107,7 @@ func (s reader) lookAccounts(tx Reader, r *Request) (*Answer, error) {
 		ts = max(ts, own)
 	}
 	q := r.Query
-	if err := recognise(tx, r, &q, ts, append(lists, r.List)...); err != nil {
+	if err := s.recognise(tx, r, &q, ts, append(lists, r.List)...); err != nil {
 		return nil, err
 	}
 	if r.Cond.NoneMatch.Set && !r.Cond.NoneMatch.Any && r.Cond.NoneMatch.Timestamp == ts {
@@ -115,6 +115,9 @@ func (s reader) lookAccounts(tx Reader, r *Request) (*Answer, error) {
 	}
 	if err := r.Cond.list(ts); err != nil {
 		return nil, err
+	}
+	if to, lost := s.lost(r, &q, ts); lost {
+		return &Answer{Timestamp: to, Lost: true}, nil
 	}
 	a := &Answer{Timestamp: ts}
 	if r.Op == Count {

@@ -105,7 +105,7 @@ type Asked struct {
 // has been told of changes since such a one knows nothing of these lists, and is shown
 // all of them. A timestamp a day ahead that no list gave is refused, as the reference
 // does (§7, filters).
-func recognise(tx Reader, r *Request, q *Query, ts int64, lists ...List) error {
+func (s *Service) recognise(tx Reader, r *Request, q *Query, ts int64, lists ...List) error {
 	if q.Since <= ts && len(r.Ahead) == 0 {
 		return nil
 	}
@@ -118,7 +118,7 @@ func recognise(tx Reader, r *Request, q *Query, ts int64, lists ...List) error {
 		former = max(former, was)
 	}
 	for _, a := range r.Ahead {
-		if a.Timestamp > max(ts, former) {
+		if a.Timestamp > max(ts, former, s.spans.after()) {
 			return Invalid("querystring", a.Parameter, "Invalid value for "+a.Parameter)
 		}
 	}

@@ -34,15 +34,16 @@ type Service struct {
 	validate bool // objects are checked against schemas
 	schemas  *schemas
 	history  *history
+	spans    spans                        // of timestamps that restores took away
 	page     int                          // objects in one page of a list
 	reading  *allowance                   // of a transaction of many requests; nil: there is no bound
 	granted  map[Kind]map[string][]string // principals that settings grant, by kind asked for and permission needed
 }
 
-// New returns the rules over store with the given settings; accounts are nil where
+// New returns the rules over store, as Resume returned it, with the given settings; accounts are nil where
 // there are no accounts to ask for.
 func New(store Store, settings config.Kinto, accounts Accounts) *Service {
-	return &Service{
+	s := &Service{
 		store:    store,
 		accounts: accounts,
 		explicit: settings.Bool("explicit_permissions"),
@@ -55,6 +56,10 @@ func New(store Store, settings config.Kinto, accounts Accounts) *Service {
 		page:     pageOf(settings),
 		granted:  grantedBySettings(settings),
 	}
+	if r, ok := store.(*resumed); ok {
+		s.spans = r.lost
+	}
+	return s
 }
 
 // pageOf is how many objects a page may hold.
@@ -168,6 +173,7 @@ type Answer struct {
 	Limit     int      // objects a page may hold
 	Total     int      // Count
 	Timestamp int64    // for ETag and Last-Modified
+	Lost      bool     // a restore took away what the caller has seen: since Timestamp, they are shown everything
 	Expires   int      // seconds for which what was read may be kept; negative: nothing is said
 	// Permissions is the object's map as JSON, as much as the caller may see.
 	Permissions []byte

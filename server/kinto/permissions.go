@@ -57,7 +57,7 @@ func (s *Service) PermissionsOf(ctx context.Context, r *Request) (a *Answer, err
 		q.Limit = s.page
 	}
 	a = &Answer{Timestamp: time.Now().UnixMilli(), Limit: q.Limit, Expires: -1}
-	if err := recognise(nil, r, &q, a.Timestamp); err != nil {
+	if err := s.recognise(nil, r, &q, a.Timestamp); err != nil {
 		return nil, err
 	}
 	err = s.store.Read(ctx, func(tx Reader) error {

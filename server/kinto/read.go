@@ -87,7 +87,7 @@ func (s reader) look(tx Reader, r *Request) (*Answer, error) {
 	if !ok {
 		return nil, errNoTimestamp
 	}
-	if err := recognise(tx, r, &q, ts, r.List); err != nil {
+	if err := s.recognise(tx, r, &q, ts, r.List); err != nil {
 		return nil, err
 	}
 	if r.Cond.NoneMatch.Set && !r.Cond.NoneMatch.Any && r.Cond.NoneMatch.Timestamp == ts {
@@ -95,6 +95,9 @@ func (s reader) look(tx Reader, r *Request) (*Answer, error) {
 	}
 	if err := r.Cond.list(ts); err != nil {
 		return nil, err
+	}
+	if to, lost := s.lost(r, &q, ts); lost {
+		return &Answer{Timestamp: to, Lost: true}, nil
 	}
 	a := &Answer{Timestamp: ts}
 	switch {

@@ -304,7 +304,7 @@ func (s writer) deleteList(tx Tx, r *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := recognise(tx, r, &q, ts, r.List); err != nil {
+	if err := s.recognise(tx, r, &q, ts, r.List); err != nil {
 		return nil, err
 	}
 	if err := r.Cond.list(ts); err != nil {

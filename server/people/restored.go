@@ -26,6 +26,7 @@ var afterRestore = []struct {
 	{metaFolded, false},
 	{kinto.MetaPerson, false}, // but for what Restored takes out
 	{kinto.MetaReserved, false},
+	{kinto.MetaLost, false}, // devices still come with what earlier restores took away
 }
 
 // Restored ends what is not to come back with data from a backup, before anybody is served of
