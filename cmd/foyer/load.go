@@ -31,7 +31,7 @@ import (
 // loadCmd makes a database of the lines of a log of changes: the end of a restore, started by
 // who reads those lines out of a backup (docs/control.md#foyer-load).
 func (a *app) loadCmd() *cobra.Command {
-	var notes int64
+	var notes, moment int64
 	l := loader{app: a}
 	cmd := &cobra.Command{
 		Use: "load DIR", Hidden: true, Args: usage(a, cobra.ExactArgs(1)),
@@ -41,11 +41,16 @@ func (a *app) loadCmd() *cobra.Command {
 			if cmd.Flags().Changed("notes") {
 				until = time.UnixMilli(notes)
 			}
+			l.moment = time.Now()
+			if cmd.Flags().Changed("moment") {
+				l.moment = time.UnixMilli(moment)
+			}
 			return l.load(cmd.Context(), args[0], until)
 		},
 	}
 	cmd.Flags().BoolVar(&l.restored, "restored", false, hint.T("check the database, and end what is not to come back from a backup: sessions, invitations, reset links, passwords of apps", "vérifier la base, et retirer ce qui ne doit pas revenir d'une sauvegarde : sessions, invitations, liens de mot de passe, mots de passe d'applications").In(a.lang))
 	cmd.Flags().BoolVar(&l.apps, "app-passwords", false, hint.T("with --restored: keep the passwords of apps", "avec --restored : garder les mots de passe d'applications").In(a.lang))
+	cmd.Flags().Int64Var(&moment, "moment", 0, hint.T("with --restored: the moment that is brought back, after which everything is lost: milliseconds since 1970 (now)", "avec --restored : le moment restauré, après lequel tout est perdu : millisecondes depuis 1970 (maintenant)").In(a.lang))
 	cmd.Flags().Int64Var(&notes, "notes", 0, hint.T("leave notes that end before this time out of the summary: milliseconds since 1970 (now)", "ne pas compter les notes qui finissent avant cette date : millisecondes depuis 1970 (maintenant)").In(a.lang))
 	return cmd
 }
@@ -53,8 +58,9 @@ func (a *app) loadCmd() *cobra.Command {
 // loader makes a database of what a run of the command reads.
 type loader struct {
 	*app
-	restored bool // what is loaded is a backup that is brought back
-	apps     bool // the passwords of apps come back, too
+	restored bool      // what is loaded is a backup that is brought back
+	moment   time.Time // of which it is
+	apps     bool      // the passwords of apps come back, too
 }
 
 // loaded is what `foyer load` says in the end.
@@ -132,13 +138,19 @@ func (a loader) handOver(out loaded) error {
 }
 
 // finish makes a database that was brought back from a backup fit to be served: what is only
-// lent ends (people.Restored), and all of it fits together.
+// lent ends (people.Restored), what was written after its moment is noted as lost, for devices
+// that have seen it (kinto.Lose), and all of it fits together.
 func (a loader) finish(ctx context.Context, path string) error {
 	db, err := storage.Open(ctx, path, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
-	err = db.Write(ctx, nil, func(tx kinto.Tx) error { return people.Restored(tx, a.apps) })
+	err = db.Write(ctx, nil, func(tx kinto.Tx) error {
+		if err := people.Restored(tx, a.apps); err != nil {
+			return err
+		}
+		return kinto.Lose(tx, a.moment.UnixMilli())
+	})
 	if err == nil {
 		err = db.Check(ctx)
 	}

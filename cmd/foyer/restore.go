@@ -25,6 +25,7 @@ type restoring struct {
 	typing
 	from, into, to, chain string
 	verdict, yes, apps    bool
+	point                 backup.Point // that is brought back
 }
 
 func (a *app) restoreCmd() *cobra.Command {
@@ -81,6 +82,7 @@ func (a *restoring) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.point = point
 	v, against := restore.Judge(chain.ID, b, point, restore.Here{Into: a.into, Schema: storage.Schema()})
 	a.sayVerdict(v, !moment.IsZero())
 	if against != nil || a.verdict {

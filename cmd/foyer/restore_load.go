@@ -28,6 +28,9 @@ func (a *restoring) load(ctx context.Context, data string, notes time.Time, line
 		return nil, err
 	}
 	args := []string{"load", data, "--restored", "--json", "--lang", string(a.lang), "--notes", strconv.FormatInt(notes.UnixMilli(), 10)}
+	if !a.point.At.IsZero() {
+		args = append(args, "--moment", strconv.FormatInt(a.point.At.UnixMilli(), 10))
+	}
 	if a.apps {
 		args = append(args, "--app-passwords")
 	}

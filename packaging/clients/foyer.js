@@ -2,6 +2,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { request } from "node:http";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -21,9 +22,9 @@ function database() {
   return { FOYER_DATABASE: `host=${folder} user=foyer dbname=${name}` };
 }
 
-// start returns { url, stop }; Kinto settings go in as environment variables.
-export async function start(env = {}) {
-  const foyer = spawn(binary, ["try", "--http", "--json", "--listen", "127.0.0.1:0", "--owner", "jeannine"], {
+// start returns { url, run, stop }; Kinto settings go in as environment variables.
+export async function start(env = {}, args = []) {
+  const foyer = spawn(binary, ["try", "--http", "--json", "--listen", "127.0.0.1:0", "--owner", "jeannine", ...args], {
     env: { ...process.env, FOYER_OWNER_PASSWORD: password, ...database(), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -37,10 +38,36 @@ export async function start(env = {}) {
   const said = JSON.parse(line);
   return {
     url: said.url,
+    run: said.run,
     async stop() {
       foyer.kill("SIGTERM");
       const [code] = await exit;
       if (code !== 0) throw new Error(`foyer try ended with ${code}: ${log}`);
     },
   };
+}
+
+// copy is all that a server has, as lines of its log of changes (docs/control.md).
+export async function copy(foyer) {
+  const lines = [];
+  for (let after = "", more = true; more; ) {
+    const answer = await new Promise((resolve, reject) => {
+      const path = `/base?after=${encodeURIComponent(after)}`;
+      request({ socketPath: `${foyer.run}/local.sock`, path }, resolve).on("error", reject).end();
+    });
+    let end;
+    for await (const line of createInterface(answer)) {
+      const said = JSON.parse(line);
+      if (said.end) end = said.end;
+      else lines.push(line);
+    }
+    if (!end || end.error) throw new Error(`the copy was cut short: ${answer.statusCode} ${lines.at(-1)}`);
+    ({ next: after, more } = end);
+  }
+  return { moment: Date.now(), lines };
+}
+
+// restore makes a folder of data of a copy, as the end of a restore does.
+export function restore(copied, folder) {
+  execFileSync(binary, ["load", folder, "--restored", "--moment", String(copied.moment)], { input: copied.lines.join("\n") + "\n", stdio: ["pipe", "pipe", "pipe"] });
 }
