@@ -15,9 +15,6 @@ import (
 	"github.com/foyer-server/foyer/supervisor/update"
 )
 
-// drillUnit is the unit in which a backup is restored to see that it can be.
-const drillUnit = "foyer-drill"
-
 // startDrill has systemd start `foyer drill` as user foyer, in a unit of its own in which there
 // is no network, and nothing of what that user owns but the folder for backups, its keys and an
 // empty folder. It does not wait for the end, which the service sees.
@@ -36,7 +33,7 @@ func startDrill(ctx context.Context, t *helper.Task) error {
 	if s.Backup.To == "" {
 		return hint.New("backup-off", hint.T("Nothing is backed up here.", "Rien n'est sauvegardé ici."), hint.T("Nothing was begun.", "Rien n'a été commencé."), hint.Text{})
 	}
-	run := []string{"--quiet", "--collect", "--unit=" + drillUnit}
+	run := []string{"--quiet", "--collect", "--unit=" + service.DrillName}
 	for _, p := range drillProperties(s) {
 		run = append(run, "--property="+p)
 	}
@@ -45,7 +42,7 @@ func startDrill(ctx context.Context, t *helper.Task) error {
 	if err == nil {
 		return nil
 	}
-	if state, e := (host.Exec{}).Run(ctx, "systemctl", "is-active", drillUnit+".service"); e == nil && strings.TrimSpace(state) == "active" {
+	if state, e := (host.Exec{}).Run(ctx, "systemctl", "is-active", service.DrillName+".service"); e == nil && strings.TrimSpace(state) == "active" {
 		t.Say(hint.T("One is under way already.", "Une restauration d'essai est déjà en cours."))
 		return nil
 	}

@@ -253,7 +253,7 @@ func TestUninstallStopsFirst(t *testing.T) {
 	if err := s.Uninstall(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if r.ran[0] != "systemctl stop foyer.socket foyer.service" {
+	if r.ran[0] != "systemctl stop foyer.socket foyer.service" || !slices.Contains(r.ran, "systemctl stop foyer-drill.service") {
 		t.Errorf("ran %q", r.ran)
 	}
 }

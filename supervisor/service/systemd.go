@@ -83,7 +83,7 @@ func (s *Service) uninstallSystemd(ctx context.Context) error {
 	if err := s.stopSystemd(ctx); err != nil {
 		return err
 	}
-	for _, unit := range helpers {
+	for _, unit := range append([]string{DrillName + ".service"}, helpers...) {
 		st, err := s.stateSystemd(ctx, unit)
 		if err != nil {
 			return err

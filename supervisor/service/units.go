@@ -25,6 +25,10 @@ const StateName = Name + "-supervisor"
 // (package helper knows them by this name).
 const HelperName = Name + "-helper"
 
+// DrillName is the unit in which a backup is restored to see that it can be. The helper starts
+// it (systemd-run), and it has no file.
+const DrillName = Name + "-drill"
+
 // removeState takes those folders away with the service. What the supervisor's knows is
 // learned again from data that are there. /var/lib is root's, so that nothing else can
 // stand in their place.
