@@ -7,7 +7,13 @@
 // checked and made durable. Whatever kills it leaves a place at the side, which the next run
 // clears away. What is in the folder already is never touched.
 //
-// Used by the restore command, which asks for the words and shows the verdict.
+// Where the data that this machine serves are replaced, the place at the side is in their folder,
+// and a durable note makes the switch: once it is there, whoever comes first, the restore or the
+// next start of the server, carries all of it out (Resume), whatever was cut off before. What was
+// served before is kept.
+//
+// Used by the restore command, which asks for the words and shows the verdict, and by the
+// supervisor before each start of the server.
 package restore
 
 import (
@@ -30,6 +36,8 @@ type Restore struct {
 	Backup *backup.Backup
 	Point  backup.Point
 	Into   string // the folder; not there, or empty
+	// Over is there where the data that this machine serves are replaced; then Into means nothing.
+	Over *Over
 	// Load makes a database in the folder data, which is not there yet, of the lines that it
 	// reads, and ends in it what is not to come back from a backup. It returns what the lines came
 	// to before that, without notes that ended before a time.
@@ -61,6 +69,7 @@ type Progress struct {
 // Result is what was brought back.
 type Result struct {
 	Into        string    `json:"into"`
+	Former      string    `json:"former,omitempty"` // where what was served before is now
 	Moment      time.Time `json:"moment"`
 	Lines       int64     `json:"lines"` // of the backup, that were read
 	Records     int       `json:"records"`
@@ -71,9 +80,10 @@ type Result struct {
 	Compared bool `json:"compared"`
 }
 
-// Run does it. An error leaves nothing.
+// Run does it. An error leaves nothing, unless it has the code restore-switch: then the switch has
+// happened, and Resume ends it.
 func (r *Restore) Run(ctx context.Context) (out Result, err error) {
-	side, err := makeSide(r.Into)
+	side, err := r.side()
 	if err != nil {
 		return out, err
 	}
@@ -104,7 +114,34 @@ func (r *Restore) Run(ctx context.Context) (out Result, err error) {
 		return out, err
 	}
 	r.says(Progress{Step: Finishing})
-	return out, side.become()
+	if r.Over == nil {
+		return out, side.become()
+	}
+	out.Former, err = r.Over.replace(ctx, side, r.Point.At)
+	return out, err
+}
+
+func (r *Restore) side() (*side, error) {
+	if r.Over == nil {
+		return makeSide(r.Into)
+	}
+	return sideWithin(r.Over.Data)
+}
+
+// replace makes what is at the side the data that are served.
+func (o *Over) replace(ctx context.Context, s *side, moment time.Time) (former string, err error) {
+	if err := bring(o.Files, s.data()); err != nil {
+		return "", err
+	}
+	if err := s.sync(); err != nil {
+		return "", err
+	}
+	w := switching{o.Served, func(string) error { return nil }}
+	former, s.kept, err = w.take(ctx, s, moment, o.Stop)
+	if err != nil && s.kept {
+		err = notSwitched(err)
+	}
+	return former, err
 }
 
 func (r *Restore) says(p Progress) {

@@ -21,10 +21,14 @@ import (
 //	FOLDER.restoring-RANDOM/
 //	  restoring.lock
 //	  data/            becomes FOLDER
+//
+// Where FOLDER is that of the data that are served, a disk may begin at it: then the place is in it,
+// and is called .restoring-RANDOM.
 type side struct {
 	into string // absolute
 	dir  string
 	lock *atomicfile.Lock
+	kept bool // what is in it is part of a switch that has happened
 }
 
 const (
@@ -39,13 +43,37 @@ func makeSide(into string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := sweep(into); err != nil {
+	if err := sweep(into, into); err != nil {
 		return nil, err
 	}
 	if err := Free(into); err != nil {
 		return nil, err
 	}
-	s := &side{into: into, dir: into + sideMark + rand.Text()}
+	return newSide(into, into)
+}
+
+// sideWithin is makeSide for the folder of the data that are served.
+func sideWithin(data string) (*side, error) {
+	data, err := place(data)
+	if err != nil {
+		return nil, err
+	}
+	if Pending(data) {
+		return nil, errors.New("a restore that was begun has not ended")
+	}
+	if err := sweep(data, within(data)); err != nil {
+		return nil, err
+	}
+	return newSide(data, within(data))
+}
+
+// within is how the path of a place begins that is in a folder.
+func within(data string) string { return data + string(filepath.Separator) }
+
+// newSide makes a place whose path begins as said.
+func newSide(into, begins string) (*side, error) {
+	var err error
+	s := &side{into: into, dir: begins + sideMark + rand.Text()}
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		return nil, unwritable(into, err)
 	}
@@ -98,18 +126,20 @@ func Free(into string) error {
 	return nil
 }
 
-// sweep removes the places of those who died. One whose owner lives is an error.
-func sweep(into string) error {
-	entries, err := os.ReadDir(filepath.Dir(into))
+// sweep removes the places of those who died, whose paths begin as said. One whose owner lives is
+// an error.
+func sweep(into, begins string) error {
+	parent, base := filepath.Split(begins)
+	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return unwritable(into, err)
 	}
 	for _, e := range entries {
-		random, ours := strings.CutPrefix(e.Name(), filepath.Base(into)+sideMark)
+		random, ours := strings.CutPrefix(e.Name(), base+sideMark)
 		if !ours || !e.IsDir() || len(random) != len(rand.Text()) {
 			continue
 		}
-		dir := filepath.Join(filepath.Dir(into), e.Name())
+		dir := filepath.Join(parent, e.Name())
 		lock, err := atomicfile.TryLock(filepath.Join(dir, sideLock))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // somebody else has cleared it away
@@ -142,11 +172,16 @@ func removeAll(dir string) (err error) {
 
 func (s *side) data() string { return filepath.Join(s.dir, sideData) }
 
-// leave removes the place.
-func (s *side) leave() error { return errors.Join(removeAll(s.dir), s.lock.Unlock()) }
+// leave removes the place, unless it is part of a switch.
+func (s *side) leave() error {
+	if s.kept {
+		return s.lock.Unlock()
+	}
+	return errors.Join(removeAll(s.dir), s.lock.Unlock())
+}
 
-// become makes what was made the folder, durably.
-func (s *side) become() error {
+// sync makes what was made durable.
+func (s *side) sync() error {
 	err := filepath.WalkDir(s.data(), func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -158,6 +193,14 @@ func (s *side) become() error {
 	})
 	if err != nil {
 		return fmt.Errorf("cannot make what was brought back durable: %w", err)
+	}
+	return errors.Join(atomicfile.SyncDir(s.dir), atomicfile.SyncDir(filepath.Dir(s.dir)))
+}
+
+// become makes what was made the folder, durably.
+func (s *side) become() error {
+	if err := s.sync(); err != nil {
+		return err
 	}
 	parent, err := os.Open(filepath.Dir(s.into))
 	if err != nil {

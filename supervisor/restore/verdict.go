@@ -45,6 +45,7 @@ type Problem struct {
 // Here is what a restore would meet on this machine.
 type Here struct {
 	Into   string // "": nobody has said where to
+	Over   string // folder of the data that are to be replaced, rather than Into; "": none
 	Schema int    // that this Foyer knows
 }
 
@@ -95,23 +96,28 @@ func against(v *Verdict, here Here) error {
 			hint.T("This backup was made by a newer Foyer (%s).", "Cette sauvegarde vient d'un Foyer plus récent (%s).", v.Version), nothingLeft(),
 			hint.T("Install that version or a later one, then try again.", "Installez cette version ou une plus récente, puis réessayez.")).Because(fmt.Errorf("schema %d, known up to %d", v.Schema, here.Schema))
 	}
-	if here.Into == "" {
+	disk := here.Over
+	switch {
+	case here.Over != "":
+	case here.Into == "":
 		return nil
+	default:
+		if err := Free(here.Into); err != nil {
+			return err
+		}
+		into, err := place(here.Into)
+		if err != nil {
+			return err
+		}
+		disk = filepath.Dir(into)
 	}
-	if err := Free(here.Into); err != nil {
-		return err
-	}
-	into, err := place(here.Into)
-	if err != nil {
-		return err
-	}
-	free, total, err := atomicfile.FreeSpace(filepath.Dir(into))
+	free, total, err := atomicfile.FreeSpace(disk)
 	if err != nil || total == 0 {
 		return nil // nobody knows; a disk that is full says so
 	}
 	if v.Free = int64(min(free, 1<<62)); v.Free < v.Needs {
 		return hint.New("restore-room",
-			hint.T("%s holds too little: %d MB are free there, and about %d MB are needed.", "%s n'a pas assez de place : %d Mo y sont libres, et il en faut environ %d.", filepath.Dir(into), v.Free>>20, v.Needs>>20), nothingLeft(),
+			hint.T("%s holds too little: %d MB are free there, and about %d MB are needed.", "%s n'a pas assez de place : %d Mo y sont libres, et il en faut environ %d.", disk, v.Free>>20, v.Needs>>20), nothingLeft(),
 			hint.T("Free some room, or name a folder on another disk.", "Libérez de la place, ou indiquez un dossier sur un autre disque."))
 	}
 	return nil
