@@ -75,6 +75,22 @@ func Open(ctx context.Context, at target.Reader, words *kit.Kit) ([]*Chain, erro
 	return opened, nil
 }
 
+// OpenHere is Open with the keys of the machine that makes the backup, for the one chain that they
+// are of; nil: that is not at this target.
+func OpenHere(ctx context.Context, at target.Reader, keys Keys) (*Chain, error) {
+	all, err := chains(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range all {
+		if c.ID == keys.Chain.ID && len(c.numbers) > 0 {
+			c.Keys = &object.Found{Keys: &object.Keys{Chain: keys.Chain, Authors: keys.Authors}}
+			return c, nil
+		}
+	}
+	return nil, nil
+}
+
 // chains lists the chains at a target.
 func chains(ctx context.Context, at target.Reader) ([]*Chain, error) {
 	var all []*Chain
