@@ -155,6 +155,15 @@ func (s *Service) Stop(ctx context.Context) error {
 	return s.control("stop")
 }
 
+// Pause stops the service until it is started again, and waits until it has ended. On systemd the
+// public ports stay open: who connects meanwhile waits, and has it started.
+func (s *Service) Pause(ctx context.Context) error {
+	if s.cfg.Manager != host.Systemd {
+		return s.Stop(ctx)
+	}
+	return s.systemctl(ctx, "stop", Name+".service")
+}
+
 // Restart starts the service anew. With sockets, the public ports are closed and
 // opened again too, which is needed only when they have changed; without, on
 // systemd, they stay open meanwhile.
