@@ -65,11 +65,30 @@ func (s minder) remounted() error {
 	return errRemounted
 }
 
+// resumed is nil once nothing is left to be done with the data before a server may have them.
+func (s minder) resumed() *report.Problem {
+	if s.cfg.Resume == nil {
+		return nil
+	}
+	err := s.cfg.Resume(s.events.Add)
+	if err != nil && hint.Find(err) == nil {
+		s.cfg.Log.Error("the data cannot be used yet", "err", err)
+	}
+	return report.ProblemOf(err)
+}
+
 // await returns once the data are there that the server is to have. Errors are that of ctx
 // and errRemounted.
 func (s minder) await(ctx context.Context) error {
-	for first := true; ; first = false {
-		t := s.keeper.check()
+	said := ""
+	for {
+		wait := s.cfg.Timing.Probe
+		t := s.resumed()
+		if t == nil {
+			t = s.keeper.check()
+		} else if t.Code == "restore-under-way" {
+			wait = s.cfg.Timing.Starting // that takes no longer than some renames
+		}
 		s.mu.Lock()
 		s.lost = t
 		if t != nil {
@@ -79,15 +98,18 @@ func (s minder) await(ctx context.Context) error {
 		if t == nil {
 			return nil
 		}
-		if first {
-			s.cfg.Log.Error("the data are not those this server had; it is not started", "what", t.What.EN)
-			s.notify("STATUS=" + t.What.EN)
+		if t.Code != said && t.Code != "restore-under-way" {
+			s.cfg.Log.Error("the data are not those this server is to have; it is not started", "what", t.What.EN)
 			s.events.Add(event.Event{Code: t.Code, Severity: health.Error, What: t.What, Did: t.Did, Do: t.Do})
+		}
+		if t.Code != said {
+			s.notify("STATUS=" + t.What.EN)
+			said = t.Code
 		}
 		if err := s.remounted(); err != nil {
 			return err
 		}
-		if !pause.For(ctx, s.cfg.Timing.Probe) {
+		if !pause.For(ctx, wait) {
 			return ctx.Err()
 		}
 	}

@@ -66,7 +66,11 @@ func StateDir(getenv func(string) string) string {
 	return ""
 }
 
-func (k *keeper) path() string { return filepath.Join(k.dir, markFile) }
+func (k *keeper) path() string { return MarkIn(k.dir) }
+
+// MarkIn is the file in the supervisor's own folder that says which data are this server's. Without
+// it those that are there are taken for its own.
+func MarkIn(state string) string { return filepath.Join(state, markFile) }
 
 // remounted reports whether a disk came or went on the way to the data since this process
 // began. It has a view of its own of the machine's disks where a service manager gave it

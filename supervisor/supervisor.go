@@ -77,7 +77,10 @@ type Config struct {
 	Rooms     []Room          // what works beside the server; may be empty
 	Jobs      []job.Kind      // of rooms, besides the supervisor's own; may be empty
 	Backups   control.Backups // the backup, which is one of the rooms; nil: this Foyer makes none
-	Parts     []Part          // of support bundles, besides the supervisor's own; may be empty
+	// Resume ends what was begun with the data while no server ran, before each start of it, and
+	// calls tell with what has ended. While its error lasts no server is started. It may be nil.
+	Resume func(tell func(event.Event)) error
+	Parts  []Part // of support bundles, besides the supervisor's own; may be empty
 	// PeoplesDomains are those below which hosts have the names of people: support bundles do
 	// not have them. May be empty.
 	PeoplesDomains []string
@@ -341,9 +344,9 @@ func (s *Supervisor) serverCheck() health.Check {
 		s.mu.Unlock()
 		switch {
 		case lost != nil:
-			return lost.Finding()
+			return offer(s.cfg.Backups, lost.Finding(), time.Now())
 		case f.Trouble != nil:
-			return f.Trouble.Finding()
+			return offer(s.cfg.Backups, f.Trouble.Finding(), time.Now())
 		case c.state == stateCrashLoop:
 			return health.Finding{
 				Severity: health.Error, What: hint.T("The server stops as soon as it is started.", "Le serveur s'arrête dès qu'il démarre."),

@@ -111,6 +111,12 @@ func (s *syncBuffer) String() string {
 
 func start(t *testing.T, how string) *rig {
 	t.Helper()
+	return startWith(t, how, func(*Config) {})
+}
+
+// startWith is start with a configuration that is changed before.
+func startWith(t *testing.T, how string, change func(*Config)) *rig {
+	t.Helper()
 	run, err := os.MkdirTemp("", "foyer") // a unix socket's path is short
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +132,7 @@ func start(t *testing.T, how string) *rig {
 	if how == "sick" {
 		grace = time.Second // it never answers
 	}
-	s := New(Config{
+	cfg := Config{
 		Serve: func() *exec.Cmd {
 			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), "FOYER_TEST_SERVER="+how, "GORACE=atexit_sleep_ms=0") // with the race detector each server would end a second late
@@ -143,7 +149,9 @@ func start(t *testing.T, how string) *rig {
 			Probe: 30 * time.Millisecond, ProbeTimeout: 2 * time.Second, Starting: 10 * time.Millisecond, Grace: grace,
 			Steady: time.Minute, Checks: 20 * time.Millisecond, Sample: 20 * time.Millisecond, Pauses: []time.Duration{5 * time.Millisecond},
 		},
-	})
+	}
+	change(&cfg)
+	s := New(cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
