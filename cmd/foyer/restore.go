@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,20 +21,22 @@ import (
 	"github.com/foyer-server/foyer/tui"
 )
 
-// restoring brings a backup back into a folder (docs/backups.md#bringing-a-backup-back).
+// restoring brings a backup back: into a folder, or in the place of the data that this machine
+// serves (docs/backups.md#bringing-a-backup-back).
 type restoring struct {
 	typing
-	from, into, to, chain string
-	verdict, yes, apps    bool
-	point                 backup.Point // that is brought back
+	from, into, to, chain    string
+	verdict, yes, apps, keep bool
+	point                    backup.Point // that is brought back
+	within                   bool         // this process is the one that root has started
+	here                     *within      // then, what it has
 }
 
 func (a *app) restoreCmd() *cobra.Command {
 	r := restoring{typing: typing{app: a}}
 	cmd := &cobra.Command{
-		Use: "restore --from DIR --into FOLDER", Args: usage(a, cobra.NoArgs),
-		Hidden: true, // until `foyer backup` makes what it restores
-		Short:  hint.T("Restore a backup into a folder", "Restaurer une sauvegarde dans un dossier").In(a.lang),
+		Use: "restore", Args: usage(a, apart(cobra.NoArgs, "into keep-settings")),
+		Short: hint.T("Restore a backup", "Restaurer une sauvegarde").In(a.lang),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := r.run(cmd.Context())
 			if err != nil && cmd.Context().Err() != nil {
@@ -43,21 +46,30 @@ func (a *app) restoreCmd() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&r.from, "from", "", hint.T("folder with the backups", "dossier des sauvegardes").In(a.lang))
-	f.StringVar(&r.into, "into", "", hint.T("folder to make; not there, or empty", "dossier à créer ; absent ou vide").In(a.lang))
+	f.StringVar(&r.from, "from", "", hint.T("folder with the backups (that of the settings)", "dossier des sauvegardes (celui des réglages)").In(a.lang))
+	f.StringVar(&r.into, "into", "", hint.T("folder to make, not there or empty, rather than the data of this server", "dossier à créer, absent ou vide, au lieu des données de ce serveur").In(a.lang))
 	f.StringVar(&r.to, "to", "", hint.T("as of a moment: 2026-11-27, 2026-11-27 18:00, “yesterday 18:00”, or RFC 3339 (the newest)", "l'état à un moment : 2026-11-27, 2026-11-27 18:00, « hier 18:00 », ou RFC 3339 (le plus récent)").In(a.lang))
 	f.StringVar(&r.chain, "chain", "", hint.T("which backup, where there are several", "quelle sauvegarde, s'il y en a plusieurs").In(a.lang))
 	f.BoolVar(&r.verdict, "verdict", false, hint.T("say only what there is, and whether it can be restored; the exit code says it, too", "dire seulement ce qu'il y a, et si on peut la restaurer ; le code de sortie le dit aussi").In(a.lang))
 	f.BoolVar(&r.yes, "yes", false, hint.T("do not ask", "ne rien demander").In(a.lang))
 	f.BoolVar(&r.apps, "app-passwords", false, hint.T("restore the passwords of apps, too", "restaurer aussi les mots de passe d'applications").In(a.lang))
+	f.BoolVar(&r.keep, "keep-settings", false, hint.T("on another machine than the one that was backed up: leave its settings alone", "sur une autre machine que celle de la sauvegarde : garder ses réglages").In(a.lang))
+	f.BoolVar(&r.within, "inside", false, "")
+	f.Lookup("inside").Hidden = true
 	return cmd
 }
 
-// run says the verdict, and does it.
+// run does it: here, or, where the data that this machine serves are to be replaced, as root with a
+// process of the user that Foyer runs as.
 func (a *restoring) run(ctx context.Context) error {
-	moment, err := a.moment(time.Now())
-	if err != nil {
+	if a.within {
+		return a.inside(ctx)
+	}
+	if _, err := a.moment(time.Now()); err != nil {
 		return err
+	}
+	if a.into == "" && installed() && (os.Geteuid() == 0 || !a.verdict) {
+		return a.onMachine(ctx)
 	}
 	if err := a.places(ctx); err != nil {
 		return err
@@ -66,11 +78,16 @@ func (a *restoring) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	chains, err := a.open(ctx, at)
+	return a.bring(ctx, at)
+}
+
+// bring says the verdict, and brings it back.
+func (a *restoring) bring(ctx context.Context, at target.Reader) error {
+	moment, err := a.moment(time.Now())
 	if err != nil {
 		return err
 	}
-	chain, err := a.choose(ctx, chains)
+	chain, err := a.find(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -83,7 +100,11 @@ func (a *restoring) run(ctx context.Context) error {
 		return err
 	}
 	a.point = point
-	v, against := restore.Judge(chain.ID, b, point, restore.Here{Into: a.into, Schema: storage.Schema()})
+	here := restore.Here{Into: a.into, Schema: storage.Schema()}
+	if a.here != nil {
+		here.Over = a.here.Data
+	}
+	v, against := restore.Judge(chain.ID, b, point, here)
 	a.sayVerdict(v, !moment.IsZero())
 	if against != nil || a.verdict {
 		return against
@@ -92,12 +113,33 @@ func (a *restoring) run(ctx context.Context) error {
 		return err
 	}
 	work := restore.Restore{Backup: b, Point: point, Into: a.into, Load: a.load, Attachments: attachments(b), Progress: a.sayProgress}
+	if a.here != nil {
+		work.Over = a.here.over(b.Manifest)
+	}
 	done, err := work.Run(ctx)
 	if err != nil {
 		return err
 	}
 	a.sayDone(done)
+	if a.here != nil {
+		return a.handOn(ctx, b.Manifest, done)
+	}
 	return nil
+}
+
+// find opens the backup that is meant: with the keys of this machine, where its data are replaced and
+// it made the backup, or else by the words.
+func (a *restoring) find(ctx context.Context, at target.Reader) (*backup.Chain, error) {
+	if a.here != nil {
+		if c, err := a.ownKeys(ctx, at); err != nil || c != nil {
+			return c, err
+		}
+	}
+	chains, err := a.open(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return a.choose(ctx, chains)
 }
 
 // places looks at what was said of where from and where to.
@@ -197,7 +239,11 @@ func (a *restoring) agreed(ctx context.Context) error {
 			hint.T("Add --yes.", "Ajoutez --yes.")).Exits(hint.ExitUsage)
 	}
 	want := map[hint.Lang]string{hint.EN: "yes", hint.FR: "oui"}[a.lang]
-	a.say(hint.T("Type %s to restore it into %s:", "Tapez %s pour la restaurer dans %s :", want, a.into))
+	if a.here != nil {
+		a.say(hint.T("Type %s to have this server serve it:", "Tapez %s pour que ce serveur la serve :", want))
+	} else {
+		a.say(hint.T("Type %s to restore it into %s:", "Tapez %s pour la restaurer dans %s :", want, a.into))
+	}
 	if text, err := a.readLine(ctx); err != nil || text != want {
 		return cancelled()
 	}

@@ -71,7 +71,14 @@ func (a *restoring) sayVerdict(v *restore.Verdict, asked bool) {
 	}
 	a.say(hint.T("  which was %s ago", "  il y a %s", age(time.Since(v.Moment)).In(a.lang)))
 	a.say(hint.T("  %d records, %d accounts, %d attachments, %d MB of data (as counted on %s)", "  %d enregistrements, %d comptes, %d fichiers joints, %d Mo de données (compte du %s)", v.Records, len(v.Accounts), v.Attachments, v.Bytes>>20, clock(v.Counted)))
-	if v.Bundle > 0 {
+	switch {
+	case a.here != nil && a.here.ours:
+		a.say(hint.T("  It goes in the place of what is in %s, which is kept beside it.", "  Elle prend la place de ce qui est dans %s, qui reste à côté.", a.here.Data))
+	case a.here != nil && a.keep:
+		a.say(hint.T("  It goes in the place of what is in %s, certificates and keys too; what is there is kept beside it.", "  Elle prend la place de ce qui est dans %s, certificats et clés compris ; ce qui y est reste à côté.", a.here.Data))
+	case a.here != nil:
+		a.say(hint.T("  It goes in the place of what is in %s, certificates, keys and settings too; what is there is kept beside it.", "  Elle prend la place de ce qui est dans %s, certificats, clés et réglages compris ; ce qui y est reste à côté.", a.here.Data))
+	case v.Bundle > 0:
 		a.say(hint.T("  %d files of settings and keys are in it, too; they are not restored here", "  elle contient aussi %d fichiers de réglages et de clés ; ils ne sont pas restaurés ici", v.Bundle))
 	}
 	for _, p := range v.Problems {

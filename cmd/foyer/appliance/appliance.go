@@ -101,6 +101,9 @@ func (a Appliance) supervisor(p Process, ls []host.Listener, ch supervisor.Chang
 			return server.Prove(ctx, s, cookie, p.Log)
 		},
 	}
+	if s.Database == "" {
+		cfg.Resume = resume(ServedBy(s.Data, supervisor.StateDir(os.Getenv)))
+	}
 	if b != nil {
 		cfg.Backups, cfg.Jobs, cfg.Rooms = b, b.Kinds(), append(cfg.Rooms, b)
 	}

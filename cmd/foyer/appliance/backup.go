@@ -15,6 +15,7 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/pause"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/storage"
 	"github.com/foyer-server/foyer/supervisor"
 	"github.com/foyer-server/foyer/supervisor/backup"
@@ -22,6 +23,7 @@ import (
 	"github.com/foyer-server/foyer/supervisor/backup/routine"
 	"github.com/foyer-server/foyer/supervisor/helper"
 	"github.com/foyer-server/foyer/supervisor/job"
+	"github.com/foyer-server/foyer/supervisor/restore"
 	"github.com/foyer-server/foyer/supervisor/service"
 	"github.com/foyer-server/foyer/supervisor/source"
 )
@@ -41,6 +43,28 @@ func (a Appliance) backups(p Process) *routine.Routine {
 		Drill: driller{helper.FromEnvironment(os.Getenv)}.run, Mounts: host.MountsOver,
 		Version: a.Version, Schema: storage.Schema(), Log: p.Log,
 	})
+}
+
+// ServedBy is what a server has that has its data in a folder, and whose supervisor has another one of
+// its own; "": it has none.
+func ServedBy(data, state string) restore.Served {
+	if state == "" {
+		return restore.Served{Data: data}
+	}
+	return restore.Served{Data: data, State: state, Mark: supervisor.MarkIn(state)}
+}
+
+// resume ends a restore that was cut off, before each start of the server, and tells of those that
+// have ended (supervisor.Config.Resume).
+func resume(s restore.Served) func(tell func(report.Event)) error {
+	return func(tell func(report.Event)) error {
+		return restore.Resume(s, func(d restore.Done) {
+			tell(report.Event{
+				Code: "restored", What: hint.T("A backup was restored: the data are those of %s.", "Une sauvegarde a été restaurée : les données sont celles du %s.", d.Moment.Local().Format(time.DateTime)),
+				Did: hint.T("What was served before is in %s.", "Ce qui était servi avant est dans %s.", d.Former), Do: hint.T("When you no longer need it: `sudo rm -r %s`", "Quand vous n'en avez plus besoin : `sudo rm -r %s`", d.Former),
+			})
+		})
+	}
 }
 
 // What goes along with the data has at most so many bytes: it stands in each manifest.
