@@ -41,10 +41,17 @@ type machine struct {
 var machines atomic.Int64 // numbers the machines of this run
 
 // newMachine prepares a machine that is switched off. From here on the test runs
-// beside others: machines share nothing, and mostly wait. One for each test.
+// beside others: machines share nothing, and mostly wait. One for each test; others beside it are
+// made by anotherMachine.
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	t.Parallel()
+	return anotherMachine(t)
+}
+
+// anotherMachine is one more.
+func anotherMachine(t *testing.T) *machine {
+	t.Helper()
 	tree := os.Getenv("FOYER_E2E_TREE")
 	if tree == "" {
 		t.Fatal("FOYER_E2E_TREE is not set: run make test, or make show-foundation")
