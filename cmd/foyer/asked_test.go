@@ -24,6 +24,7 @@ var asked = map[string]map[string]struct {
 		"term":                {[]string{".in"}, nil},                                           // for the screens and the lines
 		"serveCmd":            {[]string{".in"}, nil},                                           // the supervisor's hand; read beside the server
 		"load":                {[]string{".in"}, map[string][]string{"load_test.go": {"load"}}}, // the lines of a restore
+		"runInside":           {[]string{".in"}, nil},                                           // handed to the process that has the terminal
 		"trySettings":         {[]string{"host.Interruptible"}, map[string][]string{"interrupt_linux_test.go": {"try, settings from a pipe"}}},
 		"uninstall":           {[]string{"installer.LoadAnswers"}, nil},
 		"theInstaller":        {[]string{"installer.LoadAnswers"}, nil},

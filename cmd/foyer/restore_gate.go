@@ -74,7 +74,7 @@ func (g *gate) open(cmd *exec.Cmd) (started func(), end func(), err error) {
 		<-r.Context().Done()
 	})
 	srv := &http.Server{Handler: mux, Protocols: h2c(), ErrorLog: nil, ReadHeaderTimeout: time.Minute}
-	l := &oneConn{conn: &pipes{in: myIn, out: myOut}, closed: make(chan struct{})}
+	l := &oneConn{conn: &pipes{from: myIn, to: myOut}, closed: make(chan struct{})}
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -134,15 +134,18 @@ func (g *gate) object(w http.ResponseWriter, r *http.Request) {
 	}
 	defer body.Close() //nolint:errcheck // it was only read
 	first := make([]byte, 64<<10)
-	n, err := io.ReadFull(body, first) // some errors come with the first bytes
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	n, err := body.Read(first) // some errors come with the first bytes
+	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
 		reply(w, nil, err)
 		return
 	}
-	if _, err := w.Write(first[:n]); err != nil {
+	if _, e := w.Write(first[:n]); e != nil {
 		return
 	}
-	if _, err := io.Copy(w, body); err != nil {
+	if err == nil {
+		_, err = io.Copy(w, body)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		panic(http.ErrAbortHandler) // no end of it for one that is the end
 	}
 }
@@ -181,7 +184,7 @@ func openToRoot(ctx context.Context, from string) (*toRoot, context.Context, err
 
 // newToRoot is openToRoot with those files.
 func newToRoot(ctx context.Context, from string, in, out *os.File) (*toRoot, context.Context, error) {
-	conn := &pipes{in: in, out: out}
+	conn := &pipes{from: in, to: out}
 	k := &toRoot{from: from, client: &http.Client{Transport: &http.Transport{
 		Protocols:   h2c(),
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return conn.once() },
@@ -284,8 +287,8 @@ func h2c() *http.Protocols {
 
 // pipes are two pipes as one connection.
 type pipes struct {
-	in, out *os.File
-	taken   sync.Once
+	from, to *os.File
+	taken    sync.Once
 }
 
 func (p *pipes) once() (c net.Conn, err error) {
@@ -294,13 +297,14 @@ func (p *pipes) once() (c net.Conn, err error) {
 	return c, err
 }
 
-func (p *pipes) Read(b []byte) (int, error)         { return p.in.Read(b) }
-func (p *pipes) Write(b []byte) (int, error)        { return p.out.Write(b) }
-func (p *pipes) Close() error                       { return errors.Join(p.in.Close(), p.out.Close()) }
+func (p *pipes) Read(b []byte) (int, error)  { return p.from.Read(b) }
+func (p *pipes) Write(b []byte) (int, error) { return p.to.Write(b) }
+func (p *pipes) Close() error { return errors.Join(p.from.Close(), p.to.Close()) }
+
 func (p *pipes) LocalAddr() net.Addr                { return &net.UnixAddr{Name: "gate", Net: "unix"} }
 func (p *pipes) RemoteAddr() net.Addr               { return p.LocalAddr() }
-func (p *pipes) SetReadDeadline(t time.Time) error  { return p.in.SetReadDeadline(t) }
-func (p *pipes) SetWriteDeadline(t time.Time) error { return p.out.SetWriteDeadline(t) }
+func (p *pipes) SetReadDeadline(t time.Time) error  { return p.from.SetReadDeadline(t) }
+func (p *pipes) SetWriteDeadline(t time.Time) error { return p.to.SetWriteDeadline(t) }
 func (p *pipes) SetDeadline(t time.Time) error {
 	return errors.Join(p.SetReadDeadline(t), p.SetWriteDeadline(t))
 }

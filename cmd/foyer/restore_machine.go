@@ -189,7 +189,7 @@ func (a *restoring) settingsOf(ctx context.Context, text string) (changed []chan
 	if err != nil {
 		return changed, err
 	}
-	now, err := config.Load(a.settings, nil)
+	now, err := a.loadSettings(ctx, nil)
 	if err != nil {
 		return changed, err
 	}

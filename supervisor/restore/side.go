@@ -134,6 +134,7 @@ func sweep(into, begins string) error {
 	if err != nil {
 		return unwritable(into, err)
 	}
+	var alive error
 	for _, e := range entries {
 		random, ours := strings.CutPrefix(e.Name(), base+sideMark)
 		if !ours || !e.IsDir() || len(random) != len(rand.Text()) {
@@ -145,9 +146,10 @@ func sweep(into, begins string) error {
 			continue // somebody else has cleared it away
 		}
 		if errors.Is(err, atomicfile.ErrLocked) {
-			return hint.New("restore-under-way",
+			alive = hint.New("restore-under-way",
 				hint.T("A backup is already being restored into %s.", "Une sauvegarde est déjà en cours de restauration dans %s.", into), hint.T("Nothing was changed.", "Rien n'a été changé."),
 				hint.T("Wait until that is done.", "Attendez la fin.")).Because(err)
+			continue
 		}
 		if err != nil {
 			return err
@@ -157,7 +159,7 @@ func sweep(into, begins string) error {
 			return fmt.Errorf("cannot clear away what an earlier restore left: %w", err)
 		}
 	}
-	return nil
+	return alive
 }
 
 // removeAll removes a folder in which somebody may be writing.

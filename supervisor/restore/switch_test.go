@@ -323,8 +323,14 @@ func TestResumeWhereNothingIsToBeDone(t *testing.T) {
 func TestWhatComesBeside(t *testing.T) {
 	dir := t.TempDir()
 	files := []backup.File{
-		{Name: "foyer.toml"}, {Name: "data/certificates/home-ca/root.crt", Mode: 0o644, Data: []byte("root")}, {Name: "data/router.secret", Mode: 0o600, Data: []byte("secret")},
-		{Name: "data/../../evil"}, {Name: "data/certificates/../../evil"}, {Name: "data/data.db"}, {Name: "/etc/passwd"}, {Name: "data/certificates/a", Mode: 0o4777},
+		{Name: "foyer.toml"},
+		{Name: "data/certificates/home-ca/root.crt", Mode: 0o644, Data: []byte("root")},
+		{Name: "data/router.secret", Mode: 0o600, Data: []byte("secret")},
+		{Name: "data/../../evil"},
+		{Name: "data/certificates/../../evil"},
+		{Name: "data/data.db"},
+		{Name: "/etc/passwd"},
+		{Name: "data/certificates/a", Mode: 0o4777},
 	}
 	if err := bring(files, dir); err != nil {
 		t.Fatal(err)
