@@ -27,6 +27,8 @@ type restoring struct {
 	typing
 	from, into, to, chain    string
 	verdict, yes, apps, keep bool
+	only                     string       // a part of it, as files
+	versions                 bool         // of one record
 	point                    backup.Point // that is brought back
 	within                   bool         // this process is the one that root has started
 	here                     *within      // then, what it has
@@ -52,6 +54,8 @@ func (a *app) restoreCmd() *cobra.Command {
 	f.StringVar(&r.chain, "chain", "", hint.T("which backup, where there are several", "quelle sauvegarde, s'il y en a plusieurs").In(a.lang))
 	f.BoolVar(&r.verdict, "verdict", false, hint.T("say only what there is, and whether it can be restored; the exit code says it, too", "dire seulement ce qu'il y a, et si on peut la restaurer ; le code de sortie le dit aussi").In(a.lang))
 	f.BoolVar(&r.yes, "yes", false, hint.T("do not ask", "ne rien demander").In(a.lang))
+	f.StringVar(&r.only, "only", "", hint.T("bring only a part out, as files: /buckets/b…, “person NAME”, or the name of an attached file", "n'extraire qu'une partie, en fichiers : /buckets/b…, « person NOM », ou le nom d'un fichier joint").In(a.lang))
+	f.BoolVar(&r.versions, "versions", false, hint.T("with --only and one record: print all its versions", "avec --only et un enregistrement : afficher toutes ses versions").In(a.lang))
 	f.BoolVar(&r.apps, "app-passwords", false, hint.T("restore the passwords of apps, too", "restaurer aussi les mots de passe d'applications").In(a.lang))
 	f.BoolVar(&r.keep, "keep-settings", false, hint.T("on another machine than the one that was backed up: leave its settings alone", "sur une autre machine que celle de la sauvegarde : garder ses réglages").In(a.lang))
 	f.BoolVar(&r.within, "inside", false, "")
@@ -68,7 +72,7 @@ func (a *restoring) run(ctx context.Context) error {
 	if _, err := a.moment(time.Now()); err != nil {
 		return err
 	}
-	if a.into == "" && installed() && (os.Geteuid() == 0 || !a.verdict) {
+	if a.into == "" && installed() && !a.isPart() && (os.Geteuid() == 0 || !a.verdict) {
 		return a.onMachine(ctx)
 	}
 	if err := a.places(ctx); err != nil {
@@ -105,6 +109,9 @@ func (a *restoring) bring(ctx context.Context, at target.Reader) error {
 		here.Over = a.here.Data
 	}
 	v, against := restore.Judge(chain.ID, b, point, here)
+	if a.isPart() {
+		return a.bringPart(ctx, b, against)
+	}
 	a.sayVerdict(v, !moment.IsZero())
 	if against != nil || a.verdict {
 		return against
@@ -144,10 +151,15 @@ func (a *restoring) find(ctx context.Context, at target.Reader) (*backup.Chain, 
 
 // places looks at what was said of where from and where to.
 func (a *restoring) places(ctx context.Context) (err error) {
+	if a.isPart() {
+		if _, err := a.what(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case a.from == "":
 		return wrongUse(hint.T("--from is missing: the folder with the backups", "il manque --from : le dossier des sauvegardes"))
-	case a.into == "" && !a.verdict:
+	case a.into == "" && !a.verdict && !a.versions:
 		return wrongUse(hint.T("--into is missing: the folder to make", "il manque --into : le dossier à créer"))
 	case a.into == "":
 		return nil

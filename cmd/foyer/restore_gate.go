@@ -299,7 +299,7 @@ func (p *pipes) once() (c net.Conn, err error) {
 
 func (p *pipes) Read(b []byte) (int, error)  { return p.from.Read(b) }
 func (p *pipes) Write(b []byte) (int, error) { return p.to.Write(b) }
-func (p *pipes) Close() error { return errors.Join(p.from.Close(), p.to.Close()) }
+func (p *pipes) Close() error                { return errors.Join(p.from.Close(), p.to.Close()) }
 
 func (p *pipes) LocalAddr() net.Addr                { return &net.UnixAddr{Name: "gate", Net: "unix"} }
 func (p *pipes) RemoteAddr() net.Addr               { return p.LocalAddr() }
