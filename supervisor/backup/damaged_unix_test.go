@@ -148,7 +148,7 @@ func TestADamagedDatabase(t *testing.T) {
 	s.mark(t, 200)
 	s.writes(t, 30)
 	s.cycles(t, 1)
-	s.hours(t, 4)
+	s.hours(t, dose(4, 1))
 	s.writes(t, 3) // and what no cycle has shipped when the damage comes
 	tail, _, err := s.db.Summarize(t.Context(), s.now)
 	if err != nil {
@@ -175,7 +175,8 @@ func TestADamagedDatabase(t *testing.T) {
 		t.Errorf("the server does not know: %v", e)
 	}
 	at := s.memory.segments()
-	for range 30 {
+	hours := dose(30, 3)
+	for range hours {
 		s.now = s.now.Add(time.Hour)
 		if err := s.Cycle(t.Context()); code(err) != "database-damaged" {
 			t.Fatalf("a later cycle: %v", err)
@@ -198,7 +199,7 @@ func TestADamagedDatabase(t *testing.T) {
 	for i, p := range before {
 		if !slices.Contains(after, p) {
 			t.Errorf("what was there at %s cannot be restored any more", p.At)
-		} else if i%5 == 0 {
+		} else if i%dose(5, len(before)) == 0 {
 			restored(t, b, p, s.now)
 		}
 	}
@@ -228,12 +229,12 @@ func TestADamagedDatabase(t *testing.T) {
 	s.now = s.now.Add(time.Hour)
 	s.writes(t, 1)
 	s.cycles(t, 2)
-	s.hours(t, 2)
+	s.hours(t, dose(2, 1))
 	s.whole(t)
 	if o := s.Overview(); !o.Complete.After(complete) {
 		t.Errorf("it is complete of %s", o.Complete)
 	}
-	t.Logf("SHOW a damaged database: cycle %d met it (%s); 30 hours later no object has come or gone, and all %d points come back", cycles, code(told), len(before))
+	t.Logf("SHOW a damaged database: cycle %d met it (%s); %d hours later no object has come or gone, and all %d points come back", cycles, code(told), hours, len(before))
 }
 
 // A copy that is being made when the damage is met is never finished: what there is of it is given up.

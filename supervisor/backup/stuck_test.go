@@ -123,7 +123,7 @@ func TestDamagedBeforeAMerge(t *testing.T) {
 	if slices.ContainsFunc(found, func(p Point) bool { return p.Position == bad.To }) {
 		t.Error("what needs the damaged object is offered")
 	}
-	h.days(t, 3)
+	h.days(t, dose(3, 1))
 	h.whole(t)
 	t.Logf("SHOW a part that is damaged at the target: %s", hint.Describe(err, hint.EN))
 }

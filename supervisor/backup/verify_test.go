@@ -36,7 +36,7 @@ func verified(t *testing.T, seed uint64) *house {
 	h.Engine = h.engine(t, keys, filepath.Join(t.TempDir(), "state"))
 	h.writes(t, 40)
 	h.attach(t, "small", []byte("a few bytes"))
-	h.hours(t, 3)
+	h.hours(t, dose(3, 1))
 	if _, err := h.Say(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		n, isObject := number(name)
 		key := strings.HasSuffix(name, "/key.1")
 		ent, _ := h.st.object(n)
-		if watched && i%7 != 0 && !key {
+		if i%dose(1, 7) != 0 && !key {
 			continue
 		}
 		for what, bad := range map[string][]byte{
@@ -169,7 +169,7 @@ func TestVerifyWithoutATarget(t *testing.T) {
 	t.Parallel()
 	h := verified(t, 94)
 	r := rand.New(rand.NewPCG(1, 1))
-	for n := range 20 {
+	for n := range dose(20, 6) {
 		left := r.IntN(2 * len(h.memory.objects))
 		why := []error{fmt.Errorf("%w: unplugged", target.ErrAway), target.ErrSlow, context.Canceled}[n%3]
 		h.memory.deny = func(string, string) error {
@@ -232,7 +232,7 @@ func TestLost(t *testing.T) {
 		}
 		h.cycles(t, 2)
 		h.whole(t)
-		for range 2 {
+		for range dose(2, 1) {
 			h.now = h.now.Add(26 * time.Hour)
 			h.writes(t, 1)
 			h.cycles(t, 1)
@@ -241,7 +241,8 @@ func TestLost(t *testing.T) {
 			t.Errorf("%s, a day later: %v %v", kind, v.Problems, err)
 		}
 		// What is not damaged at all stays.
-		h.hours(t, 1)
+		h.writes(t, 1)
+		h.cycles(t, 1)
 		last := h.st.stretches()[0]
 		if err := h.Lost(t.Context(), []Problem{{N: last.N, Err: object.ErrDamaged}}); err == nil || code(err) == "backup-part-lost" {
 			t.Errorf("%s: what is whole is given up: %v", kind, err)
