@@ -122,6 +122,14 @@ func (l listed) put(name string, part int, size int64) {
 	l[name][part] = size
 }
 
+// sealed is how many bytes the parts of contents have.
+func (l listed) sealed(name string) (all int64) {
+	for _, size := range l[name] {
+		all += size
+	}
+	return all
+}
+
 // whole reports whether all parts of contents of a size are there.
 func (l listed) whole(name string, size int64) bool {
 	parts := object.ContentsParts(size)
@@ -252,8 +260,13 @@ func (a *attachments) report(ctx context.Context) error {
 // bring brings the parts of contents to the target that are not there.
 func (a *attachments) bring(ctx context.Context, at Attachment) error {
 	name, parts := a.key.Name(at.Hash), object.ContentsParts(at.Size)
-	if a.there.whole(name, at.Size) {
+	if a.intact(name, at.Size) {
 		return nil
+	}
+	if a.there.whole(name, at.Size) { // one of its parts was cut short
+		if err := a.drop(ctx, name); err != nil {
+			return err
+		}
 	}
 	if a.current == nil || a.current.Attachment != at {
 		a.current = &unfinished{Attachment: at, sum: sha256.New()}
@@ -273,7 +286,7 @@ func (a *attachments) bring(ctx context.Context, at Attachment) error {
 		}
 		c.sum = sum
 	}
-	a.known[name].Put = true
+	a.arrived(name)
 	return nil
 }
 

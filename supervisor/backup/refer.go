@@ -20,11 +20,13 @@ import (
 // reference is for which points contents are needed: those after First and before Last, by
 // the sequence of the log. Both may lie further apart than need be, and never closer.
 type reference struct {
-	First int64     `json:"first"`
-	Last  int64     `json:"last,omitempty"` // alive: an attachment refers to them now; ended: none does, nobody knows since when
-	Size  int64     `json:"size"`
-	Put   bool      `json:"put,omitempty"` // all of them are at the target
-	Left  time.Time `json:"left,omitzero"` // when no point that is kept needed them any more
+	First int64 `json:"first"`
+	Last  int64 `json:"last,omitempty"` // alive: an attachment refers to them now; ended: none does, nobody knows since when
+	Size  int64 `json:"size"`
+	Put   bool  `json:"put,omitempty"` // all of them are at the target
+	// Sealed is how many bytes their parts have there in all; 0: not known.
+	Sealed int64     `json:"sealed,omitempty"`
+	Left   time.Time `json:"left,omitzero"` // when no point that is kept needed them any more
 }
 
 // Values of reference.Last that are no sequence.
@@ -172,11 +174,23 @@ func (a *attachments) note(at Attachment, after int64) {
 		a.known[name] = r
 	}
 	r.First, r.Last, r.Size, r.Left = min(r.First, after), alive, at.Size, time.Time{}
-	if !a.there.whole(name, at.Size) {
+	if !a.intact(name, at.Size) {
 		a.enqueue(at)
 	} else {
-		r.Put = true
+		a.arrived(name)
 	}
+}
+
+// intact reports whether all parts of contents of a size are at the target, of the size they had.
+func (a *attachments) intact(name string, size int64) bool {
+	r := a.known[name]
+	return a.there.whole(name, size) && (r == nil || r.Sealed == 0 || r.Sealed == a.there.sealed(name))
+}
+
+// arrived notes that all parts of contents are at the target.
+func (a *attachments) arrived(name string) {
+	r := a.known[name]
+	r.Put, r.Sealed = true, a.there.sealed(name)
 }
 
 // compare takes in what attachments refer to now.
@@ -228,7 +242,7 @@ func (a *attachments) relist(there listed) bool {
 	a.there, a.sealed = there, there.size()
 	lost := 0
 	for name, r := range a.known {
-		if r.Put && r.Left.IsZero() && r.Size >= 0 && !there.whole(name, r.Size) {
+		if r.Put && r.Left.IsZero() && r.Size >= 0 && !a.intact(name, r.Size) {
 			r.Put = false
 			lost++
 		}

@@ -72,16 +72,17 @@ func Find(ctx context.Context, at target.Reader, expect object.Expect) (*Backup,
 // inventory is what of a chain is at a target.
 type inventory struct {
 	objects  map[uint64]bool
+	sizes    map[uint64]int64 // of objects
 	keys     map[int]bool
 	contents listed
 }
 
 func list(ctx context.Context, at target.Reader, chain string) (inventory, error) {
-	out := inventory{map[uint64]bool{}, map[int]bool{}, listed{}}
+	out := inventory{map[uint64]bool{}, map[uint64]int64{}, map[int]bool{}, listed{}}
 	err := at.List(ctx, chain, func(o target.Object) error {
 		_, base, _ := strings.Cut(o.Name, "/")
 		if n, ok := number(o.Name); ok && !strings.Contains(base, "/") {
-			out.objects[n] = true
+			out.objects[n], out.sizes[n] = true, o.Size
 		} else if n := object.KeyNumber(base); n > 0 {
 			out.keys[n] = true
 		} else {

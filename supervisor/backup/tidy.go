@@ -49,19 +49,13 @@ func (e *Engine) tidy(ctx context.Context) error {
 	newest, _ := e.st.object(e.st.manifest())
 	changed := false
 	if hour(now) != hour(e.st.Tidied) {
-		there, err := list(ctx, e.Target, e.Keys.Chain.ID)
-		if err == nil {
-			err = e.st.complete(e.Target, there.objects)
-		}
-		if err == nil && e.files.relist(there.contents) {
-			err = e.files.compare(ctx) // what is still to be had is brought again
-		}
-		if err != nil {
+		if err := t.look(ctx); err != nil {
 			return err
 		}
 		if err := t.acknowledge(ctx); err != nil {
 			return err // a store that is damaged: what is in the chain is the best there is
 		}
+		var err error
 		if changed, err = t.compact(ctx); err != nil {
 			return err
 		}
@@ -100,6 +94,42 @@ func (s *state) unsaid() bool {
 		}
 	}
 	return slices.ContainsFunc(s.Objects, func(ent entry) bool { return ent.live() && ent.Kind == object.Merge && ent.N > newest })
+}
+
+// look looks whether what is known to be at the target is there, as far as that can be seen without
+// reading all of it: each object and the contents of each attachment, of the size they had; the key
+// object; and the newest object, which nobody may read again for a month.
+func (t *tidier) look(ctx context.Context) error {
+	there, err := list(ctx, t.Target, t.Keys.Chain.ID)
+	if err == nil {
+		err = t.st.complete(t.Target, there.objects)
+	}
+	if err == nil && t.files.relist(there.contents) {
+		err = t.files.compare(ctx) // what is still to be had is brought again
+	}
+	if err != nil {
+		return err
+	}
+	for _, ent := range slices.Clone(t.st.Objects) {
+		if !ent.live() || there.sizes[ent.N] == ent.Size && ent.N != t.st.Head.N {
+			continue
+		}
+		got, err := t.reader().read(ctx, ent.N, "", nil)
+		if err == nil && got.Hash != ent.Hash {
+			err = fmt.Errorf("object %d: %w", ent.N, object.ErrOutOfPlace)
+		}
+		if wrong(err) {
+			return t.lose(ctx, &badObject{ent, err}, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	p, err := older(ctx, t.reader(), there, t.Keys.Newest)
+	if p != nil {
+		err = keysLost(t.Target, p.Err)
+	}
+	return err
 }
 
 func hour(t time.Time) int64 { return t.Unix() / 3600 }

@@ -44,12 +44,20 @@ func partLost(at target.Reader, n uint64, cause error) error {
 		hint.T("Check that disk: it may be failing.", "Vérifiez ce disque : il est peut-être défaillant.")).Because(cause)
 }
 
-// contentsLost: contents of attachments are missing that were at the target.
+// keysLost: the key object at the target is gone, or another.
+func keysLost(at target.Reader, cause error) error {
+	return hint.New("backup-keys-older",
+		hint.T("The keys that lie with the backup at %s were deleted or damaged there, or older ones were put in their place: your words may not open it any more.", "Les clés jointes à la sauvegarde à %s y ont été supprimées ou abîmées, ou de plus anciennes ont été mises à leur place : vos mots ne l'ouvrent peut-être plus.", at),
+		hint.T("Foyer deletes nothing there.", "Foyer n'y supprime rien."),
+		hint.T("Begin a new backup there, with `foyer backup to %s --new`, and find out who can write to this place.", "Commencez-y une nouvelle sauvegarde, avec `foyer backup to %s --new`, et cherchez qui peut écrire à cet endroit.", at)).Because(cause)
+}
+
+// contentsLost: contents of attachments are missing, or were cut short, that were at the target.
 func contentsLost(at target.Reader, lost int) error {
 	return hint.New("backup-attachments-lost",
-		hint.T("Attached files (%d) have disappeared from the backup at %s: somebody deleted them there.", "Des pièces jointes (%d) ont disparu de la sauvegarde à %s : quelqu'un les y a supprimées.", lost, at),
+		hint.T("Attached files (%d) have disappeared from the backup at %s, or were cut short: somebody changed them there, or its disk fails.", "Des pièces jointes (%d) ont disparu de la sauvegarde à %s, ou y ont été tronquées : quelqu'un les y a modifiées, ou le disque est défaillant.", lost, at),
 		hint.T("Foyer copies them there again, as far as this server still has them.", "Foyer les y copie de nouveau, tant que ce serveur les a encore."),
-		hint.T("Find out who deletes files there.", "Cherchez qui supprime des fichiers à cet endroit.")).Because(fmt.Errorf("%w: of %d attachments the contents", ErrRolledBack, lost))
+		hint.T("Find out who deletes files there, and check that disk.", "Cherchez qui supprime des fichiers à cet endroit, et vérifiez ce disque.")).Because(fmt.Errorf("%w: of %d attachments the contents", ErrRolledBack, lost))
 }
 
 // unreadContents: contents of attachments cannot be read on this machine.
