@@ -56,6 +56,8 @@ type Config struct {
 	Schema  int
 	Log     *slog.Logger
 	Timing  Timing // zero fields have defaults
+	// Now is the clock of the backup; nil: one that goes on whatever is done to that of the machine.
+	Now func() time.Time
 }
 
 // Timing sets when what is due, for tests that hurry.
@@ -263,6 +265,9 @@ func (r *Routine) open(ctx context.Context) (*backup.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if keys.Chain.ID != k.Chain { // the words open nothing of what these would seal
+		return nil, keysGone(fmt.Errorf("those in %s are of backup %.8s, and this is %.8s", keysDir(r.cfg.Dir), keys.Chain.ID, k.Chain))
+	}
 	folder, err := target.OpenFolder(ctx, k.Target, r.cfg.Data)
 	if err != nil {
 		return nil, err
@@ -277,7 +282,7 @@ func (r *Routine) open(ctx context.Context) (*backup.Engine, error) {
 func (r *Routine) newEngine(at target.Target, keys backup.Keys) *backup.Engine {
 	return &backup.Engine{
 		Source: r.cfg.Source, Contents: r.cfg.Contents, Target: at, Keys: keys, Dir: keysDir(r.cfg.Dir),
-		Version: r.cfg.Version, Schema: r.cfg.Schema, Files: r.cfg.Files, Log: r.cfg.Log,
+		Version: r.cfg.Version, Schema: r.cfg.Schema, Files: r.cfg.Files, Now: r.cfg.Now, Log: r.cfg.Log,
 	}
 }
 
