@@ -269,6 +269,23 @@ func TestARestoreOnAnotherMachine(t *testing.T) {
 	if got := digest(b.export()); got != digest(before) {
 		t.Errorf("after a restart it serves something else")
 	}
+	// A switch that was cut off is ended by the command, run again, or by the next start.
+	for i, ends := range [][]string{{"foyer", "restore", "--from", "/media/stick/foyer", "--yes", "--json"}, {"systemctl", "start", "foyer.service"}} {
+		side := ".restoring-" + strings.Repeat("A", 26)
+		note := fmt.Sprintf(`{"format":1,"moment":"2026-11-27T18:00:00Z","side":"%s","former":"before-restore-%d","leave":["data.db"],"come":["data.db","attachments"]}`, side, i)
+		b.must("sh", "-c", "systemctl stop foyer.service && cd /var/lib/foyer && mkdir -p "+side+"/data && mv data.db attachments "+side+"/data/ && echo half >data.db && echo '"+note+"' >restoring.json && chown -R foyer: .")
+		out := b.must(ends...)
+		if i == 0 && !strings.Contains(out, `"resumed":true`) {
+			t.Errorf("run again it says %s", out)
+		}
+		b.healthy()
+		if got := digest(b.export()); got != digest(before) {
+			t.Errorf("after %s it serves something else", ends)
+		}
+		if left := b.must("sh", "-c", "ls -A /var/lib/foyer | grep restoring || true"); left != "" {
+			t.Errorf("after %s there is %s", ends, left)
+		}
+	}
 	if t.Failed() {
 		t.Log(b.journal())
 	}
