@@ -45,12 +45,6 @@ func TestClocksOnPostgreSQL(t *testing.T) {
 	}
 }
 
-func fill(s *server) {
-	s.must(201, "alice", "PUT /v1/buckets/b", "")
-	s.must(201, "alice", "PUT "+collections+"/c", "")
-	s.must(201, "alice", "PUT "+records+"/r", `{"data":{"n":1}}`)
-}
-
 func enrol(s *server) {
 	for _, name := range []string{"alice", "bob", "admin"} {
 		s.must(201, "", "PUT "+accounts+"/"+name, `{"data":{"password":"pass","age":3}}`)

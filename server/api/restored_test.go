@@ -292,3 +292,9 @@ func TestOneRestoreAfterTheOther(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 }
+
+func fill(s *server) {
+	s.must(201, "alice", "PUT /v1/buckets/b", "")
+	s.must(201, "alice", "PUT "+collections+"/c", "")
+	s.must(201, "alice", "PUT "+records+"/r", `{"data":{"n":1}}`)
+}
