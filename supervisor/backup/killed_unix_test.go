@@ -156,12 +156,12 @@ func works(ctx context.Context, dir string) error {
 // the next goes on with: nothing that is missing, nothing twice, and all of it comes back.
 func TestKilledAtAnyMoment(t *testing.T) {
 	t.Attr("shows", "backups")
-	kills, whole := 40, 12
+	kills, whole, each := 40, 12, 1 // each: in every step at least
 	switch {
 	case watched:
-		kills, whole = 6, 3
+		kills, whole, each = 6, 3, 0
 	case os.Getenv("SHOW_WHOLE") != "":
-		kills, whole = 400, 5
+		kills, whole, each = 400, 5, 25
 	}
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "data"), 0o700); err != nil {
@@ -188,7 +188,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		return slices.MinFunc(steps, func(a, b string) int { return hit[a] - hit[b] })
 	}
 	// Short steps are hard to hit: it goes on until each was.
-	for n := 0; n < kills || hit[rarest()] == 0 && n < 10*kills && !watched; n++ {
+	for n := 0; n < kills || hit[rarest()] < each && n < 10*kills; n++ {
 		last := killOne(t, exe, dir, rarest())
 		hit[last]++
 		s, err := openSite(t.Context(), dir, slog.New(slog.NewTextHandler(t.Output(), nil)))
@@ -234,8 +234,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		}
 	}
 	for _, step := range steps {
-		if hit[step] == 0 && !watched {
-			t.Errorf("no process was killed in %q: %v", step, hit)
+		if hit[step] < each {
+			t.Errorf("too few processes were killed in %q: %v", step, hit)
 		}
 	}
 	var told []string
