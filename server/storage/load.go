@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -20,8 +22,8 @@ var ErrIncomplete = errors.New("the log of changes is not complete")
 
 // Load makes a database of lines: of a copy (changelog.Source), of the changes after it, and
 // of what becomes of those when several are made one, in this order. The file at path must
-// not be there; it is for its owner's eyes only, and on the disk when Load returns. What
-// fails leaves no file. done, if not nil, is told now and then how many lines were taken in.
+// not be there; it is for its owner's eyes only, and on the disk when Load returns. Until all is
+// taken in it has another name, path and ".loading". What fails leaves no file. done, if not nil, is told now and then how many lines were taken in.
 //
 // The error of the lines is returned; one that names what cannot be is an
 // ErrIncomplete.
@@ -29,30 +31,45 @@ func Load(ctx context.Context, path string, lines iter.Seq2[changelog.Line, erro
 	if err := errors.Join(setUp(), ctx.Err()); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot make a database: %w", cmp.Or(err, error(&fs.PathError{Op: "create", Path: path, Err: fs.ErrExist})))
+	}
+	// What a death leaves of it opens as a database, with a part of what there was: it has no name of one.
+	half := path + ".loading"
+	f, err := os.OpenFile(half, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("cannot make a database: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(path))
+			err = errors.Join(err, removeIfThere(half), removeIfThere(path))
 		}
 	}()
 	if err := f.Close(); err != nil {
 		return err
 	}
-	c, err := openConn(path, sqlite3.SQLITE_OPEN_READWRITE, statements(queries))
+	c, err := openConn(half, sqlite3.SQLITE_OPEN_READWRITE, statements(queries))
 	if err != nil {
 		return err
 	}
 	err = errors.Join(load(ctx, c, lines, done), c.close())
 	if err == nil {
-		err = atomicfile.SyncFile(path)
+		err = atomicfile.SyncFile(half)
+	}
+	if err == nil {
+		err = os.Rename(half, path)
 	}
 	if err == nil {
 		err = atomicfile.SyncDir(filepath.Dir(path))
 	}
 	return err
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // loadedAtOnce is how many lines are taken in between two looks at the context.
