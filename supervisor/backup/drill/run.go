@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,6 +71,9 @@ func (d *Drill) Run(ctx context.Context) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	if err := awaitServer(ctx, filepath.Join(d.Dir, socketFile)); err != nil {
+		return Outcome{}, err
+	}
 	if err := sweep(d.Dir); err != nil {
 		return Outcome{}, err
 	}
@@ -85,6 +89,24 @@ func (d *Drill) Run(ctx context.Context) (Outcome, error) {
 		e = atomicfile.Remove(filepath.Join(d.Dir, requestFile))
 	}
 	return out, errors.Join(err, e)
+}
+
+// awaitServer waits until the server of a drill that was killed has ended, as it does by itself: until
+// then it makes what is cleared away again. One that stays is left to what it meets.
+func awaitServer(ctx context.Context, socket string) error {
+	for range 300 {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			return nil //nolint:nilerr // nobody is there
+		}
+		conn.Close() //nolint:errcheck // nothing was said
+		select {
+		case <-ctx.Done():
+			return busy(ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 func (d *Drill) request(dir string) (req Request, err error) {
