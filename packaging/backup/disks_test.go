@@ -9,9 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/foyer-server/foyer/supervisor/backup/target"
 	"github.com/foyer-server/foyer/supervisor/backup/target/targettest"
-	"golang.org/x/sys/unix"
 )
 
 func run(t *testing.T, name string, args ...string) string {
