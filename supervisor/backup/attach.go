@@ -403,7 +403,7 @@ func contentsPart(dir string) string { return filepath.Join(dir, "contents.part"
 func (a *attachments) same(ctx context.Context, at string, size int64, sum [32]byte) (bool, error) {
 	keys := a.e.Keys
 	c, err := object.OpenContents(object.ExpectContents{
-		Identities: []age.Identity{keys.Chain.Identity, keys.Machine.Identity}, OfChain: true, SHA256: hex.EncodeToString(sum[:]), Size: size,
+		Identities: []age.Identity{keys.Chain.Identity}, OfChain: true, SHA256: hex.EncodeToString(sum[:]), Size: size,
 	}, func(int) (io.ReadCloser, error) { return a.e.Target.Get(ctx, at, 0) })
 	if err != nil {
 		return false, err

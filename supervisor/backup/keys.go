@@ -39,7 +39,7 @@ type KeyObject struct {
 
 // expect is what an object of the chain has to be like.
 func (k Keys) expect() object.Expect {
-	return object.Expect{Identities: []age.Identity{k.Machine.Identity, k.Chain.Identity}, OfChain: true, Authors: k.Authors, Chain: k.Chain.ID}
+	return object.Expect{Identities: []age.Identity{k.Chain.Identity}, OfChain: true, Authors: k.Authors, Chain: k.Chain.ID}
 }
 
 // Files of Begin in the folder of the keys, beside those of package object.

@@ -57,7 +57,7 @@ type site struct {
 type siteKeys struct {
 	Identity target.FolderIdentity
 	Chain    string
-	Secrets  [3][]byte // the chain's, the machine's, the signer's
+	Secrets  [2][]byte // the chain's, the machine's, the signer's
 }
 
 func openSite(ctx context.Context, dir string, log *slog.Logger) (s *site, err error) {
@@ -286,22 +286,18 @@ func killOne(t *testing.T, exe, dir, want string) string {
 	return last
 }
 
-func secretsOf(k Keys) [3][]byte {
-	return [3][]byte{[]byte(k.Chain.Identity.Secret()), []byte(k.Machine.Identity.Secret()), k.Machine.Signer.Secret()}
+func secretsOf(k Keys) [2][]byte {
+	return [2][]byte{[]byte(k.Chain.Identity.Secret()), k.Machine.Signer.Secret()}
 }
 
-func keysOf(chain string, secrets [3][]byte) (Keys, error) {
+func keysOf(chain string, secrets [2][]byte) (Keys, error) {
 	ofChain, err := kit.ParseIdentity(string(secrets[0]))
 	if err != nil {
 		return Keys{}, err
 	}
-	ofMachine, err := kit.ParseIdentity(string(secrets[1]))
-	if err != nil {
-		return Keys{}, err
-	}
-	signer, err := kit.ParseSigner(secrets[2])
+	signer, err := kit.ParseSigner(secrets[1])
 	return Keys{
-		Machine: &object.Machine{Identity: ofMachine, Signer: signer}, Chain: &object.Chain{ID: chain, Identity: ofChain},
+		Machine: &object.Machine{Signer: signer}, Chain: &object.Chain{ID: chain, Identity: ofChain},
 		Authors: object.Authors{{From: 1, Key: signer.Public()}},
 	}, err
 }

@@ -44,8 +44,8 @@ func (k ContentsKey) Name(sum string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// SealContents seals one part of contents, all that src gives, as age(zstd(part)) for those
-// that objects are sealed for. It returns the size of what was written to dst, and the size
+// SealContents seals one part of contents, all that src gives, as age(zstd(part)) for the
+// key of the chain. It returns the size of what was written to dst, and the size
 // and SHA-256 of what was read. An error of src or dst is passed on. No object may be open
 // that is still to be written to.
 //
@@ -56,7 +56,7 @@ func (s *Sealer) SealContents(dst io.Writer, src io.Reader) (sealed, plain int64
 	}
 	count := counted{to: dst, hash: sha256.New()}
 	out := bufio.NewWriter(&count)
-	seal, err := age.Encrypt(out, s.to...)
+	seal, err := age.Encrypt(out, s.to)
 	if err != nil {
 		return 0, 0, sum, fmt.Errorf("cannot seal contents: %w", err)
 	}

@@ -26,7 +26,7 @@ const (
 type keyFile struct {
 	Foyer    int    `json:"foyer"`
 	Chain    string `json:"chain,omitempty"`
-	Identity string `json:"identity"`
+	Identity string `json:"identity,omitempty"` // of a chain; machines once had one, which nothing needs
 	Signer   []byte `json:"signer,omitempty"`
 	Sum      string `json:"sum"` // SHA-256 of the text with an empty sum
 }
@@ -43,17 +43,17 @@ func (f keyFile) text() ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// Save writes the keys of the machine into folder dir, durably, for the eyes of this process's
+// Save writes the key of the machine into folder dir, durably, for the eyes of this process's
 // account only.
 func (m *Machine) Save(dir string) error {
-	return saveKeys(filepath.Join(dir, MachineFile), keyFile{Foyer: Format, Identity: m.Identity.Secret(), Signer: m.Signer.Secret()})
+	return saveKeys(filepath.Join(dir, MachineFile), keyFile{Foyer: Format, Signer: m.Signer.Secret()})
 }
 
 // LoadMachine reads what Save wrote. The error matches fs.ErrNotExist where there is none;
 // others are such that a person can act on them.
 func LoadMachine(dir string) (*Machine, error) {
 	path := filepath.Join(dir, MachineFile)
-	f, identity, err := loadKeys(path)
+	f, err := loadKeys(path)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func LoadMachine(dir string) (*Machine, error) {
 	if err != nil || f.Chain != "" {
 		return nil, badKeys(path, errors.New("it is no machine's"))
 	}
-	return &Machine{identity, signer}, nil
+	return &Machine{signer}, nil
 }
 
 // Save writes the chain and its key into folder dir, as Machine.Save does.
@@ -72,11 +72,12 @@ func (c *Chain) Save(dir string) error {
 // LoadChain reads what Chain.Save wrote, as LoadMachine does.
 func LoadChain(dir string) (*Chain, error) {
 	path := filepath.Join(dir, ChainFile)
-	f, identity, err := loadKeys(path)
+	f, err := loadKeys(path)
 	if err != nil {
 		return nil, err
 	}
-	if !isHex(f.Chain, 16) || f.Signer != nil {
+	identity, err := kit.ParseIdentity(f.Identity)
+	if err != nil || !isHex(f.Chain, 16) || f.Signer != nil {
 		return nil, badKeys(path, errors.New("it is no chain's"))
 	}
 	return &Chain{f.Chain, identity}, nil
@@ -90,41 +91,40 @@ func saveKeys(path string, f keyFile) error {
 	return atomicfile.Write(path, text, 0o600)
 }
 
-func loadKeys(path string) (f keyFile, identity kit.Identity, err error) {
+func loadKeys(path string) (f keyFile, err error) {
 	text, err := safepath.ReadSecret(path, maxKeys)
 	if errors.Is(err, fs.ErrNotExist) {
-		return f, identity, fmt.Errorf("cannot read the keys of the backup: %w", err)
+		return f, fmt.Errorf("cannot read the keys of the backup: %w", err)
 	}
 	if e, ok := errors.AsType[*safepath.Error](err); ok && e.Why != safepath.TooLarge {
-		return f, identity, hint.New("backup-keys-exposed",
+		return f, hint.New("backup-keys-exposed",
 			hint.T("The file of backup keys %s can be read or changed by others: Foyer does not use it.", "Le fichier de clés de sauvegarde %s peut être lu ou modifié par d'autres : Foyer ne l'utilise pas.", path), hint.Text{},
 			hint.T("If nobody has read it: `sudo chmod 600 %s`, and give it to the user Foyer runs as. Otherwise begin a new backup with new keys.", "Si personne ne l'a lu : `sudo chmod 600 %s`, et donnez-le à l'utilisateur de Foyer. Sinon, commencez une nouvelle sauvegarde avec de nouvelles clés.", path)).Because(err)
 	}
 	if err != nil {
-		return f, identity, fmt.Errorf("cannot read the keys of the backup: %w", err)
+		return f, fmt.Errorf("cannot read the keys of the backup: %w", err)
 	}
-	switch f, identity, err = parseKeys(text); {
+	switch f, err = parseKeys(text); {
 	case errors.Is(err, ErrNewer):
 		err = fail(path, ErrNewer, "its format is %d", f.Foyer)
 	case err != nil:
 		err = badKeys(path, err)
 	}
-	return f, identity, err
+	return f, err
 }
 
 // parseKeys reads the text of a file of keys.
-func parseKeys(text []byte) (f keyFile, identity kit.Identity, err error) {
+func parseKeys(text []byte) (f keyFile, err error) {
 	if err := json.Unmarshal(text, &f); err != nil {
-		return f, identity, errors.New("it is no JSON") // whose error may quote it
+		return f, errors.New("it is no JSON") // whose error may quote it
 	}
 	if f.Foyer > Format {
-		return f, identity, ErrNewer
+		return f, ErrNewer
 	}
 	if again, err := f.text(); err != nil || !bytes.Equal(again, text) {
-		return f, identity, errors.New("its sum is another")
+		return f, errors.New("its sum is another")
 	}
-	identity, err = kit.ParseIdentity(f.Identity)
-	return f, identity, err
+	return f, nil
 }
 
 func badKeys(path string, err error) error {

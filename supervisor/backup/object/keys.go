@@ -20,20 +20,15 @@ import (
 	"github.com/foyer-server/foyer/supervisor/backup/kit"
 )
 
-// Machine is the keys of a machine that makes backups. They do not show themselves.
+// Machine is the key of a machine that makes backups. It does not show itself.
 type Machine struct {
-	Identity kit.Identity // opens what it sealed
-	Signer   kit.Signer   // signs its objects
+	Signer kit.Signer // signs its objects
 }
 
-// NewMachine makes random ones.
+// NewMachine makes a random one.
 func NewMachine() (*Machine, error) {
-	identity, err := kit.NewIdentity()
-	if err != nil {
-		return nil, err
-	}
 	signer, err := kit.NewSigner()
-	return &Machine{identity, signer}, err
+	return &Machine{signer}, err
 }
 
 // Chain is a chain of objects, and the key that opens all of them. It does not show itself.
@@ -62,7 +57,7 @@ type Keys struct {
 
 // Author is that machine, from object number from on.
 func (m *Machine) Author(from uint64) Author {
-	return Author{from, m.Identity.Recipient(), m.Signer.Public()}
+	return Author{from, m.Signer.Public()}
 }
 
 // wireKeys is the first line of a key object; the second is its signature.
@@ -108,7 +103,7 @@ func (k *Keys) check() error {
 		return errKeys
 	}
 	for i, m := range k.Authors {
-		if m.Recipient.IsZero() || len(m.Key) != ed25519.PublicKeySize || i > 0 && m.From <= k.Authors[i-1].From {
+		if len(m.Key) != ed25519.PublicKeySize || i > 0 && m.From <= k.Authors[i-1].From {
 			return errKeys
 		}
 	}

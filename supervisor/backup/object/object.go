@@ -10,10 +10,9 @@
 //	{"lines":40,"sum":"SHA-256 of all before","signature":"…"}
 //
 // A chain is objects that are counted from 1, each of which names the SHA-256 of the one
-// before. Objects are sealed for two: the machine that makes them, so that it can try them,
-// and the chain, whose own key is sealed for the words of a kit, in an object of its own
-// (Keys). That one says, signed by the kit, which machines write the chain from which
-// number on: so the words alone open and verify everything, and other words take their place
+// before. Objects are sealed for the key of the chain, which the machine has, and which is
+// sealed for the words of a kit, in an object of its own (Keys). That one says, signed by
+// the kit, which machines write the chain from which number on: so the words alone open and verify everything, and other words take their place
 // by a new key object and nothing else.
 //
 // Contents of attachments are not lines, and may be gigabytes: they are sealed apart, in parts,
@@ -224,9 +223,8 @@ type Info struct {
 
 // Author is a machine that writes a chain, from an object on until the next author does.
 type Author struct {
-	From      uint64            `json:"from"`      // the number of the first object that is its
-	Recipient kit.Recipient     `json:"recipient"` // it is sealed for it, too
-	Key       ed25519.PublicKey `json:"key"`       // what it signs is verified by
+	From uint64            `json:"from"` // the number of the first object that is its
+	Key  ed25519.PublicKey `json:"key"`  // what it signs is verified by
 }
 
 // Authors are the authors of a chain: whose signatures count.

@@ -19,7 +19,7 @@ import (
 type Expect struct {
 	// Name is what people know it by, as a file's. It may be empty.
 	Name string
-	// Identities open it: the chain's or the machine's. At least one.
+	// Identities open it: the chain's. At least one.
 	Identities []age.Identity
 	// OfChain: one of Identities is for certain one of those that the chain is sealed for, as
 	// FindKeys shows: an object that none of them opens is damaged, then, and not of other
@@ -110,7 +110,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 
 // shortest is what the seal of an object takes up before anything is in it: no object of
 // Foyer is shorter.
-const shortest = len(intro) + 2*len("-> X25519 \n\n") + 2*2*43 + len("--- \n") + 43 + 16 + 16
+const shortest = len(intro) + len("-> X25519 \n\n") + 2*43 + len("--- \n") + 43 + 16 + 16
 
 const intro = "age-encryption.org/v1\n"
 

@@ -20,14 +20,14 @@ import (
 // Sealer makes the objects of a chain, one after the other: it is not for concurrent use.
 type Sealer struct {
 	chain string
-	to    []age.Recipient
+	to    age.Recipient
 	sign  kit.Signer
 	zstd  *zstd.Encoder
 	last  *Writer
 	most  int64 // bytes of lines: MaxPlain
 }
 
-// NewSealer seals objects of a chain for its machine and for it, and signs them as the machine.
+// NewSealer seals objects for the key of their chain, and signs them as the machine.
 func NewSealer(machine *Machine, chain *Chain) (*Sealer, error) {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1),
 		zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false), // age authenticates every byte
@@ -35,7 +35,7 @@ func NewSealer(machine *Machine, chain *Chain) (*Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sealer{chain.ID, []age.Recipient{machine.Identity.Recipient(), chain.Identity.Recipient()}, machine.Signer, z, nil, MaxPlain}, nil
+	return &Sealer{chain.ID, chain.Identity.Recipient(), machine.Signer, z, nil, MaxPlain}, nil
 }
 
 // Writer writes one object.
@@ -85,7 +85,7 @@ func (s *Sealer) New(dst io.Writer, h Header) (*Writer, error) {
 	w := &Writer{h: h, sign: s.sign, zstd: s.zstd, plain: sha256.New(), most: s.most}
 	w.sealed = counted{to: dst, hash: sha256.New()}
 	w.out = bufio.NewWriter(&w.sealed)
-	if w.seal, err = age.Encrypt(w.out, s.to...); err != nil {
+	if w.seal, err = age.Encrypt(w.out, s.to); err != nil {
 		return nil, fmt.Errorf("cannot begin an object: %w", err)
 	}
 	if s.last != nil {

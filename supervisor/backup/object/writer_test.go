@@ -74,7 +74,7 @@ func TestWhatIsNotWritten(t *testing.T) {
 		}
 	}
 	full := errors.New("the disk is full")
-	for after := range 8 {
+	for after := range 7 {
 		out := &limited{left: after * 100, err: full}
 		o, err := w.sealer.New(out, header(1, ""))
 		if err == nil {
