@@ -72,6 +72,8 @@ type Engine struct {
 
 	clock Clock
 	view  view
+
+	copies copySizes
 }
 
 // entry is what is known of one object.

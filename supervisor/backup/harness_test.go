@@ -177,7 +177,8 @@ type house struct {
 	memory *memory
 	now    time.Time
 
-	attached int // how often something was
+	attached int       // how often something was
+	copying  copySizes // of its engines
 }
 
 func newHouse(t testing.TB, seed uint64) *house {
@@ -215,8 +216,14 @@ func (h *house) engine(t testing.TB, keys Keys, dir string) *Engine {
 	t.Helper()
 	return &Engine{
 		Source: h.db, Contents: h.disk, Target: h.memory, Keys: keys, Dir: dir, Version: "test", Schema: 9,
-		Now: func() time.Time { return h.now }, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Now: func() time.Time { return h.now }, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), copies: h.copying,
 	}
+}
+
+// slow has copies of everything take many cycles, beside writes.
+func (h *house) slow() {
+	h.copying = copySizes{part: 3000, once: 1000}
+	h.copies = h.copying
 }
 
 // restart is another process, with what the one before it kept.

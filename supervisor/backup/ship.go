@@ -2,6 +2,7 @@ package backup
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -15,11 +16,17 @@ import (
 // Sizes, in bytes of lines before they are sealed, and times.
 const (
 	stretchBytes = 4 << 20  // of changes in one object
-	partBytes    = 64 << 20 // of a part of a base
-	copyBytes    = 4 << 20  // copied at once
 	paceBytes    = 32 << 20 // copied in a second, while somebody writes
 	beatEvery    = time.Hour
 )
+
+// copySizes are how a copy of everything is cut, in bytes of lines; 0 stands for usual.
+type copySizes struct {
+	part int // one object, of which a cycle makes one
+	once int // copied at once
+}
+
+var usual = copySizes{part: 64 << 20, once: 4 << 20}
 
 // Cycle does what is due: it ships what changed, goes on with a base, beats, compacts,
 // says what all of it comes to, and drops what is not kept. It is called every few seconds; what
@@ -180,11 +187,12 @@ func (e *Engine) copy(ctx context.Context) error {
 	e.begins("copy")
 	var p pacer
 	after, at := b.After, changelog.Position{}
+	sizes := copySizes{cmp.Or(e.copies.part, usual.part), cmp.Or(e.copies.once, usual.once)}
 	ent, err := e.append(ctx, object.Base, b.From, b.From, e.now(), func(w *object.Writer) error {
 		after = b.After
-		for copied, most := 0, room(e.Dir); copied < most; {
+		for copied, most := 0, sizes.room(e.Dir); copied < most; {
 			before := copied
-			next, stands, err := e.source().Copy(ctx, after, copyBytes, func(line []byte) error {
+			next, stands, err := e.source().Copy(ctx, after, sizes.once, func(line []byte) error {
 				copied += len(line)
 				return errors.Join(e.files.notes(line, b.From.Seq-1), w.Lines(line))
 			})
@@ -231,12 +239,12 @@ func (e *Engine) copy(ctx context.Context) error {
 
 // room is how many bytes a part of a base may have, sealed in a folder: no more than half of what
 // is free there, so that a small disk is no reason for having no backup.
-func room(dir string) int {
+func (s copySizes) room(dir string) int {
 	free, total, err := atomicfile.FreeSpace(dir)
 	if err != nil || total == 0 {
-		return partBytes
+		return s.part
 	}
-	return int(min(max(free/2, copyBytes), partBytes))
+	return int(min(max(free/2, uint64(s.once)), uint64(s.part)))
 }
 
 // pacer has a copy of everything be made slowly while somebody writes, whose answers would wait for
