@@ -205,6 +205,7 @@ func migrate(c *conn, migrations fs.FS) error {
 			hint.T("Install the newer version again, or restore a backup made by this one.", "Réinstallez la version plus récente, ou restaurez une sauvegarde faite par celle-ci.")).
 			Because(fmt.Errorf("schema %d, known up to %d", have, len(names)))
 	}
+	var script strings.Builder
 	for i, name := range names {
 		number, _, _ := strings.Cut(strings.TrimPrefix(name, "sql/"), "_")
 		if n, err := strconv.Atoi(number); err != nil || n != i+1 {
@@ -221,8 +222,13 @@ func migrate(c *conn, migrations fs.FS) error {
 		if i >= logSince {
 			cut = logCut
 		}
-		script := fmt.Sprintf("BEGIN IMMEDIATE;\n%s\n%s\nPRAGMA user_version = %d;\nCOMMIT;", text, cut, i+1)
-		if err := c.exec(script); err != nil {
+		fmt.Fprintf(&script, "%s\n%s\nPRAGMA user_version = %d;\n", text, cut, i+1)
+		if have == 0 && i+1 < len(names) {
+			continue // what is empty gets all of them at once
+		}
+		err = c.exec("BEGIN IMMEDIATE;\n" + script.String() + "COMMIT;")
+		script.Reset()
+		if err != nil {
 			if !c.autocommit() {
 				err = errors.Join(err, c.exec("ROLLBACK"))
 			}
