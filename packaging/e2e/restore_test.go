@@ -159,6 +159,10 @@ func TestARestoreOnAnotherMachine(t *testing.T) {
 	a.mustAsk(c, http.MethodPut, "/buckets/many/groups/family", `{"data":{"members":["account:paul"]}}`, http.StatusCreated)
 	a.mustAsk(c, http.MethodPut, "/buckets/many/collections/c/records/letter", `{"data":{"n":1}}`, http.StatusCreated)
 	a.attach("/buckets/many/collections/c/records/letter", strings.Repeat("Dear Paul, ", 1000))
+	// What is hard to carry: more digits than any number has, a character that is none, the time of another millennium.
+	a.mustAsk(c, http.MethodPut, "/buckets/many/collections/odd", "", http.StatusCreated)
+	odd := `{"data":{"pair":"\ud83d\ude00","nul":"\u0000","digits":0.` + strings.Repeat("1234567890", 500) + `,"zeros":1.000,"last_modified":200000000000000}}`
+	a.mustAsk(c, http.MethodPut, "/buckets/many/collections/odd/records/one", odd, http.StatusCreated)
 	browser := &pages{m: a}
 	browser.signIn()
 	if status, said := browser.send("/account", nil); status != http.StatusOK {
@@ -218,10 +222,13 @@ func TestARestoreOnAnotherMachine(t *testing.T) {
 		t.Fatalf("the restore: exit status %d\n%s%s%s", code, out, complaint, b.journal())
 	}
 	brought := b.broughtOf(out)
-	if brought.Done.People != 2 || brought.Done.Attachments != 1 || brought.Done.Records != 501 || brought.Served.Former == "" {
+	if brought.Done.People != 2 || brought.Done.Attachments != 1 || brought.Done.Records != 502 || brought.Served.Former == "" {
 		t.Errorf("it says %+v", brought)
 	}
 	after := b.export()
+	if one := after["/buckets/many/collections/odd/records/one"]; !strings.Contains(one, strings.Repeat("1234567890", 500)) || !strings.Contains(one, `"nul":"\u0000"`) || !strings.Contains(one, "1.000") || !strings.Contains(one, "200000000000000") {
+		t.Errorf("what is hard to carry came back as %.300s … %.300s", one, one[max(0, len(one)-300):])
+	}
 	if digest(before) != digest(after) {
 		for path, is := range before {
 			if after[path] != is {
@@ -285,6 +292,18 @@ func TestARestoreOnAnotherMachine(t *testing.T) {
 		if left := b.must("sh", "-c", "ls -A /var/lib/foyer | grep restoring || true"); left != "" {
 			t.Errorf("after %s there is %s", ends, left)
 		}
+	}
+	// Settings that are to stay do.
+	b.must("foyer", "settings", "set", "limits.body_seconds", "62")
+	out, complaint, code = b.withWords(words, "foyer", "restore", "--from", "/media/stick/foyer", "--keep-settings", "--yes", "--json")
+	if kept := b.broughtOf(out); code != 0 || len(kept.Settings) > 0 || kept.Served.Former == "" {
+		t.Errorf("--keep-settings: exit status %d\n%s%s", code, out, complaint)
+	}
+	if settings, err := os.ReadFile(b.at("/etc/foyer/foyer.toml")); err != nil || !strings.Contains(string(settings), "body_seconds = 62") {
+		t.Errorf("the settings that were to stay are, %v:\n%s", err, settings)
+	}
+	if got := digest(b.export()); got != digest(before) {
+		t.Errorf("with settings that stay it serves something else")
 	}
 	if t.Failed() {
 		t.Log(b.journal())
