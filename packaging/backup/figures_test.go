@@ -58,6 +58,7 @@ func together(t *testing.T) {
 type foyer struct {
 	t        *testing.T
 	dir, to  string // its folders, and that of its backups
+	state    string // of the supervisor
 	words    string
 	settings map[string]string
 	url      string
@@ -73,23 +74,44 @@ const (
 	records   = "/v1/buckets/b/collections/c/records"
 )
 
+// places are where folders of a Foyer are to be; "": in that of the test.
+type places struct{ data, state, target string }
+
 // newFoyer starts one, which its owner has claimed, with a list to write to.
 func newFoyer(t *testing.T, settings map[string]string) *foyer {
 	t.Helper()
-	if os.Getenv("FOYER_E2E_BINARY") == "" {
-		t.Fatal("FOYER_E2E_BINARY names no program to try")
-	}
-	// Folders for temporary files are none for backups, and a socket's path is short.
+	f := foyerAt(t, home(t), places{}, settings)
+	f.start()
+	f.claim()
+	return f
+}
+
+// home is a folder of the test's own. Folders for temporary files are none for backups, and a socket's
+// path is short.
+func home(t *testing.T) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("/srv", "foyer-figures-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// foyerAt is one that is not started yet.
+func foyerAt(t *testing.T, dir string, at places, settings map[string]string) *foyer {
+	t.Helper()
+	if os.Getenv("FOYER_E2E_BINARY") == "" {
+		t.Fatal("FOYER_E2E_BINARY names no program to try")
+	}
 	k, err := kit.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &foyer{t: t, dir: dir, to: filepath.Join(dir, "backup"), words: strings.Join(k.Words(hint.EN), " "), settings: map[string]string{}}
+	f := &foyer{
+		t: t, dir: dir, to: cmp.Or(at.target, filepath.Join(dir, "backup")), state: cmp.Or(at.state, filepath.Join(dir, "foyer-supervisor")),
+		words: strings.Join(k.Words(hint.EN), " "),
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -99,20 +121,24 @@ func newFoyer(t *testing.T, settings map[string]string) *foyer {
 	f.url = "http://" + address
 	f.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 2 * time.Minute}
 	f.control = control.Dial(filepath.Join(dir, "run"))
-	f.settings = map[string]string{"data": filepath.Join(dir, "data"), "mdns": "off", "proxy.listen": address, "addresses": "foyer.test", "certificates.ca": "off", "backup.to": f.to, "backup.interval": "5"}
+	f.settings = map[string]string{"data": cmp.Or(at.data, filepath.Join(dir, "data")), "mdns": "off", "proxy.listen": address, "addresses": "foyer.test", "certificates.ca": "off", "backup.to": f.to, "backup.interval": "5"}
 	for key, value := range settings {
 		f.settings[key] = value
 	}
-	f.start()
 	t.Cleanup(f.stop)
-	claim, err := f.control.NewClaim(t.Context())
+	return f
+}
+
+// claim makes its owner, and a list to write to.
+func (f *foyer) claim() {
+	f.t.Helper()
+	claim, err := f.control.NewClaim(f.t.Context())
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	f.must(http.MethodPost, "/claim", map[string]string{"code": claim.Code, "name": owner, "password": passwords})
 	f.must(http.MethodPut, "/v1/buckets/b", nil)
 	f.must(http.MethodPut, "/v1/buckets/b/collections/c", nil)
-	return f
 }
 
 // start starts it, and waits until it is well.
@@ -132,15 +158,15 @@ func (f *foyer) start() {
 	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
 		f.t.Fatal(err)
 	}
-	for _, dir := range []string{"run", "data", "foyer-supervisor"} {
-		if err := os.MkdirAll(filepath.Join(f.dir, dir), 0o700); err != nil {
+	for _, dir := range []string{filepath.Join(f.dir, "run"), f.settings["data"], f.state} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			f.t.Fatal(err)
 		}
 	}
 	f.cmd = exec.Command(os.Getenv("FOYER_E2E_BINARY"), "supervise", "--settings", path, "--run", filepath.Join(f.dir, "run"))
-	f.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "STATE_DIRECTORY=" + filepath.Join(f.dir, "foyer-supervisor")}
+	f.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "STATE_DIRECTORY=" + f.state}
 	f.cmd.Stdout, f.cmd.Stderr = &f.said, &f.said
-	f.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	f.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
 	if err := f.cmd.Start(); err != nil {
 		f.t.Fatal(err)
 	}
@@ -161,6 +187,13 @@ func (f *foyer) stop() {
 	if f.t.Failed() {
 		f.t.Logf("it said:\n%.20000s", f.said.String())
 	}
+}
+
+// kill ends it as a power cut does: all its processes, whatever they are at.
+func (f *foyer) kill() {
+	syscall.Kill(-f.cmd.Process.Pid, syscall.SIGKILL)
+	f.cmd.Wait()
+	f.cmd = nil
 }
 
 // wait waits for something, with the patience of minutes.
@@ -187,10 +220,15 @@ func (f *foyer) ask(method, path string, body any) (int, []byte, error) {
 		return 0, nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	return f.send(req)
+}
+
+// send sends a request; one to the API as the owner.
+func (f *foyer) send(req *http.Request) (int, []byte, error) {
 	req.Header.Set("X-Forwarded-Proto", "https")
 	req.Header.Set("X-Forwarded-Host", "foyer.test")
 	req.Host = "foyer.test"
-	if strings.HasPrefix(path, "/v1/") {
+	if strings.HasPrefix(req.URL.Path, "/v1/") {
 		req.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(owner+":"+passwords)))
 	}
 	resp, err := f.client.Do(req)
