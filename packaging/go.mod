@@ -6,6 +6,7 @@ require (
 	github.com/charmbracelet/x/vt v0.1.0
 	github.com/creack/pty v1.1.24
 	github.com/hanwen/go-fuse/v2 v2.9.0
+	github.com/klauspost/compress v1.20.2
 	golang.org/x/sys v0.49.0
 )
 
