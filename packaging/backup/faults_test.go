@@ -36,26 +36,24 @@ type fault struct {
 
 var faults = []fault{
 	{side: onTarget, name: "slow writes", op: faultfs.Write, delay: 300 * time.Millisecond},
-	{side: onTarget, name: "slow syncs", op: faultfs.Fsync, delay: 500 * time.Millisecond, small: true},
+	{side: onTarget, name: "slow syncs", op: faultfs.Fsync, delay: 500 * time.Millisecond},
 	{side: onTarget, name: "one sync fails", op: faultfs.Fsync, errno: syscall.EIO, times: 1, code: "target-failing", small: true},
 	{side: onTarget, name: "syncs fail", op: faultfs.Fsync, errno: syscall.EIO, times: faultfs.Always, code: "target-failing"},
 	{side: onTarget, name: "one write fails", op: faultfs.Write, errno: syscall.EIO, times: 1, code: "target-failing"},
 	{side: onTarget, name: "three writes fail", op: faultfs.Write, errno: syscall.EIO, times: 3, code: "target-failing"},
 	{side: onTarget, name: "writes fail", op: faultfs.Write, errno: syscall.EIO, times: faultfs.Always, code: "target-failing"},
-	{side: onTarget, name: "one read fails", op: faultfs.Read, errno: syscall.EIO, times: 1, code: "target-failing"},
 	{side: onTarget, name: "reads fail", op: faultfs.Read, errno: syscall.EIO, times: faultfs.Always, code: "target-failing"},
 	{side: onTarget, name: "full", op: faultfs.Write, errno: syscall.ENOSPC, times: faultfs.Always, code: "target-full", small: true},
 	{side: onTarget, name: "full when synced", op: faultfs.Fsync, errno: syscall.ENOSPC, times: faultfs.Always, code: "target-full"},
 	{side: onState, name: "slow writes", op: faultfs.Write, delay: 100 * time.Millisecond},
 	{side: onState, name: "slow syncs", op: faultfs.Fsync, delay: 300 * time.Millisecond},
-	{side: onState, name: "one write fails", op: faultfs.Write, errno: syscall.EIO, times: 1, code: "backup-folder"},
 	{side: onState, name: "writes fail", op: faultfs.Write, errno: syscall.EIO, times: faultfs.Always, code: "backup-folder"},
 	{side: onState, name: "syncs fail", op: faultfs.Fsync, errno: syscall.EIO, times: faultfs.Always},
 	{side: onState, name: "full", op: faultfs.Write, errno: syscall.ENOSPC, times: faultfs.Always, code: "backup-no-room", small: true},
 	{side: onData, name: "slow writes", op: faultfs.Write, delay: 20 * time.Millisecond},
 	{side: onData, name: "slow syncs", op: faultfs.Fsync, delay: 200 * time.Millisecond},
-	{side: onData, name: "one write fails", op: faultfs.Write, errno: syscall.EIO, times: 1},
-	{side: onData, name: "one sync fails", op: faultfs.Fsync, errno: syscall.EIO, times: 1},
+	{side: onData, name: "some writes fail", op: faultfs.Write, errno: syscall.EIO, times: 20},
+	{side: onData, name: "some syncs fail", op: faultfs.Fsync, errno: syscall.EIO, times: 5},
 	{side: onData, name: "syncs fail", op: faultfs.Fsync, errno: syscall.EIO, times: faultfs.Always, small: true},
 	{side: onData, name: "writes fail", op: faultfs.Write, errno: syscall.EIO, times: faultfs.Always},
 	{side: onData, name: "full", op: faultfs.Write, errno: syscall.ENOSPC, times: faultfs.Always},
@@ -94,11 +92,13 @@ func (f *faulty) copied() string { return filepath.Join(f.disks[onTarget].Backin
 func (f *faulty) meet(t *testing.T, w fault) {
 	t.Helper()
 	disk := f.disks[w.side]
-	f.shipped()
 	complete := f.backup().Complete
 	before, refused := disk.Count(w.op), f.refused()
 	disk.Delay(w.op, w.delay)
 	disk.Fail(w.op, w.errno, w.times)
+	if w.side == onState {
+		f.tryNow() // its record is synced there, or cannot be
+	}
 	f.wait(w.name+" to be met", func() bool { return disk.Count(w.op)-before >= max(1, w.times) })
 	switch {
 	case w.code != "":
@@ -143,6 +143,47 @@ func (f *foyer) finding(code string) report.Finding {
 		}
 	}
 	return report.Finding{}
+}
+
+// The disk of the target hangs, while people write. Who asks how things are is answered, and who writes
+// too; what was there before can be restored from a copy. When the disk is back the backup goes on by itself.
+func TestBackupOnADiskThatHangs(t *testing.T) {
+	t.Attr("shows", "backups")
+	together(t)
+	f := newFaulty(t)
+	end := f.l.keepWriting(f.foyer)
+	disk := f.disks[onTarget]
+	ops := map[string]faultfs.Op{"fsync": faultfs.Fsync, "write": faultfs.Write, "read": faultfs.Read, "statfs": faultfs.Statfs}
+	asked := 0
+	for name, op := range ops {
+		if !whole && op != faultfs.Fsync {
+			continue
+		}
+		complete := f.backup().Complete
+		held := disk.Hang(op)
+		f.wait(name+" to hang", func() bool { return isClosed(held) })
+		acked, _ := f.l.count()
+		f.wait("writes to go on", func() bool {
+			f.finding("backup")
+			asked++
+			now, _ := f.l.count()
+			return now >= acked+dose(600, 50)
+		})
+		f.l.restored(t, f.restore(f.copied()), f.l.newest(complete))
+		disk.Clear()
+		f.goesOn()
+		if b := f.backup(); b.Chain != f.chain || b.Problem != nil {
+			t.Errorf("after %s the backup is %+v", name, b)
+		}
+	}
+	end()
+	f.command("backup", "now")
+	f.command("backup", "check")
+	into := f.restore(f.to)
+	f.l.restored(t, into, f.l.newest(time.Now()))
+	same := f.same(t, into)
+	acked, _ := f.l.count()
+	show(t, "a target that hangs at %d kinds of operations: asked %d times how things are, and answered each time; %d writes acknowledged, holes 0, the export in the end the same, by digest %.16s", dose(len(ops), 1), asked, acked, same)
 }
 
 // The disks of the target, of the supervisor's state and of the data are slow, fail or are full for a

@@ -3,6 +3,7 @@
 package backup
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"syscall"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/packaging/faultfs"
+	"github.com/foyer-server/foyer/supervisor/job"
 )
 
 // The power is cut at any moment while people write: of the disk with the backups, of the machine, or of
@@ -35,11 +37,11 @@ func TestBackupThroughPowerCuts(t *testing.T) {
 	met := map[string]int{}
 	restores := 0
 	for cut := range dose(36, 3) {
-		side := []string{"machine", "both", "target"}[cut%3]
+		side := []string{"target", "machine", "both"}[cut%3]
 		end := l.keepWriting(f)
-		f.shipped()
+		f.goesOn()
 		time.Sleep(time.Duration(r.IntN(2500)) * time.Millisecond)
-		if r.IntN(2) == 0 {
+		if fails := r.IntN(2) == 0; whole && fails || !whole && side != "both" {
 			disk, of := stick, "target"
 			if side == "machine" {
 				disk, of = machine, "machine"
@@ -105,10 +107,21 @@ func TestBackupThroughPowerCuts(t *testing.T) {
 // goesOn waits until the backup does so by itself; in a small dose it is asked to at once.
 func (f *foyer) goesOn() {
 	f.t.Helper()
+	now := time.Now()
 	if !whole {
 		f.command("backup", "now")
 	}
-	f.shipped()
+	f.wait("the backup to go on", func() bool { return f.backup().Complete.After(now) })
+}
+
+// tryNow has everything backed up at once, if that can be done, and says whether it could.
+func (f *foyer) tryNow() bool {
+	f.t.Helper()
+	r, err := f.control.StartJob(f.t.Context(), "backup-now", nil)
+	if err == nil {
+		r, err = f.control.FollowJob(f.t.Context(), r.ID, func(job.Record) {})
+	}
+	return err == nil && r.State == job.Done
 }
 
 // failsToSync has a disk fail to sync, so many syncs from now.
@@ -139,4 +152,54 @@ func powerCut(disk *faultfs.Disk, r *rand.Rand) {
 	} else {
 		disk.PowerCutKeepSome(r.Uint64())
 	}
+}
+
+// A disk fails to sync an object, and says so; whatever it says of what is tried after that, it then
+// loses its power. What the backup said was in it is in it.
+func TestBackupAfterASyncThatFailed(t *testing.T) {
+	t.Attr("shows", "backups")
+	together(t)
+	dir := home(t)
+	stick := faultfs.NewDisk(t, faultfs.DiskConfig{Base: dir, Size: 2 << 30})
+	f := foyerAt(t, dir, places{target: filepath.Join(stick.Path, "backup")}, map[string]string{"backup.interval": "1"})
+	f.start()
+	f.claim()
+	f.begin(false)
+	f.wait("the first backup", func() bool { return !f.backup().Complete.IsZero() })
+	chain := f.backup().Chain
+	l := newLedger()
+	r := rand.New(rand.NewPCG(1, rand.Uint64()))
+	goesWrong := 0
+	const syncs = 1 // of an object, that fail: its file is synced first
+	for n := range 2 * syncs {
+		after, anew := n/2, n%2 == 1 // anew: the program is started again before the power is cut
+		l.write(f, fmt.Sprintf("w%d", n), r)
+		tried := make(chan bool, 1)
+		go func() { tried <- f.tryNow() }()
+		f.failsToSync(stick, after)
+		if !<-tried {
+			goesWrong++
+		}
+		if anew {
+			f.kill()
+			f.start()
+		}
+		for range 2 {
+			f.tryNow()
+		}
+		complete := f.backup().Complete
+		stick.PowerCut()
+		stick.Mount()
+		l.restored(t, f.restore(f.to), l.newest(complete))
+		f.goesOn()
+		if b := f.backup(); b.Chain != chain || b.Problem != nil {
+			t.Errorf("after %d syncs, anew %t: %+v", after, anew, b)
+		}
+		l.restored(t, f.restore(f.to), l.newest(time.Now()))
+	}
+	if goesWrong == 0 {
+		t.Error("no backup met a sync that failed")
+	}
+	f.command("backup", "check")
+	show(t, "a sync of the target fails, what is tried again is told to be done, the power is cut: %d times, met by %d backups; holes 0", 2*syncs, goesWrong)
 }

@@ -45,7 +45,7 @@ func (l *ledger) keepWriting(f *foyer) (end func()) {
 		first := l.began
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(first), rand.Uint64()))
-			tick := time.NewTicker(20 * time.Millisecond)
+			tick := time.NewTicker(50 * time.Millisecond)
 			defer tick.Stop()
 			for ctx.Err() == nil {
 				// Records of its own, so that it knows the order of what it sent of one.
