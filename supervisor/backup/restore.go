@@ -200,13 +200,14 @@ func (b *Backup) Points() []Point {
 		}
 	}
 	if m := b.Manifest; m != nil {
+		for _, ent := range stretchesOf(b.objects) {
+			add(Point{ent.At, ent.To})
+		}
+		// Where both end, the stretch counts: the base may have been made long after it.
 		for _, base := range m.bases {
 			if base.Ready == base.From {
 				add(Point{base.At, base.Ready})
 			}
-		}
-		for _, ent := range stretchesOf(b.objects) {
-			add(Point{ent.At, ent.To})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Point) int { return cmp.Compare(a.Position.Seq, b.Position.Seq) })

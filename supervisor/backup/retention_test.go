@@ -115,3 +115,46 @@ func TestWhatIsKept(t *testing.T) {
 	}
 	fmt.Fprintln(t.Output(), "kept:", len(kept), "of", len(points))
 }
+
+// A copy of everything that is made while nobody writes stands for the last moment of before. That is kept
+// for as long as is promised, and known by its own time, whatever becomes of the copy.
+func TestThePointOfACopy(t *testing.T) {
+	t.Attr("shows", "backups")
+	t.Parallel()
+	h := newHouse(t, 5)
+	day := func(month time.Month, day, hour int) time.Time {
+		return time.Date(2027, month, day, hour, 0, 0, 0, time.UTC)
+	}
+	goesOn := func(to time.Time) {
+		for ; !h.now.After(to); h.now = h.now.AddDate(0, 0, 4) {
+			h.writes(t, 1)
+			h.cycles(t, 1)
+		}
+	}
+	h.now = day(time.January, 20, 12)
+	h.writes(t, 40)
+	h.cycles(t, 3)
+	goesOn(day(time.January, 31, 12))
+	h.now = day(time.January, 31, 22)
+	h.writes(t, 3)
+	h.cycles(t, 1)
+	was, at, err := h.source().Summarize(t.Context(), h.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.now = day(time.February, 1, 3)
+	h.st.Copying = &base{From: h.st.Position} // as renew does
+	h.cycles(t, 2)
+	for _, until := range []time.Time{day(time.February, 1, 12), day(time.March, 20, 12), day(time.December, 20, 12)} {
+		goesOn(until)
+		b := h.found(t)
+		p, found := b.AsOf(day(time.January, 31, 23))
+		if !found || p.Position.Seq != at.Seq || !p.At.Equal(day(time.January, 31, 22)) {
+			t.Errorf("on %s the last moment of January is of %s (%d), and not %d", h.now.Format(time.DateOnly), p.At, p.Position.Seq, at.Seq)
+			continue
+		}
+		if d := was.Differences(restored(t, b, p, day(time.January, 31, 22)), 5); len(d) > 0 {
+			t.Errorf("on %s it comes back as something else: %v", h.now.Format(time.DateOnly), d)
+		}
+	}
+}

@@ -421,14 +421,16 @@ func (b *badObject) Error() string { return b.err.Error() }
 func (b *badObject) Unwrap() error { return b.err }
 
 // leave leaves what no kept point needs: bases from which none is restored, their parts,
-// stretches before the first that is needed, and objects that are part of nothing.
+// stretches before the first that is needed, and objects that are part of nothing. A kept point at which
+// the first base was made has its stretch stay: by it alone is it known as one that is kept, and when it was.
 func (s *state) leave(now time.Time) bool {
 	stretches := s.stretches()
 	keep, from := kept(stretches, s.Bases), restorable(stretches, s.Bases)
 	needed := map[int]bool{len(s.Bases) - 1: true}
+	ends := map[int64]bool{} // kept points
 	for i := range stretches {
 		if keep[i] && from[i] >= 0 {
-			needed[from[i]] = true
+			needed[from[i]], ends[stretches[i].To.Seq] = true, true
 		}
 	}
 	parts := map[uint64]bool{}
@@ -456,7 +458,7 @@ func (s *state) leave(now time.Time) bool {
 		if !ent.live() {
 			continue
 		}
-		if ent.Kind == object.Base && !parts[ent.N] || ent.stretch() && ent.To.Seq <= oldest {
+		if ent.Kind == object.Base && !parts[ent.N] || ent.stretch() && (ent.To.Seq < oldest || ent.To.Seq == oldest && !ends[oldest]) {
 			ent.Left, ent.Behind, changed = now, s.Head.N, true
 		}
 	}
