@@ -57,7 +57,8 @@ type Engine struct {
 	Version  string                                // of Foyer
 	Schema   int                                   // of the data
 	Files    func(context.Context) ([]File, error) // what goes along with the data; nil: nothing
-	Now      func() time.Time                      // nil: a Clock of its own
+	Clock    *Clock                                // nil: one of its own
+	Now      func() time.Time                      // instead of a Clock; may be nil
 	Log      *slog.Logger
 	Begins   func(step string) // is told of what is begun: follow, ship, copy, attach, say, merge, delete; may be nil
 
@@ -70,7 +71,7 @@ type Engine struct {
 	opened bool
 	failed bool // the last cycle did
 
-	clock Clock
+	clock Clock // its own
 	view  view
 
 	copies copySizes
@@ -109,7 +110,15 @@ func (e *Engine) now() time.Time {
 	if e.Now != nil {
 		return e.Now().UTC()
 	}
-	return e.clock.Now()
+	return e.ticking().Now()
+}
+
+// ticking is the clock that it goes by.
+func (e *Engine) ticking() *Clock {
+	if e.Clock != nil {
+		return e.Clock
+	}
+	return &e.clock
 }
 
 // begins tells what is begun.

@@ -36,6 +36,12 @@ type Clock struct {
 	since, last time.Duration
 }
 
+// NewClock is a Clock of two others: that of the machine, and one that nobody sets, with the time that
+// the machine slept.
+func NewClock(machine func() time.Time, unset func() time.Duration) *Clock {
+	return &Clock{wall: machine, boot: unset}
+}
+
 // Now is the time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()

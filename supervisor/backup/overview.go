@@ -48,6 +48,18 @@ type shape struct {
 	live, bases    int
 }
 
+// Kept is how the backup of a chain stood when what is known of it was last kept in a folder: for as long
+// as its target is away, and no Engine can be opened.
+func Kept(dir, chain string) Overview {
+	st, err := loadState(dir, chain)
+	if err != nil {
+		st = state{Chain: chain} // the next cycle says why, or finds it out again
+	}
+	var v view
+	v.take(&st)
+	return v.Overview
+}
+
 // Overview is how the backup stands. It waits for nothing, whatever goes on: before the first
 // cycle it is what was kept by the process before, and during one, how it stood after the last step.
 func (e *Engine) Overview() Overview {

@@ -189,7 +189,7 @@ func (e *Engine) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.clock.NotBefore(e.st.newest())
+	e.ticking().NotBefore(e.st.newest())
 	if e.files, err = openAttachments(ctx, e, there.contents); err != nil {
 		return err
 	}

@@ -71,9 +71,15 @@ func (a *attacked) newest() (path string, n uint64) {
 	return path, n
 }
 
+// inBubble is a clock for tests in which time is made up.
+func inBubble() *backup.Clock {
+	began := time.Now()
+	return backup.NewClock(time.Now, func() time.Duration { return time.Since(began) })
+}
+
 func newAttacked(t *testing.T) *attacked {
 	h := newHome(t)
-	h.cfg.Interval, h.cfg.Timing.Again, h.cfg.Now = 10*time.Minute, 10*time.Minute, time.Now
+	h.cfg.Interval, h.cfg.Timing.Again, h.cfg.Clock = 10*time.Minute, 10*time.Minute, inBubble()
 	h.start()
 	a := &attacked{home: h, chain: h.begin(report.BeginBackup{}).Chain, pick: map[string]string{}, before: filepath.Join(t.TempDir(), "before"), was: map[int64]moment{}}
 	a.lets(3)
@@ -288,7 +294,7 @@ func attacks() []attack {
 		}, "cycle", "backup-keys-gone"},
 		{"its keys are copied to another machine, which goes on", func(a *attacked) {
 			other := newHome(a.T)
-			other.cfg.Interval, other.cfg.Now, other.cfg.To = time.Minute, time.Now, a.cfg.To
+			other.cfg.Interval, other.cfg.Clock, other.cfg.To = time.Minute, inBubble(), a.cfg.To
 			if err := os.CopyFS(other.cfg.Dir, os.DirFS(a.cfg.Dir)); err != nil {
 				a.Fatal(err)
 			}

@@ -53,7 +53,7 @@ func (r *Routine) Begin(ctx context.Context, asked report.BeginBackup) (report.B
 	if err != nil {
 		return report.Backup{}, err
 	}
-	k := &known{To: r.cfg.To, Target: identity, Chain: keys.Chain.ID, Began: time.Now().UTC().Truncate(time.Second)}
+	k := &known{To: r.cfg.To, Target: identity, Chain: keys.Chain.ID, Began: r.cfg.Clock.Now().UTC().Truncate(time.Second)}
 	if was := r.begun(); was != nil && was.Chain == k.Chain {
 		k.Began = was.Began
 	}
@@ -104,7 +104,7 @@ func (r *Routine) end(ctx context.Context, k *known) error {
 		return err
 	}
 	r.mu.Lock()
-	r.known, r.wrong, r.cause, r.told, r.proof = nil, nil, nil, "", proof{}
+	r.known, r.kept, r.wrong, r.cause, r.told, r.proof = nil, backup.Overview{}, nil, nil, "", proof{}
 	r.mu.Unlock()
 	return nil
 }

@@ -32,8 +32,8 @@ const (
 // Checks tell how the backup stands, and whether it was ever restored.
 func (r *Routine) Checks() []health.Check {
 	return []health.Check{
-		{Code: "backup", Title: hint.T("Backup", "Sauvegarde"), DependsOn: []string{"server"}, Run: func(context.Context) health.Finding { return r.finding(time.Now()) }},
-		{Code: "backup-proof", Title: hint.T("Backup restored to see", "Restauration d'essai"), DependsOn: []string{"server"}, Run: func(context.Context) health.Finding { return r.proofFinding(time.Now()) }},
+		{Code: "backup", Title: hint.T("Backup", "Sauvegarde"), DependsOn: []string{"server"}, Run: func(context.Context) health.Finding { return r.finding(r.cfg.Clock.Now()) }},
+		{Code: "backup-proof", Title: hint.T("Backup restored to see", "Restauration d'essai"), DependsOn: []string{"server"}, Run: func(context.Context) health.Finding { return r.proofFinding(r.cfg.Clock.Now()) }},
 	}
 }
 
@@ -47,7 +47,7 @@ func (r *Routine) finding(now time.Time) health.Finding {
 	}
 	b := r.Report()
 	r.mu.Lock()
-	cause, damage, lacks, lacked, tight, free := r.cause, r.damage, r.lacks, r.lacked, r.tight, r.free
+	cause, damage, lacks, lacked, tight, free, fresh := r.cause, r.damage, r.lacks, r.lacked, r.tight, r.free, r.fresh
 	r.mu.Unlock()
 	switch {
 	case damage != nil:
@@ -67,7 +67,7 @@ func (r *Routine) finding(now time.Time) health.Finding {
 		return f
 	case b.Complete.IsZero():
 		return health.Finding{Severity: health.Info, What: hint.T("The first copy of everything is being made.", "La première copie complète est en cours."), Cause: "backup-first"}
-	case now.Sub(b.Complete) > old+r.cfg.Interval:
+	case time.Since(fresh) > old+r.cfg.Interval: // not for having slept, or been off, or a clock that was set
 		return health.Finding{
 			Severity: health.Warning, Cause: "backup-late", What: hint.T("The last backup was made %s ago.", "La dernière sauvegarde date d'il y a %s.", report.Age(now.Sub(b.Complete))), Did: hint.T("Foyer is still at it.", "Foyer y travaille encore."),
 			Do: hint.T("If it stays so, `sudo foyer logs` shows more.", "Si cela dure, `sudo foyer logs` en dit plus."),

@@ -15,7 +15,7 @@ import (
 // copy of everything, once a month, with a new version and after a change of the format of the
 // data; and a day after one that failed.
 func (r *Routine) drillWhenDue() {
-	if !r.drillDue(time.Now()) {
+	if !r.drillDue(r.cfg.Clock.Now()) {
 		return
 	}
 	if _, err := r.host.start(JobDrill); err != nil {
@@ -56,7 +56,7 @@ func (r worker) drill(ctx context.Context, t *job.Task) error {
 	if k == nil || !r.isOn() {
 		return notBegun(r.cfg.To)
 	}
-	now := time.Now()
+	now := r.cfg.Clock.Now()
 	r.mu.Lock()
 	r.drilled = now
 	r.mu.Unlock()
@@ -65,11 +65,12 @@ func (r worker) drill(ctx context.Context, t *job.Task) error {
 		return err
 	}
 	if !t.Again() { // of one that was cut off the work may go on: it is followed
-		if err := r.say(ctx); err != nil {
-			return err
-		}
+		// First of all, lest the result of the one before be taken for that of this one, which was cut off.
 		ask := drill.Request{Target: k.Target, Keys: keysDir(r.cfg.Dir), Data: r.cfg.Data, Said: true}
 		if err := drill.Ask(dir, ask); err != nil {
+			return err
+		}
+		if err := r.say(ctx); err != nil {
 			return err
 		}
 	}
@@ -133,7 +134,7 @@ func (r worker) proven(t *job.Task, p *report.Proven) error {
 // notProven keeps that one did not.
 func (r worker) notProven(why *report.Problem) error {
 	r.mu.Lock()
-	r.proof.Failed, r.proof.FailedAt = why, time.Now().UTC()
+	r.proof.Failed, r.proof.FailedAt = why, r.cfg.Clock.Now().UTC()
 	err := r.proof.save(r.cfg.Dir)
 	r.mu.Unlock()
 	if err != nil {

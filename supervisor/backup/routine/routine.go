@@ -56,8 +56,9 @@ type Config struct {
 	Schema  int
 	Log     *slog.Logger
 	Timing  Timing // zero fields have defaults
-	// Now is the clock of the backup; nil: one that goes on whatever is done to that of the machine.
-	Now func() time.Time
+	// Clock is by what all of it goes: by that of the machine, the age of a backup would be what that was
+	// set by. nil: a new one.
+	Clock *backup.Clock
 }
 
 // Timing sets when what is due, for tests that hurry.
@@ -82,13 +83,15 @@ type Routine struct {
 	mu      sync.Mutex // guards what follows
 	known   *known     // what target.json says; nil: it has not begun
 	engine  *backup.Engine
-	damage  error // why target.json cannot be read
+	kept    backup.Overview // how it stood at the end of the process before, until there is an engine
+	damage  error           // why target.json cannot be read
 	proof   proof
 	drilled time.Time       // when a restore to see was last begun, in this process
 	wrong   *report.Problem // why it does not go on; nil: it does
 	cause   error           // of wrong
 	since   time.Time       // since when
-	ever    time.Time       // when the last cycle ended well, in this process
+	full    time.Time       // Complete of the last cycle of this process that ended well
+	fresh   time.Time       // when that was last another, or it began: of what time.Since counts, the machine was awake
 	lacks   *report.Problem // attachments that were not to be had
 	lacked  time.Time       // when that was last said
 	tight   bool            // the target is nearly full
@@ -109,14 +112,17 @@ func New(cfg Config) *Routine {
 	cfg.Timing.First = cmp.Or(cfg.Timing.First, 10*time.Second)
 	cfg.Timing.Drill = cmp.Or(cfg.Timing.Drill, 30*24*time.Hour)
 	cfg.Timing.Failed = cmp.Or(cfg.Timing.Failed, 24*time.Hour)
-	r := &Routine{cfg: cfg, wake: make(chan struct{}, 1), cycles: make(chan struct{}, 1), host: host{
+	cfg.Clock = cmp.Or(cfg.Clock, &backup.Clock{})
+	r := &Routine{cfg: cfg, wake: make(chan struct{}, 1), cycles: make(chan struct{}, 1), fresh: time.Now(), host: host{
 		tell: func(report.Event) {}, anew: func(string) {},
 		start: func(string) (job.Record, error) { return job.Record{}, errors.New("nobody does jobs") },
 	}}
 	if cfg.To != "" {
 		r.began = cfg.Mounts(cfg.To)
 	}
-	r.known, r.damage = readKnown(cfg.Dir)
+	if r.known, r.damage = readKnown(cfg.Dir); r.known != nil {
+		r.kept = backup.Kept(keysDir(cfg.Dir), r.known.Chain)
+	}
 	r.proof = readProof(cfg.Dir, cfg.Log)
 	return r
 }
@@ -244,7 +250,7 @@ func (r *Routine) noteAttachments(err error) error {
 	p := report.ProblemOf(forPeople(err))
 	r.cfg.Log.Warn("the backup lacks attachments", "err", err)
 	r.mu.Lock()
-	r.lacks, r.lacked = p, time.Now()
+	r.lacks, r.lacked = p, r.cfg.Clock.Now()
 	r.mu.Unlock()
 	r.host.tell(report.Event{Code: "backup-attachments", Severity: report.Warning, What: p.What, Did: p.Did, Do: p.Do})
 	return nil
@@ -282,7 +288,7 @@ func (r *Routine) open(ctx context.Context) (*backup.Engine, error) {
 func (r *Routine) newEngine(at target.Target, keys backup.Keys) *backup.Engine {
 	return &backup.Engine{
 		Source: r.cfg.Source, Contents: r.cfg.Contents, Target: at, Keys: keys, Dir: keysDir(r.cfg.Dir),
-		Version: r.cfg.Version, Schema: r.cfg.Schema, Files: r.cfg.Files, Now: r.cfg.Now, Log: r.cfg.Log,
+		Version: r.cfg.Version, Schema: r.cfg.Schema, Files: r.cfg.Files, Clock: r.cfg.Clock, Log: r.cfg.Log,
 	}
 }
 
@@ -316,11 +322,13 @@ func (r *Routine) lookForDisk(err error) {
 // noteCycle keeps how a cycle went, and tells of what changes by that.
 func (r *Routine) noteCycle(err error) {
 	problem := report.ProblemOf(forPeople(err))
-	now := time.Now()
+	now := r.cfg.Clock.Now()
 	r.mu.Lock()
 	was := r.wrong
 	if err == nil {
-		r.ever = now
+		if full := r.engine.Overview().Complete; full != r.full {
+			r.full, r.fresh = full, time.Now()
+		}
 	}
 	if problem == nil || was == nil || was.Code != problem.Code {
 		r.since = now
@@ -342,6 +350,9 @@ func (r *Routine) noteCycle(err error) {
 		event = report.Event{Code: "backup-goes-on", What: hint.T("The backup goes on.", "La sauvegarde reprend.")}
 	}
 	r.mu.Unlock()
+	if problem != nil && was == nil {
+		r.close() // when all was last well is to be known after a death
+	}
 	if event.Code != "" {
 		r.host.tell(event)
 	}
@@ -350,7 +361,7 @@ func (r *Routine) noteCycle(err error) {
 // Report is how the backup stands.
 func (r *Routine) Report() report.Backup {
 	r.mu.Lock()
-	e, k := r.engine, r.known
+	k := r.known
 	out := report.Backup{To: r.cfg.To, Problem: r.wrong, Proven: r.proof.Proven, Failed: r.proof.Failed, FailedAt: r.proof.FailedAt}
 	if r.wrong != nil {
 		out.Since = r.since
@@ -361,10 +372,7 @@ func (r *Routine) Report() report.Backup {
 		return out
 	}
 	out.Chain, out.Began = k.Chain, k.Began
-	if e == nil {
-		return out
-	}
-	o := e.Overview()
+	o := r.overview()
 	out.Complete, out.Bytes, out.Points = o.Complete, o.Bytes, len(o.Points)
 	if o.First.IsZero() {
 		out.Copied = o.Copying
@@ -376,16 +384,21 @@ func (r *Routine) Report() report.Backup {
 	return out
 }
 
-// Points are the moments that can be restored, the newest first.
-func (r *Routine) Points() []time.Time {
+// overview is how it stands, or stood when the target was last there.
+func (r *Routine) overview() backup.Overview {
 	r.mu.Lock()
-	e := r.engine
+	e, kept := r.engine, r.kept
 	r.mu.Unlock()
 	if e == nil {
-		return nil
+		return kept
 	}
+	return e.Overview()
+}
+
+// Points are the moments that can be restored, the newest first.
+func (r *Routine) Points() []time.Time {
 	var out []time.Time
-	for _, p := range e.Overview().Points {
+	for _, p := range r.overview().Points {
 		out = append(out, p.At)
 	}
 	return out
