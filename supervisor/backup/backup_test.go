@@ -579,6 +579,46 @@ func (b busy) Summarize(ctx context.Context, notes time.Time) (*changelog.Summar
 	return sum, at, err
 }
 
+// talkative is a store to which somebody writes whenever it is asked what has changed.
+type talkative struct {
+	changelog.Source
+	write func() error
+}
+
+func (s talkative) Changes(ctx context.Context, after changelog.Position, bytes int, each func(changelog.Entry) error) error {
+	return errors.Join(s.Source.Changes(ctx, after, bytes, each), s.write())
+}
+
+// Who writes all the time holds up nothing: a cycle ends with what there was.
+func TestACycleOfABusyServerEnds(t *testing.T) {
+	h := newHouse(t, 15)
+	h.writes(t, 10)
+	h.cycles(t, 2)
+	asked := 0
+	h.Source = talkative{h.db, func() error {
+		if asked++; asked > 50 {
+			return errors.New("there is no end")
+		}
+		for range 5 { // some of which change nothing
+			if err := h.writer.Write(t.Context()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	for range 3 {
+		h.now = h.now.Add(time.Minute)
+		asked = 0
+		h.cycles(t, 1)
+		if asked > 5 {
+			t.Errorf("in a cycle it was asked %d times what had changed", asked)
+		}
+	}
+	h.Source = h.db
+	h.cycles(t, 1)
+	h.whole(t)
+}
+
 // A manifest is of one moment, whatever is written meanwhile: what it says is what comes
 // back of that moment.
 func TestManifestsOfABusyServer(t *testing.T) {

@@ -72,11 +72,11 @@ func (e *Engine) manifest(ctx context.Context) error {
 	}
 	// What the summary is of has to be in the chain before it.
 	for e.st.Position.Seq < at.Seq {
-		more, err := e.stretch(ctx)
-		if err != nil {
+		before := e.st.Position
+		if _, err := e.stretch(ctx); err != nil {
 			return err
 		}
-		if !more {
+		if e.st.Position == before {
 			return fmt.Errorf("the log of changes ends at %d, before %d", e.st.Position.Seq, at.Seq)
 		}
 	}
