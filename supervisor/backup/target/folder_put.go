@@ -79,7 +79,7 @@ func (u *upload) begin() error {
 		return err
 	}
 	if _, err := u.in.Lstat(u.base); err == nil {
-		return ErrExists
+		return u.exists()
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -98,7 +98,7 @@ func (u *upload) end() error {
 		return err
 	}
 	if err := rename(u.in, u.tmp, u.base); errors.Is(err, fs.ErrExist) {
-		return ErrExists
+		return u.exists()
 	} else if err != nil {
 		return err
 	}
@@ -108,6 +108,15 @@ func (u *upload) end() error {
 		return err
 	}
 	return nil
+}
+
+// exists says that the object is there, once its name is durable: whoever put it may not have come so
+// far, or was told that it failed, and could not take it back.
+func (u *upload) exists() error {
+	if err := syncNames(u.in); err != nil {
+		return err
+	}
+	return ErrExists
 }
 
 // drop lets go of everything, and removes the file unless it is the object. It may be
