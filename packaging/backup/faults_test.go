@@ -107,7 +107,7 @@ func (f *faulty) meet(t *testing.T, w fault) {
 	case w.side == onData && w.errno != 0:
 		f.wait("writes to be refused", func() bool { return f.refused() > refused })
 	case w.side == onTarget:
-		// What is written goes there all the same.
+		f.shipped() // although people go on writing
 		needs := f.l.newest(time.Now())
 		f.wait("it to be there", func() bool { return f.l.restored(t, f.restore(f.copied()), 0) >= needs })
 	}
@@ -170,6 +170,9 @@ func TestBackupOnADiskThatHangs(t *testing.T) {
 			now, _ := f.l.count()
 			return now >= acked+dose(600, 50)
 		})
+		if whole { // after two minutes
+			f.wait("the status to say so", func() bool { return f.finding("backup").Cause == "target-slow" })
+		}
 		f.l.restored(t, f.restore(f.copied()), f.l.newest(complete))
 		disk.Clear()
 		f.goesOn()

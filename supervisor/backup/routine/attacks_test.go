@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,8 +219,17 @@ func (a *attacked) seal(path string, n uint64, prev string) {
 // awkward is a target that takes nothing, or does not answer.
 type awkward struct {
 	target.Target
-	put  error
-	hang chan struct{}
+	put   error
+	hang  chan struct{}
+	since atomic.Int64 // when it was asked for its room, and did not answer; 0: it does
+}
+
+// Silent is as of a Folder.
+func (w *awkward) Silent() time.Duration {
+	if at := w.since.Load(); at != 0 {
+		return time.Since(time.Unix(0, at))
+	}
+	return 0
 }
 
 func (w *awkward) Put(ctx context.Context, name string, r io.Reader, size int64) error {
@@ -231,6 +241,8 @@ func (w *awkward) Put(ctx context.Context, name string, r io.Reader, size int64)
 
 func (w *awkward) Room(ctx context.Context) (free, total int64, known bool, err error) {
 	if w.hang != nil {
+		w.since.Store(time.Now().UnixNano())
+		defer w.since.Store(0)
 		select {
 		case <-w.hang:
 		case <-ctx.Done():
@@ -314,7 +326,7 @@ func attacks() []attack {
 			hang := make(chan struct{})
 			a.engine.Target = &awkward{Target: a.engine.Target, hang: hang}
 			time.AfterFunc(3*time.Hour, func() { close(hang) })
-		}, "cycle", "backup-late"},
+		}, "cycle", "target-slow"},
 	}
 	type kind struct{ what, flipped, cut, gone string }
 	for _, k := range []kind{
@@ -411,7 +423,7 @@ func (one attack) isNoticed(t *testing.T) {
 	if f.Severity < health.Warning {
 		t.Errorf("it is noticed, and the light is green: %+v", f)
 	}
-	if one.code != "backup-late" {
+	if one.code != "target-slow" {
 		a.rounds(3)
 	}
 	age := a.restores()

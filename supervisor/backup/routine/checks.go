@@ -23,6 +23,7 @@ const (
 	awaySoon   = time.Hour          // a disk that is away: until then it is only mentioned
 	awayLong   = 7 * 24 * time.Hour // and from then on it hurts
 	old        = time.Hour          // without anything being wrong
+	silentFor  = 2 * time.Minute    // that a disk answers nothing, awake: one that is slow takes a minute for a large object
 	unprovenAt = 24 * time.Hour     // after the first copy
 	provenLast = 45 * 24 * time.Hour
 	tightBytes = 1 << 30        // left on the disk with the backup, or a twentieth of it
@@ -95,7 +96,10 @@ func latest(b report.Backup) time.Time {
 
 // severity is how bad it is that a backup does not go on for a reason, as long after the last.
 func severity(code string, late time.Duration) health.Severity {
-	if code != "target-away" {
+	switch {
+	case code == "target-slow" && late < awaySoon: // it may only be busy
+		return health.Warning
+	case code != "target-away":
 		return health.Error
 	}
 	switch {

@@ -90,6 +90,7 @@ type Routine struct {
 	wrong   *report.Problem // why it does not go on; nil: it does
 	cause   error           // of wrong
 	since   time.Time       // since when
+	opening time.Time       // since when the target is being opened; zero: it is not
 	full    time.Time       // Complete of the last cycle of this process that ended well
 	fresh   time.Time       // when that was last another, or it began: of what time.Since counts, the machine was awake
 	lacks   *report.Problem // attachments that were not to be had
@@ -274,7 +275,13 @@ func (r *Routine) open(ctx context.Context) (*backup.Engine, error) {
 	if keys.Chain.ID != k.Chain { // the words open nothing of what these would seal
 		return nil, keysGone(fmt.Errorf("those in %s are of backup %.8s, and this is %.8s", keysDir(r.cfg.Dir), keys.Chain.ID, k.Chain))
 	}
+	r.mu.Lock()
+	r.opening = time.Now()
+	r.mu.Unlock()
 	folder, err := target.OpenFolder(ctx, k.Target, r.cfg.Data)
+	r.mu.Lock()
+	r.opening = time.Time{}
+	r.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
@@ -381,7 +388,25 @@ func (r *Routine) Report() report.Backup {
 		out.Oldest = o.Points[n-1].At
 	}
 	out.Bytes += o.Attachments
+	if d := r.silent(); d >= silentFor && out.Problem == nil {
+		out.Problem, out.Since = report.ProblemOf(forPeople(target.Silent(r.cfg.To, d))), r.cfg.Clock.Now().Add(-d)
+	}
 	return out
+}
+
+// silent is how long the target has not answered what was asked last.
+func (r *Routine) silent() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.opening.IsZero() {
+		return time.Since(r.opening)
+	}
+	if r.engine != nil {
+		if at, ok := r.engine.Target.(interface{ Silent() time.Duration }); ok {
+			return at.Silent()
+		}
+	}
+	return 0
 }
 
 // overview is how it stands, or stood when the target was last there.

@@ -64,6 +64,10 @@ func OpenFolder(ctx context.Context, identity FolderIdentity, data string) (*Fol
 	return f, nil
 }
 
+// Silent is how long the disk has not answered what it was asked last; 0: nothing is asked of it.
+// It waits for nothing. Large objects on slow disks take a minute.
+func (f *Folder) Silent() time.Duration { return f.turns.silent() }
+
 // String is its path.
 func (f *Folder) String() string { return f.identity.Path }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
@@ -38,6 +39,11 @@ func newer(path string, cause error) error {
 		hint.T("The folder for backups, %s, was set up by a newer Foyer.", "Le dossier des sauvegardes, %s, a été préparé par un Foyer plus récent.", path),
 		hint.T("Nothing was written there.", "Rien n'y a été écrit."),
 		hint.T("Install the current version of Foyer.", "Installez la version actuelle de Foyer.")).Because(join(ErrOther, cause))
+}
+
+// Silent says that what is at a path has not answered for so long.
+func Silent(path string, since time.Duration) error {
+	return slow(path, fmt.Errorf("for %s", since.Round(time.Second)))
 }
 
 func slow(path string, cause error) error {

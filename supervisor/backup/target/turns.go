@@ -20,6 +20,7 @@ type turns struct {
 
 	mu   sync.Mutex
 	hung chan struct{} // closed while the disk is hung
+	now  *operation    // whose turn it is; nil: nobody's
 }
 
 func newTurns() *turns { return &turns{turn: make(chan struct{}, 1), hung: make(chan struct{})} }
@@ -55,6 +56,9 @@ func (t *turns) take(ctx context.Context, do func() error, late func()) error {
 		return ctx.Err()
 	}
 	o := &operation{began: time.Now()}
+	t.mu.Lock()
+	t.now = o
+	t.mu.Unlock()
 	done := make(chan error, 1)
 	go func() { // who takes the turn waits for it, or leaves it behind, alone
 		err := do()
@@ -106,6 +110,16 @@ func (t *turns) leave(o *operation) bool {
 	return true
 }
 
+// silent is how long the operation whose turn it is has taken; 0: there is none.
+func (t *turns) silent() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.now == nil {
+		return 0
+	}
+	return time.Since(t.now.began)
+}
+
 func (t *turns) isLeft(o *operation) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -116,7 +130,7 @@ func (t *turns) isLeft(o *operation) bool {
 func (t *turns) finish(o *operation) (left bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	o.over = true
+	o.over, t.now = true, nil
 	if o.left {
 		if o.alarm != nil {
 			o.alarm.Stop()

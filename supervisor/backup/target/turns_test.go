@@ -40,9 +40,15 @@ func TestAHungDisk(t *testing.T) {
 				t.Fatalf("another ended with %v after %s", err, time.Since(start))
 			}
 		}
+		if d := turns.silent(); d != time.Minute {
+			t.Errorf("it has been silent for %s", d)
+		}
 		turns.tidy(t.Context(), func() { t.Error("something is done on a disk that is hung") })
 		close(back)
 		synctest.Wait()
+		if d := turns.silent(); d != 0 {
+			t.Errorf("it is back, and has been silent for %s", d)
+		}
 		if tidied != 1 {
 			t.Errorf("tidied %d times", tidied)
 		}
