@@ -26,6 +26,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/kinto"
@@ -112,12 +114,7 @@ func foyerAt(t *testing.T, dir string, at places, settings map[string]string) *f
 		t: t, dir: dir, to: cmp.Or(at.target, filepath.Join(dir, "backup")), state: cmp.Or(at.state, filepath.Join(dir, "foyer-supervisor")),
 		words: strings.Join(k.Words(hint.EN), " "),
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := freeAddress(t)
 	f.url = "http://" + address
 	f.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 2 * time.Minute}
 	f.control = control.Dial(filepath.Join(dir, "run"))
@@ -127,6 +124,21 @@ func foyerAt(t *testing.T, dir string, at places, settings map[string]string) *f
 	}
 	t.Cleanup(f.stop)
 	return f
+}
+
+// freeAddress is one of this machine, with a port that the kernel gives no connection by itself
+// (ip_local_port_range, ip(7)): nobody gets it while a Foyer is down.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // claim makes its owner, and a list to write to.
@@ -171,6 +183,10 @@ func (f *foyer) start() {
 		f.t.Fatal(err)
 	}
 	f.wait("it to be well", func() bool {
+		var ended unix.Siginfo
+		if err := unix.Waitid(unix.P_PID, f.cmd.Process.Pid, &ended, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil || ended.Signo != 0 {
+			f.t.Fatalf("it ended: %v", err)
+		}
 		s, err := f.control.Status(f.t.Context())
 		return err == nil && s.Server.State == "healthy"
 	})
