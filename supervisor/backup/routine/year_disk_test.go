@@ -35,12 +35,15 @@ func day(t time.Time) int64 { return t.Unix() / 86400 }
 func (y *yearly) remembers() {
 	y.Helper()
 	y.looks(map[bool]string{false: y.cfg.To, true: y.cfg.To + ".pulled"}[y.away])
-	now := y.now()
-	sum, at, err := y.server.Summarize(y.Context(), now)
+	notes := y.now()
+	if real := y.real(); real.After(notes) {
+		notes = real // the store clears away what is over by that
+	}
+	sum, at, err := y.server.Summarize(y.Context(), notes)
 	if err != nil {
 		y.Fatal(err)
 	}
-	y.were[at.Seq] = moment{sum, now}
+	y.were[at.Seq] = moment{sum, notes}
 }
 
 // looks reads what is new on the disk, and sees that all is there that the newest manifest names.
