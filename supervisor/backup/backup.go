@@ -208,7 +208,7 @@ func (e *Engine) put(ctx context.Context, ent entry, path string) error {
 	case wrong(err):
 		err = twoMachines(e.Target, ent.N, err)
 	case err == nil:
-		err = e.adopt(there)
+		err = e.adopt(ctx, there)
 	}
 	if err != nil {
 		return err
@@ -219,10 +219,14 @@ func (e *Engine) put(ctx context.Context, ent entry, path string) error {
 // reader reads objects of this chain.
 func (e *Engine) reader() *reader { return newReader(e.Target, e.Keys.expect()) }
 
-// adopt makes an object of ours that is at the target part of the chain.
-func (e *Engine) adopt(ent entry) error {
+// adopt makes an object of ours that is at the target part of the chain. It may be there because putting
+// it failed, and taking it back did, too: it counts once it is there to stay.
+func (e *Engine) adopt(ctx context.Context, ent entry) error {
 	if ent.N != e.st.Head.N+1 {
 		return rolledBack(e.Target, e.st.Head.N+1, fmt.Errorf("object %d follows %d", ent.N, e.st.Head.N))
+	}
+	if err := e.Target.Sync(ctx, e.name(ent.N)); err != nil {
+		return err
 	}
 	if ent.Kind == object.Merge {
 		now := e.now()

@@ -110,6 +110,18 @@ func (m *memory) names() []string {
 	return names
 }
 
+func (m *memory) Sync(_ context.Context, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.asked(m.deny, "sync", name); err != nil {
+		return err
+	}
+	if _, there := m.objects[name]; !there {
+		return target.ErrNotFound
+	}
+	return m.asked(m.after, "sync", name)
+}
+
 func (m *memory) Delete(_ context.Context, name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -244,7 +244,7 @@ func (o *opener) catchUp(ctx context.Context) error {
 		if prev = ent.Hash; ent.stretch() && ent.Kind == object.Log && ent.From != o.st.Position {
 			ent.Left, ent.Behind = o.now(), n // what is missing before it is brought again
 		}
-		if err := o.adopt(ent); err != nil {
+		if err := o.adopt(ctx, ent); err != nil {
 			return err
 		}
 	}
@@ -264,6 +264,9 @@ func (o *opener) rebuild(ctx context.Context) error {
 		return err
 	}
 	m := found.Manifest
+	if err := o.Target.Sync(ctx, o.name(m.N)); err != nil { // as adopt does
+		return err
+	}
 	st := &o.st
 	st.Bases = m.bases
 	st.Objects = append(slices.Clone(m.objects), found.manifest)

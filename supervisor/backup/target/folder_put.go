@@ -119,6 +119,34 @@ func (u *upload) exists() error {
 	return ErrExists
 }
 
+// Sync is Target.Sync.
+func (f *Folder) Sync(ctx context.Context, name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	err := f.do(ctx, func(in *os.Root) error {
+		switch fi, err := in.Lstat(name); {
+		case missing(err):
+			return ErrNotFound
+		case err != nil:
+			return err
+		case !fi.Mode().IsRegular():
+			return ErrNotFound
+		}
+		// Its contents are on the disk since before it had this name.
+		dir, err := f.makeFolder(in, path.Dir(name)) // which is there, and durable then
+		if err != nil {
+			return err
+		}
+		defer dir.Close() //nolint:errcheck // a folder, opened to be synced
+		return syncNames(dir)
+	})
+	if err != nil {
+		return fmt.Errorf("cannot sync %s: %w", name, err)
+	}
+	return nil
+}
+
 // drop lets go of everything, and removes the file unless it is the object. It may be
 // called again.
 func (u *upload) drop() {

@@ -52,6 +52,9 @@ type Target interface {
 	// or came too late, it is there, or comes to be there, whole. Who tries again and gets
 	// ErrExists reads what is there. r giving more or fewer bytes is an error.
 	Put(ctx context.Context, name string, r io.Reader, size int64) error
+	// Sync has an object that is there stay there after a power cut, whoever put it and whatever they
+	// were told. The error is ErrNotFound where there is none.
+	Sync(ctx context.Context, name string) error
 	// Delete removes an object; it is no error when there is none. What it removed does not come back.
 	Delete(ctx context.Context, name string) error
 	// Room is how many bytes can still be put, and how many there are in all; known is

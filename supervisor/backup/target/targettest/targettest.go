@@ -159,6 +159,9 @@ func names(t *testing.T, one, _ target.Target) {
 		if r, err := one.Get(t.Context(), name, 0); !errors.Is(err, target.ErrName) {
 			t.Errorf("get %q: %v, %v", name, r, err)
 		}
+		if err := one.Sync(t.Context(), name); !errors.Is(err, target.ErrName) {
+			t.Errorf("sync %q: %v", name, err)
+		}
 		if err := one.Delete(t.Context(), name); !errors.Is(err, target.ErrName) {
 			t.Errorf("delete %q: %v", name, err)
 		}
@@ -380,6 +383,15 @@ func deleted(t *testing.T, one, other target.Target) {
 		}
 	}
 	gone(t, one, "a/b")
+	for _, name := range []string{"a/b", "x/y", "a"} {
+		if err := one.Sync(t.Context(), name); !errors.Is(err, target.ErrNotFound) {
+			t.Errorf("%s is not there, and synced: %v", name, err)
+		}
+	}
+	gone(t, one, "a/b")
+	if err := errors.Join(one.Sync(t.Context(), "a/c"), other.Sync(t.Context(), "a/c")); err != nil {
+		t.Error(err)
+	}
 	put(t, other, "a/b", 3, 10)
 	check(t, one, "a/b", 3, 10, 0)
 	check(t, one, "a/c", 2, 1000, 0)
@@ -436,6 +448,7 @@ func cancelled(t *testing.T, one, _ target.Target) {
 		},
 		"list":   func() error { return one.List(before, "", func(target.Object) error { return nil }) },
 		"delete": func() error { return one.Delete(before, "a/there") },
+		"sync":   func() error { return one.Sync(before, "a/there") },
 	} {
 		if err := do(); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", name, err)
