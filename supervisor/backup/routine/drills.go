@@ -114,6 +114,7 @@ func (r worker) say(ctx context.Context) error {
 
 // proven keeps that a restore worked.
 func (r worker) proven(t *job.Task, p *report.Proven) error {
+	p.At = r.cfg.Clock.Now().UTC() // that of whoever made it went by the clock of the machine
 	r.mu.Lock()
 	r.proof = proof{Proven: p, Schema: r.cfg.Schema}
 	err := r.proof.save(r.cfg.Dir)

@@ -222,7 +222,8 @@ func (y *yearly) comesBack(seed uint64) (kept, compared int) {
 	points := map[int64]backup.Point{}
 	for _, p := range b.Points() {
 		points[p.Position.Seq] = p
-		if at, is := want[p.Position.Seq]; !is && !y.bases[p.Position.Seq] {
+		last := y.ever[len(y.ever)-1].at.Unix() / 3600 // of its hour the others stay until there is another
+		if at, is := want[p.Position.Seq]; !is && !y.bases[p.Position.Seq] && p.At.Unix()/3600 != last {
 			y.Errorf("what there was at %s (%d) is kept without need", p.At, p.Position.Seq)
 		} else if is && at.Unix() != p.At.Unix() {
 			y.Errorf("what there was at %s (%d) is said to be of %s", at, p.Position.Seq, p.At)
