@@ -50,6 +50,9 @@ func within(at, now time.Time, most time.Duration) bool {
 	return !at.IsZero() && since < most && since > -most
 }
 
+// notBegunFor is how long it is before a restore to see that could not even begin is tried again.
+const notBegunFor = time.Hour
+
 // drill is the job: it has the newest point restored, and keeps how that went.
 func (r worker) drill(ctx context.Context, t *job.Task) error {
 	k := r.begun()
@@ -57,9 +60,14 @@ func (r worker) drill(ctx context.Context, t *job.Task) error {
 		return notBegun(r.cfg.To)
 	}
 	now := r.cfg.Clock.Now()
-	r.mu.Lock()
-	r.drilled = now
-	r.mu.Unlock()
+	began := false
+	note := func(at time.Time) { r.mu.Lock(); r.drilled = at; r.mu.Unlock() }
+	note(now)
+	defer func() {
+		if !began { // no verdict on the backup: it is not left alone for a day
+			note(now.Add(notBegunFor - r.cfg.Timing.Failed))
+		}
+	}()
 	dir := drillDir(r.cfg.Dir)
 	if err := makeDirs(r.cfg.Dir); err != nil {
 		return err
@@ -74,6 +82,7 @@ func (r worker) drill(ctx context.Context, t *job.Task) error {
 			return err
 		}
 	}
+	began = true
 	err := r.cfg.Drill(ctx, t.ID(), dir, func(p drill.Progress) { t.Progress(p.Done, p.Of, hint.T("lines", "lignes")) })
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -683,6 +683,37 @@ func TestItIsRestoredToSee(t *testing.T) {
 	}
 }
 
+// One that could not begin says nothing of the backup: it is tried again within the hour, not a day later.
+func TestARestoreToSeeThatCannotBegin(t *testing.T) {
+	t.Attr("shows", "backups")
+	h := newHome(t)
+	h.begin(report.BeginBackup{})
+	h.rounds(4)
+	if err := os.Rename(h.cfg.To, h.cfg.To+".pulled"); err != nil {
+		t.Fatal(err)
+	}
+	h.writes(1)
+	if r := h.do(JobDrill); r.State != job.Failed || r.Error.Code != "target-away" {
+		t.Fatalf("%+v, %+v", r, r.Error)
+	}
+	now := time.Now()
+	if b := h.Report(); b.Failed != nil {
+		t.Errorf("the backup is said to fail: %+v", b.Failed)
+	}
+	if err := os.Rename(h.cfg.To+".pulled", h.cfg.To); err != nil {
+		t.Fatal(err)
+	}
+	h.rounds(2)
+	for after, due := range map[time.Duration]bool{58 * time.Minute: false, 62 * time.Minute: true} {
+		if got := h.drillDue(now.Add(after)); got != due {
+			t.Errorf("%s later it is due: %t", after, got)
+		}
+	}
+	if r := h.do(JobDrill); r.State != job.Done || h.Report().Proven == nil {
+		t.Errorf("%+v, %+v", r, r.Error)
+	}
+}
+
 // roomy is a target that says how much room it has.
 type roomy struct {
 	target.Target
