@@ -382,7 +382,17 @@ func (h *house) tidied(t testing.TB) {
 	if h.files.sealed != h.files.there.size() {
 		t.Errorf("contents of %d bytes are counted as %d", h.files.there.size(), h.files.sealed)
 	}
-	found := h.found(t).Points()
+	b := h.found(t)
+	found := b.Points()
+	good := b.good()
+	leads := good.leads(b.Manifest.bases)
+	for _, ent := range b.objects {
+		for _, at := range []changelog.Position{ent.From, ent.To, {Seq: ent.To.Seq + 1}} {
+			if _, _, err := b.way(Point{ent.At, at}); (err == nil) != leads(at) {
+				t.Errorf("that there is a way to %d is %t, by the way itself %v", at.Seq, leads(at), err)
+			}
+		}
+	}
 	for i, ent := range h.st.stretches() {
 		if restorable(h.st.stretches(), h.st.Bases)[i] >= 0 != slices.ContainsFunc(found, func(p Point) bool { return p.Position == ent.To }) {
 			t.Errorf("object %d ends at %d, which is known to be restored, and is not, or the other way round", ent.N, ent.To.Seq)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -194,13 +195,15 @@ func find(ctx context.Context, r *reader, at inventory) (*Backup, error) {
 // Points returns what can be restored, the oldest first.
 func (b *Backup) Points() []Point {
 	var out []Point
-	add := func(p Point) {
-		if _, _, err := b.way(p); err == nil {
-			out = append(out, p)
-		}
-	}
 	if m := b.Manifest; m != nil {
-		for _, ent := range stretchesOf(b.objects) {
+		good := b.good()
+		leads := good.leads(m.bases)
+		add := func(p Point) {
+			if leads(p.Position) {
+				out = append(out, p)
+			}
+		}
+		for _, ent := range good.stretches {
 			add(Point{ent.At, ent.To})
 		}
 		// Where both end, the stretch counts: the base may have been made long after it.
@@ -214,48 +217,94 @@ func (b *Backup) Points() []Point {
 	return slices.CompactFunc(out, func(a, b Point) bool { return a.Position == b.Position })
 }
 
-// way returns the base and the stretches of the log from which a point is restored.
-func (b *Backup) way(p Point) (parts, log []entry, err error) {
-	bad := map[uint64]bool{}
-	for _, problem := range b.Problems {
-		bad[problem.N] = true
-	}
-	known := map[uint64]entry{}
+// good is the objects that nothing is wrong with.
+type good struct {
+	known     map[uint64]entry
+	stretches []entry // in their order
+}
+
+func (b *Backup) good() good {
+	g := good{known: map[uint64]entry{}}
 	for _, ent := range b.objects {
-		known[ent.N] = ent
+		g.known[ent.N] = ent
 	}
-	var stretches []entry
+	for _, problem := range b.Problems {
+		delete(g.known, problem.N)
+	}
 	for _, ent := range stretchesOf(b.objects) {
-		if !bad[ent.N] {
-			stretches = append(stretches, ent)
+		if _, is := g.known[ent.N]; is {
+			g.stretches = append(g.stretches, ent)
 		}
 	}
-	err = fmt.Errorf("%w of %s", ErrNothing, p.At.Format(time.RFC3339))
-bases:
-	for _, base := range slices.Backward(b.Manifest.bases) {
-		if base.Ready.Seq > p.Position.Seq {
+	return g
+}
+
+// parts are those of a base; false: not all of them are good.
+func (g *good) parts(of base) (parts []entry, all bool) {
+	for _, n := range of.Parts {
+		ent, is := g.known[n]
+		if !is {
+			return nil, false
+		}
+		parts = append(parts, ent)
+	}
+	return parts, true
+}
+
+// onward are the stretches after a base, up to a position or to the first hole, and where they end.
+func (g *good) onward(from changelog.Position, upTo int64) (log []entry, at changelog.Position) {
+	at = from
+	for _, ent := range g.stretches {
+		switch {
+		case at.Seq >= upTo:
+			return log, at
+		case ent.To.Seq <= at.Seq:
+		case ent.From == at, log == nil && ent.From.Seq < at.Seq:
+			log, at = append(log, ent), ent.To
+		default:
+			return log, at
+		}
+	}
+	return log, at
+}
+
+// leads tells of any position whether a base and the stretches after it lead there, as way says, in the
+// time that it takes to look it up.
+func (g *good) leads(bases []base) func(changelog.Position) bool {
+	type road struct {
+		ready int64
+		at    []changelog.Position
+	}
+	var roads []road
+	for _, base := range bases {
+		if _, all := g.parts(base); !all {
 			continue
 		}
-		parts = nil
-		for _, n := range base.Parts {
-			if ent, ok := known[n]; ok && !bad[n] {
-				parts = append(parts, ent)
-				continue
-			}
-			continue bases
+		r := road{base.Ready.Seq, []changelog.Position{base.From}}
+		log, _ := g.onward(base.From, math.MaxInt64)
+		for _, ent := range log {
+			r.at = append(r.at, ent.To)
 		}
-		log = nil
-		at := base.From
-		for _, ent := range stretches {
-			switch {
-			case at.Seq >= p.Position.Seq:
-			case ent.To.Seq <= at.Seq:
-			case ent.From == at, log == nil && ent.From.Seq < at.Seq:
-				log, at = append(log, ent), ent.To
-			default:
-				continue bases
-			}
+		roads = append(roads, r)
+	}
+	return func(p changelog.Position) bool {
+		return slices.ContainsFunc(roads, func(r road) bool {
+			i, _ := slices.BinarySearchFunc(r.at, p.Seq, func(at changelog.Position, seq int64) int { return cmp.Compare(at.Seq, seq) })
+			return r.ready <= p.Seq && i < len(r.at) && (r.at[i].Seq > p.Seq || r.at[i] == p)
+		})
+	}
+}
+
+// way returns the base and the stretches of the log from which a point is restored.
+func (b *Backup) way(p Point) (parts, log []entry, err error) {
+	good := b.good()
+	err = fmt.Errorf("%w of %s", ErrNothing, p.At.Format(time.RFC3339))
+	for _, base := range slices.Backward(b.Manifest.bases) {
+		parts, all := good.parts(base)
+		if base.Ready.Seq > p.Position.Seq || !all {
+			continue
 		}
+		log, at := good.onward(base.From, p.Position.Seq)
 		if at.Seq > p.Position.Seq || at == p.Position {
 			return parts, log, nil
 		}
