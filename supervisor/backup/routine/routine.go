@@ -368,7 +368,7 @@ func (r *Routine) noteCycle(err error) {
 // Report is how the backup stands.
 func (r *Routine) Report() report.Backup {
 	r.mu.Lock()
-	k := r.known
+	k, silent := r.known, silence(r.opening, r.engine)
 	out := report.Backup{To: r.cfg.To, Problem: r.wrong, Proven: r.proof.Proven, Failed: r.proof.Failed, FailedAt: r.proof.FailedAt}
 	if r.wrong != nil {
 		out.Since = r.since
@@ -388,21 +388,20 @@ func (r *Routine) Report() report.Backup {
 		out.Oldest = o.Points[n-1].At
 	}
 	out.Bytes += o.Attachments
-	if d := r.silent(); d >= silentFor && out.Problem == nil {
-		out.Problem, out.Since = report.ProblemOf(forPeople(target.Silent(r.cfg.To, d))), r.cfg.Clock.Now().Add(-d)
+	if silent >= silentFor && out.Problem == nil {
+		out.Problem, out.Since = report.ProblemOf(forPeople(target.Silent(r.cfg.To, silent))), r.cfg.Clock.Now().Add(-silent)
 	}
 	return out
 }
 
-// silent is how long the target has not answered what was asked last.
-func (r *Routine) silent() time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.opening.IsZero() {
-		return time.Since(r.opening)
+// silence is how long a target has not answered what was asked last; opening: since when it is being
+// opened, if it is.
+func silence(opening time.Time, e *backup.Engine) time.Duration {
+	if !opening.IsZero() {
+		return time.Since(opening)
 	}
-	if r.engine != nil {
-		if at, ok := r.engine.Target.(interface{ Silent() time.Duration }); ok {
+	if e != nil {
+		if at, ok := e.Target.(interface{ Silent() time.Duration }); ok {
 			return at.Silent()
 		}
 	}
