@@ -99,9 +99,13 @@ func (p *planting) made() {
 		}
 		text, err := os.ReadFile(p.m.at(path))
 		p.m.ok(err, json.Unmarshal(text, &key))
-		p.all = append(p.all, planted{"the identity in " + filepath.Base(path), []string{key.Identity, string(bytesOf(p.m.t, key.Identity))}, []string{"keys"}})
-		if key.Signer != nil {
-			p.plant("the key that signs in "+filepath.Base(path), string(key.Signer), "keys")
+		switch base := filepath.Base(path); {
+		case base == "chain.key" && key.Identity != "":
+			p.all = append(p.all, planted{"the identity in " + base, []string{key.Identity, string(bytesOf(p.m.t, key.Identity))}, []string{"keys"}})
+		case base == "machine.key" && key.Signer != nil:
+			p.plant("the key that signs in "+base, string(key.Signer), "keys")
+		default:
+			p.m.t.Errorf("%s has no key that is known", path)
 		}
 	}
 	keys := 0
