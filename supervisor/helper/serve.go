@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -341,7 +342,7 @@ func (s *server) fits(ctx context.Context, v Verb, known bool, ask request) erro
 		return err
 	}
 	if v.unfit != nil {
-		if err := v.unfit(ask.Args, time.Now()); err != nil {
+		if err := v.unfit(ask.Args, here(time.Now())); err != nil {
 			return err
 		}
 	}
@@ -417,4 +418,15 @@ func Kinds() []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// here is a time by the clock on the wall of this machine, whose zone may have been set since this
+// process began: Go looks once (localtime(5)).
+func here(t time.Time) time.Time {
+	if text, err := os.ReadFile("/etc/localtime"); err == nil && os.Getenv("TZ") == "" {
+		if zone, err := time.LoadLocationFromTZData("Local", text); err == nil {
+			return t.In(zone)
+		}
+	}
+	return t.Local()
 }
