@@ -35,6 +35,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/diskroom"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -104,19 +105,20 @@ type Upload struct {
 	made time.Time // of the file, if this Put made it and Drop can tell; else zero
 }
 
-// spare is the room that uploads leave on their disk: the database beside them has its
-// reserve in it, twice.
-const spare = 64 << 20
-
 // looked is after how many bytes an upload looks again whether there is room.
 const looked = 1 << 20
 
-// Fits is nil when there is room on the disk for so many bytes more, or nobody can tell;
-// else kinto.ErrFull.
+// Fits is nil when there is room on the disk for so many bytes more without its becoming short
+// (diskroom.Short), or nobody can tell; else kinto.ErrFull.
 func (f *Folder) Fits(size int64) error {
-	free, _, err := atomicfile.FreeSpace(f.dir)
-	if err == nil && (free < spare || free-spare < uint64(max(size, 0))) {
-		return fmt.Errorf("%w: the disk of attachments has %d bytes", kinto.ErrFull, free)
+	room, err := diskroom.Look(f.dir)
+	if err != nil {
+		return nil
+	}
+	after := room
+	after.Free -= min(room.Free, uint64(max(size, 0)))
+	if after.Level() >= diskroom.Short {
+		return fmt.Errorf("%w: the disk of attachments has %d bytes, and room for %d files", kinto.ErrFull, room.Free, room.FreeFiles)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/diskroom"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -65,6 +66,9 @@ func TestUploadsLeaveRoomOnTheDisk(t *testing.T) {
 			t.Errorf("%d bytes: %v", c.size, err)
 		}
 	}
+	if free, _, err := atomicfile.FreeSpace(disk); err != nil || f.Fits(int64(free)-64<<20) != nil || f.Fits(int64(free)-64<<20+1) == nil {
+		t.Errorf("not all but 64 MB of %d are for attachments: %v", free, err)
+	}
 	if _, err := f.Put(&zeros{40 << 20, look}, -1); !errors.Is(err, kinto.ErrFull) {
 		t.Errorf("40 MB: %v", err)
 	}
@@ -74,7 +78,7 @@ func TestUploadsLeaveRoomOnTheDisk(t *testing.T) {
 	if _, err := f.Put(&zeros{10 << 20, look}, -1); err != nil {
 		t.Errorf("10 MB: %v", err)
 	}
-	if least < spare-2*looked {
+	if least < diskroom.Begins(diskroom.Short, 80<<20)-2*looked {
 		t.Errorf("%d bytes were left", least)
 	}
 }

@@ -2,24 +2,32 @@ package storage
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/diskroom"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
 // reserve is room on the disk that is held for the day it is full: a file beside
 // the database, given up then, so that deletions, logins and changes of a password
-// go on. While it is not there the writer is tight and refuses what grows. It is
-// made again when there is room for it twice.
+// go on. It is made again when there is room for it twice.
+//
+// Before that day what grows is refused already (diskroom.Full): the rest of the machine
+// needs room, too. The reserve is for when others take what is left.
 type reserve struct {
-	path  string
-	log   *slog.Logger
-	pause time.Duration // between two tries to make it again
-	tried time.Time
+	path   string
+	log    *slog.Logger
+	look   func() (diskroom.Room, error)
+	pause  time.Duration // between two tries to have room again
+	tried  time.Time
+	looked time.Time
+	grown  int64 // bytes that were added since it was looked
+	held   bool  // the file is there
 }
 
 const (
@@ -27,55 +35,77 @@ const (
 	// slack is how much one deletion may take of it, for what is kept about it
 	// elsewhere, and one note, which is gone again soon.
 	slack = 4 << 10
+	// How full the disk is, is looked at, while there are writes, after so long or so many bytes.
+	lookEvery = 50 * time.Millisecond
+	lookBytes = 1 << 20
 )
 
 func newReserve(database string, log *slog.Logger) *reserve {
-	return &reserve{path: database + "-reserve", log: log, pause: 5 * time.Second}
+	dir := filepath.Dir(database)
+	return &reserve{path: database + "-reserve", log: log, look: func() (diskroom.Room, error) { return diskroom.Look(dir) }, pause: 5 * time.Second}
 }
 
-// keep makes the reserve if it is not there, and reports whether it is, or can be
-// done without because nobody knows how full the disk is.
+// keep makes the reserve if it is not there, and reports whether what grows may be
+// written: the reserve is there, and there is more room than that; or nobody knows how full
+// the disk is.
 func (r *reserve) keep() bool {
 	r.tried = time.Now()
+	room, err := r.look()
 	if fi, err := os.Stat(r.path); err == nil && fi.Size() >= reserveBytes {
-		return true
+		r.held = true
+	} else if r.held = false; room.Free >= 2*reserveBytes && atomicfile.Allocate(r.path, reserveBytes) == nil {
+		r.held, room.Free = true, room.Free-reserveBytes
 	}
-	free, _, err := atomicfile.FreeSpace(filepath.Dir(r.path))
 	if err != nil {
 		return true
 	}
-	if free < 2*reserveBytes {
-		return false
-	}
-	return atomicfile.Allocate(r.path, reserveBytes) == nil
+	least := diskroom.Begins(diskroom.Full, room.Total)
+	return r.held && room.Free >= least+least/4
 }
 
-// full reports whether the disk has no more room than the reserve, which is then
-// given up. Something else than the disk may be full.
-func (r *reserve) full() bool {
-	free, _, err := atomicfile.FreeSpace(filepath.Dir(r.path))
-	if err != nil || free >= 2*reserveBytes {
+// short reports whether there is so little room that what grows is to be refused. It looks now
+// and then.
+func (r *reserve) short() bool {
+	if time.Since(r.looked) < lookEvery && r.grown < lookBytes {
 		return false
 	}
-	if err := os.Remove(r.path); err == nil {
-		r.log.Warn("the disk is full; the room held in reserve is given up, and only what takes none is written")
-	} else if !errors.Is(err, os.ErrNotExist) {
-		r.log.Warn("the disk is full, and the room held in reserve cannot be given up", "err", err)
+	room, err := r.look()
+	r.looked, r.grown = time.Now(), 0
+	if err != nil || room.Level() < diskroom.Full {
+		return false
 	}
+	r.log.Warn("the disk is nearly full; only what takes no room is written", "free", room.Free, "of", room.Total)
 	return true
 }
+
+// giveUp removes the reserve if the disk has no more room than that, and reports whether it
+// did. Something else than the disk may be full.
+func (r *reserve) giveUp() bool {
+	if room, err := r.look(); !r.held || err != nil || room.Free >= 2*reserveBytes {
+		return false
+	}
+	r.held = false
+	if err := os.Remove(r.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.log.Warn("the disk is full, and the room held in reserve cannot be given up", "err", err)
+		return false
+	}
+	r.log.Warn("the disk is full; the room held in reserve is given up")
+	return true
+}
+
+// errGrows: what was asked for takes room, and there is little.
+var errGrows = fmt.Errorf("%w: this would take room", kinto.ErrFull)
 
 // squeeze tries jobs again for which there was no room, those that need none; and
 // keeps the log short while there is little, so that it does not take what is left.
 func (w *writer) squeeze(jobs []*job) {
 	for i, j := range jobs {
-		if w.tight || !errors.Is(j.Err, kinto.ErrFull) || !w.reserve.full() {
+		if !errors.Is(j.Err, kinto.ErrFull) || errors.Is(j.Err, errGrows) || !w.reserve.giveUp() {
 			continue
 		}
-		w.tight = true
-		w.capture.full = w.capture.bytes >= reserveBytes/4 // what it holds is room, too
+		w.squeezed()
 		for _, j := range jobs[i:] {
-			if errors.Is(j.Err, kinto.ErrFull) {
+			if errors.Is(j.Err, kinto.ErrFull) && !errors.Is(j.Err, errGrows) {
 				w.single(j)
 			}
 		}
@@ -88,17 +118,30 @@ func (w *writer) squeeze(jobs []*job) {
 	}
 }
 
-// loosen makes the reserve again when it can.
-func (w *writer) loosen() {
-	if !w.tight || time.Since(w.reserve.tried) < w.reserve.pause || !w.reserve.keep() {
+// squeezed has what grows refused from now on, and the log of changes cut where much waits in
+// it: what it holds is room, too.
+func (w *writer) squeezed() {
+	w.tight = true
+	w.capture.full = w.capture.full || w.capture.bytes >= reserveBytes/4
+}
+
+// room has the writer see how much there is on the disk.
+func (w *writer) room() {
+	if !w.tight {
+		if w.reserve.short() {
+			w.squeezed()
+		}
+		return
+	}
+	if time.Since(w.reserve.tried) < w.reserve.pause || !w.reserve.keep() {
 		return
 	}
 	w.tight = false
 	w.log.Info("there is room on the disk again")
 }
 
-// fits is nil when the disk being full does not keep what a job did from being
-// written.
+// fits is nil when there being little room does not keep what a job did from being
+// written; else errGrows.
 func (w *writer) fits(t *tx) error {
 	if t.grown <= 0 || t.grown <= int64(t.buried)*slack {
 		return nil
@@ -111,7 +154,7 @@ func (w *writer) fits(t *tx) error {
 	if free *= pageBytes; free > reserveBytes/4 && 4*t.grown < free {
 		return nil
 	}
-	return kinto.ErrFull
+	return errGrows
 }
 
 // pageBytes is the size of the database's pages.

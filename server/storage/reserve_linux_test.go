@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/foyer-server/foyer/internal/changelog"
+	"github.com/foyer-server/foyer/internal/diskroom"
 	"github.com/foyer-server/foyer/server/kinto"
 )
 
@@ -36,6 +37,7 @@ func small(t *testing.T, bytes int) string {
 // name; reads, logins, changes of a password and deletions go on, until there is
 // room again.
 func TestFullDisk(t *testing.T) {
+	t.Attr("shows", "health")
 	for _, others := range []bool{false, true} {
 		t.Run(fmt.Sprintf("others=%v", others), func(t *testing.T) { fullDisk(t, others) })
 	}
@@ -100,15 +102,23 @@ func fullDisk(t *testing.T, others bool) {
 				t.Errorf("%s: a login: %v", what, err)
 			}
 		}
-		if _, err := os.Stat(path + "-reserve"); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(path + "-reserve"); errors.Is(err, os.ErrNotExist) != others {
 			t.Errorf("%s: the reserve: %v", what, err)
 		}
 	}
 	check("full")
+	if r, err := diskroom.Look(dir); err != nil || !others && r.Free < diskroom.Begins(diskroom.Full, r.Total)/2 {
+		t.Errorf("what Foyer wrote itself leaves %d bytes to the others: %v", r.Free, err)
+	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	db = open(t, path)
+	if !others { // the end of it gave back the room of the write-ahead log
+		if err := fill(); !errors.Is(err, kinto.ErrFull) {
+			t.Fatalf("after %d, and a restart: %v", n, err)
+		}
+	}
 	check("full, after a restart")
 	for i := range 20 { // 2 MB: not yet enough to let anything in
 		if err := replace(db, records, fmt.Sprintf("r%d", i), ""); err != nil {
@@ -149,7 +159,7 @@ func fullDisk(t *testing.T, others bool) {
 // refused: nearly as much fits on the disk as without it, and deletions go on.
 func TestTheLogYields(t *testing.T) {
 	fits := func(follow bool) int {
-		db := open(t, filepath.Join(small(t, 96<<20), "data.db"))
+		db := open(t, filepath.Join(small(t, 256<<20), "data.db")) // what is in the write-ahead log when it becomes full, up to 16 MB, is noise
 		var at changelog.Position
 		if follow {
 			if err := db.Write(t.Context(), nil, func(t kinto.Tx) error { t.(*tx).capture.bound = 1 << 40; return nil }); err != nil {
@@ -162,7 +172,7 @@ func TestTheLogYields(t *testing.T) {
 		}
 		n, refused := 0, 0
 		for ; refused < 20; n++ {
-			err := replace(db, records, fmt.Sprintf("r%d", n), fmt.Sprintf(`{"x":%q}`, strings.Repeat("x", 100<<10)))
+			err := replace(db, records, fmt.Sprintf("r%d", n), fmt.Sprintf(`{"x":%q}`, strings.Repeat("x", 400<<10)))
 			if err != nil {
 				if !errors.Is(err, kinto.ErrFull) {
 					t.Fatalf("after %d: %v", n, err)

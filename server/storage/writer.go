@@ -39,7 +39,7 @@ type writer struct {
 	pairs    pairs
 
 	reserve *reserve
-	tight   bool // the reserve is not there
+	tight   bool // there is little room: what grows is refused
 
 	state *trouble
 	done  atomic.Uint64 // commits
@@ -89,7 +89,7 @@ func (w *writer) run() {
 			select {
 			case <-w.queue.Wake():
 			case <-clock.C:
-				w.loosen()
+				w.room()
 			}
 		}
 	}
@@ -97,7 +97,7 @@ func (w *writer) run() {
 
 // batch does jobs in as few commits as may be and answers them all.
 func (w *writer) batch(live []*job) {
-	w.loosen()
+	w.room()
 	for len(live) > 0 {
 		n, err := w.commit(live)
 		if err != nil && n > 1 {
@@ -221,6 +221,9 @@ func (w *writer) job(j *job, savepoint bool) (swept bool, err error) {
 		j.Err = w.fits(t)
 	}
 	failed := j.Err != nil || j.Panic != nil
+	if !failed {
+		w.reserve.grown += max(0, t.grown)
+	}
 	if w.c.autocommit() {
 		// SQLite gave the whole transaction up, as it may when the disk is full.
 		if j.Err == nil {
