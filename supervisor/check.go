@@ -123,7 +123,7 @@ func (s worker) whatTakesRoom(ctx context.Context, t *job.Task) error {
 		return fmt.Errorf("cannot read what the server says: %w", err)
 	}
 	s.mu.Lock()
-	used.Free, used.Total = s.room.free, s.room.total
+	used.Free, used.Total = s.room.Free, s.room.Total
 	s.mu.Unlock()
 	return t.Result(used)
 }

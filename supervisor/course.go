@@ -5,7 +5,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/diskroom"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/pause"
@@ -20,10 +20,8 @@ type course struct {
 	samples []report.Sample // newest last
 	counted uint64          // requests, when the last sample was taken
 	by      int             // the server that had counted them
-	room    room            // on the disk of the data, when it was last looked at
+	room    diskroom.Room   // on the disk of the data, when it was last looked at
 }
-
-type room struct{ free, total uint64 }
 
 // How much of the course is kept.
 const (
@@ -43,14 +41,14 @@ func (s *Supervisor) foundOut(r health.Result) {
 	}
 }
 
-// freeSpace is how much room there is on the disk of the data. It hangs when that disk does:
+// lookAtDisk is how much room there is on the disk of the data. It hangs when that disk does:
 // only its check asks, and others take what that last found.
-func (s *Supervisor) freeSpace() (free, total uint64, err error) {
-	free, total, err = atomicfile.FreeSpace(s.cfg.DataDir) // both 0 with an error
+func (s *Supervisor) lookAtDisk() (diskroom.Room, error) {
+	r, err := diskroom.Look(s.cfg.DataDir) // all of it 0 with an error
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.room = room{free, total}
-	return free, total, err
+	s.room = r
+	return r, err
 }
 
 // sample takes samples for as long as ctx lasts.
@@ -58,7 +56,7 @@ func (s *Supervisor) sample(ctx context.Context) {
 	last := time.Now()
 	for pause.For(ctx, s.cfg.Timing.Sample) {
 		s.mu.Lock()
-		pid, requests, memory, free := s.child.pid, s.facts.Requests, s.facts.Memory, s.room.free
+		pid, requests, memory, free := s.child.pid, s.facts.Requests, s.facts.Memory, s.room.Free
 		s.mu.Unlock()
 		memory += host.ProcessMemory(os.Getpid())
 		now := time.Now()

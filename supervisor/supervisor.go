@@ -176,7 +176,7 @@ func New(cfg Config) *Supervisor {
 	checks := []health.Check{
 		s.serverCheck(),
 		(&doors{supervisor: s, seen: map[string]deafness{}, told: map[string]string{}}).check(),
-		health.Disk(s.freeSpace),
+		health.Disk(s.lookAtDisk, health.OpenFilling(cfg.StateDir, cfg.Built, cfg.Log)),
 		health.Clock(cfg.Built),
 		health.Certificate(func() (time.Time, []report.Served) { f := s.said(); return f.CertificateExpires, f.Certificates }),
 		health.Claimed(func() bool { return s.said().Claimed }),
@@ -399,7 +399,7 @@ func (s *Supervisor) Status(ctx context.Context) report.Status {
 		Version: s.cfg.Version, Started: s.started, Addresses: s.cfg.Addresses(), Claimed: f.Claimed, People: f.People,
 		Server:      report.Server{State: string(c.state), PID: c.pid, Restarts: c.restarts, Since: c.since, LastEnd: c.lastEnd},
 		Certificate: report.Certificate{Expires: f.CertificateExpires, Fingerprint: f.Fingerprint, Words: f.Words},
-		Data:        report.Data{Path: s.cfg.DataDir, Free: room.free, Total: room.total},
+		Data:        report.Data{Path: s.cfg.DataDir, Free: room.Free, Total: room.Total},
 		Checks:      s.board.Results(),
 		Jobs:        recentJobs(s.jobs),
 		Lately:      s.events.Newest(toldEvents), Course: samples,

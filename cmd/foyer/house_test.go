@@ -262,18 +262,18 @@ func TestCodesAreDocumented(t *testing.T) {
 			return true
 		})
 	}
-	for dir, files := range house { // health.Check{Code: "…"}
+	for dir, files := range house { // health.Check{Code: "…"}, health.Finding{Cause: "…"}
 		if !strings.HasPrefix(dir, "supervisor") && !strings.HasPrefix(dir, "cmd/foyer") && dir != "internal/report" {
 			continue
 		}
 		for _, f := range files {
 			ast.Inspect(f, func(n ast.Node) bool {
 				if kv, ok := n.(*ast.KeyValueExpr); ok {
-					if key, ok := kv.Key.(*ast.Ident); ok && key.Name == "Code" {
-						if code, ok := text(kv.Value); ok {
+					if key, ok := kv.Key.(*ast.Ident); ok && (key.Name == "Code" || key.Name == "Cause") {
+						if code, ok := text(kv.Value); ok && code != "" {
 							used[code] = true
 							if !documented[code] {
-								t.Errorf("%s: check %q is not in docs/codes.md", dir, code)
+								t.Errorf("%s: %q, of a check, is not in docs/codes.md", dir, code)
 							}
 						}
 					}

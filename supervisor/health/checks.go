@@ -8,35 +8,6 @@ import (
 	"github.com/foyer-server/foyer/internal/report"
 )
 
-// Disk checks that the disk holding the data has room. free reports bytes.
-func Disk(free func() (free, total uint64, err error)) Check {
-	return Check{
-		Code: "disk", Title: hint.T("Disk space", "Place sur le disque"), // each time: requests are refused at once when it is full
-		Run: func(context.Context) Finding {
-			left, total, err := free()
-			switch {
-			case err != nil:
-				return Finding{
-					Severity: Error, What: hint.T("The disk that holds the data does not answer.", "Le disque des données ne répond pas."),
-					Do: hint.T("Check that it is plugged in.", "Vérifiez qu'il est branché."),
-				}
-			case left < 64<<20:
-				return Finding{
-					Severity: Error, What: hint.T("The disk is full: new things cannot be stored.", "Le disque est plein : plus rien ne peut être enregistré."),
-					Did: hint.T("Foyer goes on reading and deleting.", "Foyer continue à lire et à effacer."),
-					Do:  hint.T("Free some room, or plug in a bigger disk.", "Libérez de la place, ou branchez un disque plus grand."),
-				}
-			case left < 512<<20 || left < total/50:
-				return Finding{
-					Severity: Warning, What: hint.T("The disk is nearly full: %s left.", "Le disque est presque plein : il reste %s.", report.Size(left)),
-					Do: hint.T("Free some room soon, or plug in a bigger disk.", "Libérez bientôt de la place, ou branchez un disque plus grand."),
-				}
-			}
-			return Finding{What: hint.T("%s free.", "%s libres.", report.Size(left))}
-		},
-	}
-}
-
 // Clock checks that the machine does not believe to live before this version of
 // Foyer was built.
 func Clock(built time.Time) Check {

@@ -2,7 +2,6 @@ package health
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -269,28 +268,6 @@ func TestHiddenChecksHideOthers(t *testing.T) {
 	bad = Finding{}
 	if diff := cmp.Diff([]string{"server", "certificate", "names", "disk"}, shown()); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestDisk(t *testing.T) {
-	for _, c := range []struct {
-		name        string
-		free, total uint64
-		err         error
-		want        Severity
-	}{
-		{"plenty", 20 << 30, 32 << 30, nil, OK},
-		{"nearly full", 300 << 20, 32 << 30, nil, Warning},
-		{"two percent of a big disk", 10 << 30, 1 << 40, nil, Warning},
-		{"full", 1 << 20, 32 << 30, nil, Error},
-		{"gone", 0, 0, errors.New("EIO"), Error},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got := Disk(func() (uint64, uint64, error) { return c.free, c.total, c.err }).Run(t.Context())
-			if got.Severity != c.want {
-				t.Errorf("got %v, want %v", got.Severity, c.want)
-			}
-		})
 	}
 }
 

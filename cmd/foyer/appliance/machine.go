@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/foyer-server/foyer/internal/atomicfile"
+	"github.com/foyer-server/foyer/internal/diskroom"
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/supervisor/health"
 )
@@ -26,7 +26,7 @@ func machineChecks(data string) []health.Check {
 // data; built is when this version was made, and the clock is not believed to be earlier.
 func Preflight(ctx context.Context, data string, built time.Time) []health.Result {
 	checks := append([]health.Check{
-		health.Disk(func() (uint64, uint64, error) { return atomicfile.FreeSpace(host.Existing(data)) }),
+		health.Disk(func() (diskroom.Room, error) { return diskroom.Look(host.Existing(data)) }, nil),
 		health.Clock(built),
 	}, machineChecks(data)...)
 	var out []health.Result
