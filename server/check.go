@@ -1,16 +1,19 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"time"
 
 	"github.com/tidwall/gjson"
 
 	"github.com/foyer-server/foyer/internal/hint"
+	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server/kinto"
 )
@@ -23,8 +26,8 @@ type structured interface {
 }
 
 // check looks through the database beside whatever else goes on: by POST /check?how=quick
-// whether its file fits together, by how=full whether each object in it can be read, too. It
-// ends when whoever asked goes.
+// whether its file fits together, by how=full whether each object in it can be read, too, and
+// each attached file is what was attached. It ends when whoever asked goes.
 func (s private) check(w http.ResponseWriter, r *http.Request) {
 	full := r.URL.Query().Get("how") == "full"
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -67,6 +70,7 @@ func (s private) examine(ctx context.Context, full bool, tell func(report.CheckL
 	said := hint.T("Reading every object.", "Lecture de chaque objet.")
 	tell(report.CheckLine{Of: of, Said: &said})
 	told := time.Now()
+	attached := map[string]bool{} // hashes
 	for _, kind := range kinto.Kinds() {
 		var lists []kinto.List
 		err := s.store.Read(ctx, func(tx kinto.Reader) (err error) {
@@ -77,7 +81,7 @@ func (s private) examine(ctx context.Context, full bool, tell func(report.CheckL
 			return done, of, err
 		}
 		for _, l := range lists {
-			err := s.readAll(ctx, l, func(n int) {
+			err := s.readAll(ctx, l, attached, func(n int) {
 				done += int64(n)
 				if time.Since(told) > 200*time.Millisecond {
 					told = time.Now()
@@ -91,8 +95,54 @@ func (s private) examine(ctx context.Context, full bool, tell func(report.CheckL
 		}
 	}
 	s.unreadable.Store(nil)
-	return done, max(of, done), nil
+	of = max(of, done)
+	if len(attached) == 0 {
+		return done, of, nil
+	}
+	said = hint.T("Reading every attached file: %d.", "Lecture de chaque fichier joint : %d.", len(attached))
+	tell(report.CheckLine{Done: done, Of: of, Said: &said})
+	return done, of, s.readFiles(ctx, attached)
 }
+
+// readFiles reads the contents of attachments, and has what is damaged or missing known (Trouble).
+// Half of the time the disk is left to others.
+func (s private) readFiles(ctx context.Context, hashes map[string]bool) error {
+	damaged := 0
+	for hash := range hashes {
+		began := time.Now()
+		err := s.files.Verify(ctx, hash)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, fs.ErrNotExist):
+			held, err := s.kinto.Holds(ctx, hash)
+			if err != nil {
+				return err
+			}
+			if held { // else its record went meanwhile
+				s.files.Lost(hash)
+				damaged++
+				s.Log.Error("an attached file is not there", "hash", hash)
+			}
+		case err != nil:
+			damaged++
+			s.Log.Error("an attached file cannot be read as it was attached", "hash", hash, "err", err)
+		}
+		if !pause.For(ctx, min(time.Since(began), longestRest)) {
+			return ctx.Err()
+		}
+	}
+	if damaged == 0 {
+		return nil
+	}
+	if e := s.files.Trouble(); e != nil {
+		return e
+	}
+	return fmt.Errorf("%d attached files could not be read", damaged)
+}
+
+// longestRest is how long a check rests after a file at most.
+const longestRest = 5 * time.Second
 
 // cannotRead keeps that a check met an object that is not what was written, until one reads
 // every object.
@@ -106,14 +156,22 @@ func (s private) cannotRead(err error) {
 const checkPage = 500
 
 // readAll reads every object of a list, the newest first. What is changed meanwhile was
-// written a moment ago, and need not be read.
-func (s private) readAll(ctx context.Context, l kinto.List, read func(n int)) error {
+// written a moment ago, and need not be read. The hashes of what is attached are added to attached.
+func (s private) readAll(ctx context.Context, l kinto.List, attached map[string]bool, read func(n int)) error {
 	q := kinto.Everything()
 	q.Limit = checkPage
 	for more := true; more; {
 		var found []kinto.Object
 		err := s.store.Read(ctx, func(tx kinto.Reader) (err error) {
 			found, more, err = tx.Select(l, q)
+			for i := range found {
+				if o := &found[i]; err == nil && bytes.Contains(o.Data, []byte(kinto.FileScheme)) {
+					var f *kinto.File
+					if f, err = tx.Attached(l, o.ID); f != nil {
+						attached[f.Hash] = true
+					}
+				}
+			}
 			return err
 		})
 		if err != nil {

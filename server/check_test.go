@@ -137,22 +137,20 @@ func TestACheckFindsDamage(t *testing.T) {
 	}
 }
 
-// An attachment that a request finds missing or damaged is known to health at once, and keeps
-// nothing else from being served; put back and read, it is well again.
-func TestADamagedAttachmentIsKnownAtOnce(t *testing.T) {
-	t.Attr("shows", "ground")
-	s := servertest.Start(t, servertest.Config{})
+// attach attaches a text to a record, and returns its address and its file.
+func attach(t *testing.T, s *servertest.Server, record, text string) (at *url.URL, file string) {
+	t.Helper()
 	s.Do(http.MethodPut, "/v1/buckets/b", "")
 	s.Do(http.MethodPut, "/v1/buckets/b/collections/c", "")
 	var form bytes.Buffer
 	w := multipart.NewWriter(&form)
 	if part, err := w.CreateFormFile("attachment", "a.txt"); err != nil {
 		t.Fatal(err)
-	} else if _, err := part.Write([]byte("hello")); err != nil {
+	} else if _, err := part.Write([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/v1/buckets/b/collections/c/records/r/attachment", &form)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/v1/buckets/b/collections/c/records/"+record+"/attachment", &form)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,11 +165,72 @@ func TestADamagedAttachmentIsKnownAtOnce(t *testing.T) {
 	if err := json.NewDecoder(resp.Body).Decode(&put); err != nil || put.Hash == "" {
 		t.Fatalf("%s %+v %v", resp.Status, put, err)
 	}
-	at, err := url.Parse(put.Location)
-	if err != nil {
+	if at, err = url.Parse(put.Location); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(s.Data, "attachments", put.Hash[:2], put.Hash)
+	return at, filepath.Join(s.Data, "attachments", put.Hash[:2], put.Hash)
+}
+
+// A full check reads what is attached, too: what is damaged or missing, and nobody has asked for,
+// is known; a quick one does not; and what went with its record is not missed.
+func TestACheckReadsWhatIsAttached(t *testing.T) {
+	t.Attr("shows", "health")
+	dsn := pgtest.Start(t).DSN(t)
+	for name, settings := range map[string]func(*config.Settings){"SQLite": nil, "PostgreSQL": func(s *config.Settings) { s.Database = dsn }} {
+		t.Run(name, func(t *testing.T) {
+			s := servertest.Start(t, servertest.Config{Settings: settings})
+			_, whole := attach(t, s, "whole", "hello")
+			_, turned := attach(t, s, "turned", "a film of the garden")
+			_, missing := attach(t, s, "missing", "a letter of Tuesday")
+			_, gone := attach(t, s, "gone", "a recipe for bread")
+			check := func(when, how, wrong string, says ...string) {
+				t.Helper()
+				all, err := s.Check(t.Context(), how)
+				if err != nil {
+					t.Fatal(err)
+				}
+				last := all[len(all)-1]
+				if got := last.Error; (got == nil) != (wrong == "") || got != nil && got.Code != wrong {
+					t.Errorf("%s, a %s check: %+v", when, how, got)
+				}
+				h, _, err := s.Health()
+				if err != nil || (h.Trouble == nil) != (len(says) == 0) {
+					t.Errorf("%s, after a %s check health says %+v, %v", when, how, h.Trouble, err)
+				}
+				for _, what := range says {
+					if h.Trouble == nil || !strings.Contains(h.Trouble.What.EN, what) {
+						t.Errorf("%s, after a %s check health says %+v, and not %q", when, how, h.Trouble, what)
+					}
+				}
+			}
+			check("well", "full", "")
+			for _, err := range []error{os.WriteFile(turned, []byte("a film of the gardem"), 0o600), os.Remove(missing), os.Remove(gone)} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.Do(http.MethodDelete, "/v1/buckets/b/collections/c/records/gone", "")
+			check("damaged", "quick", "")
+			check("damaged", "full", "attachment-damaged", "2 so far")
+			for file, text := range map[string]string{turned: "a film of the garden", missing: "a letter of Tuesday"} {
+				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			check("put back", "full", "")
+			if text, err := os.ReadFile(whole); err != nil || string(text) != "hello" {
+				t.Errorf("%q, %v", text, err)
+			}
+		})
+	}
+}
+
+// An attachment that a request finds missing or damaged is known to health at once, and keeps
+// nothing else from being served; put back and read, it is well again.
+func TestADamagedAttachmentIsKnownAtOnce(t *testing.T) {
+	t.Attr("shows", "ground")
+	s := servertest.Start(t, servertest.Config{})
+	at, file := attach(t, s, "r", "hello")
 	for name, spoil := range map[string]func() error{
 		"missing": func() error { return os.Remove(file) },
 		"shorter": func() error { return os.Truncate(file, 3) },

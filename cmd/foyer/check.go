@@ -22,6 +22,6 @@ func (a *app) checkCmd() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&full, "full", false, hint.T("read every object, too; this takes a while", "lire aussi chaque objet ; cela prend un moment").In(a.lang))
+	cmd.Flags().BoolVar(&full, "full", false, hint.T("read every object and attached file, too; this takes a while", "lire aussi chaque objet et chaque fichier joint ; cela prend un moment").In(a.lang))
 	return cmd
 }

@@ -13,9 +13,9 @@ import (
 )
 
 // How long contents that were found damaged, and a disk that failed, are told of, unless
-// they are seen to be well before.
+// they are seen to be well before. All contents are read once a week.
 const (
-	damagedFor = 24 * time.Hour
+	damagedFor = 8 * 24 * time.Hour
 	failsFor   = time.Minute
 	mostLost   = 100
 )
@@ -115,7 +115,7 @@ func (f *Folder) Trouble() *hint.Error {
 		return hint.New("attachment-damaged",
 			hint.T("Attached files are damaged or missing on this disk: %d so far.", "Des fichiers joints sont abîmés ou absents sur ce disque : %d jusqu'ici.", len(f.met.lost)),
 			hint.T("Foyer sends nothing of them, and goes on with everything else.", "Foyer n'en envoie rien, et continue tout le reste."),
-			hint.T("Restore the folder of attachments from a backup; `sudo foyer logs` names the files.", "Restaurez le dossier des fichiers joints depuis une sauvegarde ; `sudo foyer logs` nomme les fichiers."))
+			hint.T("Restore the folder of attachments from a backup; `sudo foyer logs` names the files. Then `sudo foyer check --full` looks again.", "Restaurez le dossier des fichiers joints depuis une sauvegarde ; `sudo foyer logs` nomme les fichiers. Ensuite, `sudo foyer check --full` vérifie de nouveau."))
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, errors.New("connection reset by peer") }
 
-// Other bytes under a name are only whole again when all of them were read, or after a day.
+// Other bytes under a name are only whole again when all of them were read, or after some days.
 func TestOtherBytesAreKnown(t *testing.T) {
 	t.Attr("shows", "ground")
 	synctest.Test(t, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestOtherBytesAreKnown(t *testing.T) {
 		f.Lost("a hash that nobody reads again")
 		time.Sleep(damagedFor + time.Second)
 		if e := f.Trouble(); e != nil {
-			t.Errorf("after a day: %v", e)
+			t.Errorf("after some days: %v", e)
 		}
 	})
 }
