@@ -14,7 +14,9 @@ import (
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/pause"
 	"github.com/foyer-server/foyer/internal/report"
+	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/job"
+	"github.com/foyer-server/foyer/supervisor/upkeep"
 )
 
 // Names of jobs of the supervisor's own, and what they take.
@@ -36,6 +38,21 @@ func (s worker) kinds() []job.Kind {
 		Name: JobUsage, Title: hint.T("See what takes room", "Voir ce qui prend de la place"), Lane: job.Reads, Resume: true, Page: true,
 		Run: s.whatTakesRoom,
 	}, s.bundleKind()}
+}
+
+// readThrough is the plan by which the data are read as a whole.
+const readThrough = "read-through"
+
+// newUpkeep plans what the server looks through by itself.
+func (s worker) newUpkeep() *upkeep.Upkeep {
+	begin := func(kind string, args map[string]string) error {
+		_, err := s.jobs.Start(kind, args, health.ByItself)
+		return err
+	}
+	const day = 24 * time.Hour
+	return upkeep.New(s.cfg.StateDir, s.cfg.Built, begin, s.cfg.Log,
+		upkeep.Plan{Name: "quick-look", Kind: JobCheck, Args: map[string]string{"how": "quick"}, Every: day},
+		upkeep.Plan{Name: readThrough, Kind: JobCheck, Args: map[string]string{"how": "full"}, Every: 7 * day})
 }
 
 // checked is the result of a check.

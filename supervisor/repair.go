@@ -37,6 +37,9 @@ func (s *Supervisor) wireRepairs() {
 	s.jobs.OnBegin(s.board.JobBegins)
 	s.jobs.OnEnd(func(r job.Record) {
 		s.board.JobEnded(r)
+		if s.upkeep != nil {
+			s.upkeep.Ended(r)
+		}
 		if r.By != health.ByItself { // the checks tell whether it helped
 			s.events.Add(jobEvent(r))
 		}

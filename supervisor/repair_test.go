@@ -81,3 +81,36 @@ func TestWhatKeepsTheServerFromItsDataIsRepaired(t *testing.T) {
 		})
 	}
 }
+
+// A supervisor has the data looked through by itself; where no server answers it goes on trying,
+// and tells nobody of each time.
+func TestTheDataAreLookedThroughByThemselves(t *testing.T) {
+	t.Attr("shows", "health")
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		s := New(Config{StateDir: dir, DataDir: dir, RunDir: dir, Log: slog.New(slog.DiscardHandler), Journal: NewJournal(io.Discard)})
+		if s.wrong != nil {
+			t.Fatal(s.wrong)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for _, run := range []func(context.Context){s.jobs.Run, s.events.Run, s.board.Mend, s.upkeep.Run} {
+			all.Go(func() { run(ctx) })
+		}
+		time.Sleep(30 * 24 * time.Hour)
+		cancel()
+		all.Wait()
+		begun := map[string]int{}
+		for _, j := range s.jobs.List() {
+			if j.Kind == JobCheck && j.By == health.ByItself && j.State == job.Failed {
+				begun[j.Args["how"]]++
+			}
+		}
+		if begun["quick"] < 28 || begun["full"] < 20 {
+			t.Errorf("begun in 30 days: %v", begun)
+		}
+		if lately := s.events.Newest(event.Most); len(lately) > 3 {
+			t.Errorf("told: %d times, %+v", len(lately), lately[0])
+		}
+	})
+}

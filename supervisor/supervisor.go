@@ -41,6 +41,7 @@ import (
 	"github.com/foyer-server/foyer/supervisor/health"
 	"github.com/foyer-server/foyer/supervisor/helper"
 	"github.com/foyer-server/foyer/supervisor/job"
+	"github.com/foyer-server/foyer/supervisor/upkeep"
 )
 
 // Config says what to keep alive and whom to tell. All fields are needed unless
@@ -141,6 +142,7 @@ type Supervisor struct {
 	probe   *prober
 	events  *event.Log
 	jobs    *job.Manager
+	upkeep  *upkeep.Upkeep // nil: there is no folder in which to remember it
 	changes *changes
 
 	anew chan string // a room wants all of Foyer to begin anew, and says why
@@ -181,6 +183,10 @@ func New(cfg Config) *Supervisor {
 		health.Certificate(func() (time.Time, []report.Served) { f := s.said(); return f.CertificateExpires, f.Certificates }),
 		health.Claimed(func() bool { return s.said().Claimed }),
 		s.changes.check(),
+	}
+	if cfg.StateDir != "" {
+		s.upkeep = worker{s}.newUpkeep()
+		checks = append(checks, s.upkeep.Check(readThrough))
 	}
 	for _, r := range cfg.Rooms {
 		checks = append(checks, r.Checks()...)
@@ -241,6 +247,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	g.Go(func() error { s.events.Run(ctx); return nil })
 	g.Go(func() error { s.jobs.Run(ctx); return nil })
 	g.Go(func() error { s.board.Mend(ctx); return nil })
+	if s.upkeep != nil {
+		g.Go(func() error { s.upkeep.Run(ctx); return nil })
+	}
 	g.Go(func() error { return landlord{s}.await(ctx) })
 	for _, r := range s.cfg.Rooms {
 		g.Go(func() error { r.Run(ctx); return nil })
