@@ -9,7 +9,7 @@ BUILT   := $(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ)
 export GOTOOLCHAIN := $(shell .ci/toolchain 2>/dev/null || echo local)
 GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.built=$(BUILT)'
 
-.PHONY: install build test test-quick lint storages cross clients e2e lab show-foundation show-kinto show-certificates show-one-click show-mend show-mend2 show-mend3 show-ground show-ground2 show-backups bench bench-quick fuzz deps clean
+.PHONY: install build test test-quick lint storages cross clients e2e lab show-foundation show-kinto show-certificates show-one-click show-mend show-mend2 show-mend3 show-ground show-ground2 show-backups show-health bench bench-quick fuzz deps clean
 
 build: build/foyer
 
@@ -30,7 +30,7 @@ test: deps
 test-quick:
 	go test -race ./...
 
-lint storages cross clients e2e lab show-foundation show-kinto show-certificates show-one-click show-mend show-mend2 show-mend3 show-ground show-ground2 show-backups: deps
+lint storages cross clients e2e lab show-foundation show-kinto show-certificates show-one-click show-mend show-mend2 show-mend3 show-ground show-ground2 show-backups show-health: deps
 	@.ci/test $@
 
 # Measures Foyer beside its yardsticks and writes docs/benchmarks.md.

@@ -68,6 +68,9 @@ type Config struct {
 	Log       *slog.Logger
 	// Appliance knows how the whole machine is; nil: the pages show what the server knows.
 	Appliance web.Appliance
+	// Safe has nothing stored, nothing collected and nobody follow the data: what is there is
+	// served, and that is all. A server that kept dying is to stay up so.
+	Safe bool
 	// HashCost is what hashes of passwords cost (bcrypt); 0: its default. Tests make it cheap.
 	HashCost int
 }
@@ -133,7 +136,11 @@ func open(ctx context.Context, cfg Config) (s *server, err error) {
 	if err = s.openStore(ctx); err != nil {
 		return s, err
 	}
-	db, err := kinto.Resume(ctx, s.store)
+	var data kinto.Store = s.store
+	if cfg.Safe {
+		data = readOnly{s.store}
+	}
+	db, err := kinto.Resume(ctx, data)
 	if err != nil {
 		return s, err
 	}
@@ -143,8 +150,10 @@ func open(ctx context.Context, cfg Config) (s *server, err error) {
 			return s, err
 		}
 	}
-	if err = takeOffer(ctx, a, cfg.Log); err != nil {
-		return s, err
+	if !cfg.Safe {
+		if err = takeOffer(ctx, a, cfg.Log); err != nil {
+			return s, err
+		}
 	}
 	s.owner, s.people = a, a
 	s.probe = &probe{progress: s.store.Progress, check: func(ctx context.Context) (bool, error) {
@@ -217,7 +226,7 @@ func (s *server) serve(ctx context.Context, door *localDoor) error {
 	beside, stop := context.WithCancel(ctx)
 	defer stop()
 	s.beside = beside
-	if s.down == nil && s.store != nil {
+	if s.down == nil && s.store != nil && !s.Safe {
 		source, _ := s.store.(changelog.Source)
 		s.follow = follow.New(follow.Config{Source: source, Open: s.files.Open, Ends: beside, Log: s.Log})
 	}
@@ -261,7 +270,7 @@ func (s *server) serve(ctx context.Context, door *localDoor) error {
 			}
 		})
 	}
-	if s.down == nil {
+	if s.down == nil && !s.Safe {
 		wg.Go(func() { collector{s}.collect(beside) })
 		wg.Go(func() { s.count.run(beside, s.people, s.identify) })
 	}

@@ -18,10 +18,12 @@ func (s *server) trouble() *hint.Error {
 	switch {
 	case s.down != nil:
 		return s.down
-	case s.store != nil:
-		return s.store.Trouble()
+	case s.store == nil:
+		return nil
+	case s.store.Trouble() == nil && s.Safe:
+		return safeMode()
 	}
-	return nil
+	return s.store.Trouble()
 }
 
 // damaged reports whether trouble is one that starting the server again does not mend.
@@ -45,6 +47,8 @@ func told(t *hint.Error) hint.Text {
 	switch t.Code {
 	case "database-damaged":
 		return hint.T("The database of this server is damaged.", "La base de données de ce serveur est endommagée.")
+	case "safe-mode":
+		return hint.T("This server shows what it has, and stores nothing new for now.", "Ce serveur montre ce qu'il a, et n'enregistre rien de nouveau pour l'instant.")
 	case "attachment-damaged":
 		return hint.T("Files that were attached are damaged or missing on the disk of this server.", "Des fichiers joints sont abîmés ou absents sur le disque de ce serveur.")
 	case "disk-failing":

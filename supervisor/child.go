@@ -31,6 +31,7 @@ const (
 	stateRestarting state = "restarting" // ended; the next one is started after a pause
 	stateCrashLoop  state = "crash-loop" // ended again and again, or cannot start and says why
 	stateWaiting    state = "waiting"    // not started: its data are not there
+	stateSafe       state = "safe-mode"  // answers, and stores nothing: it kept dying
 )
 
 // child is the server process as the supervisor sees it.
@@ -40,6 +41,7 @@ type child struct {
 	since    time.Time
 	restarts int
 	lastEnd  string
+	safe     bool             // it was started in safe mode
 	kill     func(why string) // ends this process at once; nil = none
 	finish   func()           // lets this process finish its requests and end; nil = none
 }
@@ -119,6 +121,7 @@ func (s minder) await(ctx context.Context) error {
 // The error is errRemounted.
 func (s minder) keep(ctx context.Context) error {
 	quick := 0 // deaths in a row of servers that were not steady
+	var safe safety
 	for {
 		if err := s.await(ctx); ctx.Err() != nil {
 			return nil
@@ -126,9 +129,12 @@ func (s minder) keep(ctx context.Context) error {
 			return err
 		}
 		started := time.Now()
-		why := s.runServer(ctx)
+		why := s.runServer(ctx, &safe)
 		if ctx.Err() != nil {
 			return nil
+		}
+		if safe.next(why) {
+			continue
 		}
 		if time.Since(started) >= s.cfg.Timing.Steady {
 			quick = 0
@@ -140,21 +146,22 @@ func (s minder) keep(ctx context.Context) error {
 		s.child = child{state: stateRestarting, since: s.child.since, restarts: s.child.restarts + 1, lastEnd: why}
 		if quick >= crashLoop {
 			s.child.state = stateCrashLoop
+			safe.on = true
 		}
 		s.mu.Unlock()
 		s.cfg.Log.Warn("the server ended", "why", why, "starting_again_in", wait.String(), "in_a_row", quick)
 		if quick == crashLoop {
-			s.cfg.Log.Error("the server is in a crash loop; it is started again and again, more and more slowly")
+			s.cfg.Log.Error("the server is in a crash loop; it is started in safe mode")
 		}
 		s.notify("STATUS=The server ended (" + why + "); starting it again")
 		switch {
 		case why == whyAsked:
-			quick = 0
+			quick, safe.on = 0, false
 			s.events.Add(event.Event{Code: "server-restarted", What: hint.T("The server was started anew, as you asked.", "Le serveur a été relancé, comme demandé.")})
 		case quick == crashLoop:
 			s.events.Add(event.Event{
 				Code: "server-keeps-stopping", Severity: health.Error, What: hint.T("The server keeps stopping.", "Le serveur s'arrête sans cesse."),
-				Did: hint.T("Foyer goes on starting it, more and more slowly.", "Foyer continue de le relancer, de plus en plus lentement."), Do: hint.T("`sudo foyer logs` shows why.", "`sudo foyer logs` montre pourquoi."),
+				Did: hint.T("Foyer has it serve what is stored, and store nothing, until it stays up again.", "Foyer lui fait servir ce qui est enregistré, sans rien enregistrer de nouveau, jusqu'à ce qu'il tienne."), Do: hint.T("`sudo foyer logs` shows why.", "`sudo foyer logs` montre pourquoi."),
 			})
 		case quick < crashLoop:
 			s.events.Add(event.Event{
@@ -167,10 +174,48 @@ func (s minder) keep(ctx context.Context) error {
 	}
 }
 
+// safety is how it stands with a server that kept dying: it serves in safe mode, and now and
+// then as it should, to see whether it stays up. The zero value: it never kept dying.
+type safety struct {
+	on    bool // the next one is started in safe mode
+	tries int  // to do without, since it kept dying
+}
+
+// lasts is how long safe mode lasts this time.
+func (f *safety) lasts(t Timing) time.Duration { return t.Safe[min(f.tries, len(t.Safe)-1)] }
+
+// next takes in why a server ended, and reports whether the next one is to be started at once,
+// without safe mode.
+func (f *safety) next(why string) bool {
+	if !f.on || why != whyTried {
+		return false
+	}
+	f.on = false
+	f.tries++
+	return true
+}
+
+// recovered notes that a server which is not in safe mode stayed up.
+func (s minder) recovered(f *safety) {
+	if f.tries == 0 {
+		return
+	}
+	f.tries = 0
+	s.cfg.Log.Info("the server stays up again")
+	s.events.Add(event.Event{Code: "server-recovered", What: hint.T("The server stays up again, and stores as before.", "Le serveur tient de nouveau, et enregistre comme avant.")})
+}
+
 // runServer runs one server until it ends and returns why it did. When ctx ends
 // the server is told to finish, and killed if it does not.
-func (s minder) runServer(ctx context.Context) (why string) {
+func (s minder) runServer(ctx context.Context, safe *safety) (why string) {
 	cmd := s.cfg.Serve()
+	var until <-chan time.Time // in safe mode: it is over; else: the server has stayed up
+	if safe.on {
+		cmd.Env = append(cmd.Environ(), report.SafeEnv+"=1")
+		until = time.After(safe.lasts(s.cfg.Timing))
+	} else {
+		until = time.After(s.cfg.Timing.Steady)
+	}
 	done, err := host.Pass(cmd, append([]host.Listener{s.local}, s.cfg.Listeners...))
 	if err != nil {
 		return err.Error()
@@ -190,7 +235,7 @@ func (s minder) runServer(ctx context.Context) (why string) {
 	finish := make(chan struct{}, 1)
 	s.mu.Lock()
 	crashed := s.child.state == stateCrashLoop
-	s.child.pid, s.child.since = cmd.Process.Pid, time.Now()
+	s.child.pid, s.child.since, s.child.safe = cmd.Process.Pid, time.Now(), safe.on
 	if !crashed {
 		s.child.state = stateStarting
 	}
@@ -211,17 +256,28 @@ func (s minder) runServer(ctx context.Context) (why string) {
 
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	select {
-	case err := <-ended:
-		return endedBy(err)
-	case why := <-killed:
-		cmd.Process.Kill() //nolint:errcheck // it may have ended by itself meanwhile
-		<-ended
-		return why
-	case <-finish:
-		why = whyAsked
-	case <-ctx.Done():
-		why = "Foyer was stopped"
+	for why == "" {
+		select {
+		case err := <-ended:
+			return endedBy(err)
+		case why := <-killed:
+			cmd.Process.Kill() //nolint:errcheck // it may have ended by itself meanwhile
+			<-ended
+			return why
+		case <-finish:
+			why = whyAsked
+		case <-until:
+			switch {
+			case safe.on:
+				why = whyTried
+			case isHealthy(s.Supervisor):
+				s.recovered(safe)
+			default:
+				until = time.After(s.cfg.Timing.Steady)
+			}
+		case <-ctx.Done():
+			why = "Foyer was stopped"
+		}
 	}
 	lifeline.Close() //nolint:errcheck // a server that does not notice is killed below
 	timer := time.NewTimer(s.cfg.Timing.Drain)
@@ -235,6 +291,9 @@ func (s minder) runServer(ctx context.Context) (why string) {
 	}
 	return why
 }
+
+// whyTried is why a server in safe mode ended.
+const whyTried = "it is tried without safe mode"
 
 // whyAsked is why a server ended that a person had started anew.
 const whyAsked = "a person asked for it"
@@ -344,7 +403,9 @@ func (s minder) watch(ctx context.Context) error {
 		switch {
 		case err == nil:
 			s.facts = f
-			if c.pid != 0 {
+			if c.pid != 0 && c.safe {
+				s.child.state = stateSafe
+			} else if c.pid != 0 {
 				s.child.state = stateHealthy
 			}
 		case f.Failed && c.pid != 0: // what it said before is of an earlier one
@@ -355,10 +416,11 @@ func (s minder) watch(ctx context.Context) error {
 				s.facts.Storage, s.facts.Trouble, s.facts.Busy = f.Storage, f.Trouble, f.Busy
 			}
 			s.facts.Opening = f.Opening
-			if c.state == stateHealthy || c.state == stateUnwell {
+			if c.state == stateHealthy || c.state == stateUnwell || c.state == stateSafe {
 				s.child.state = stateUnwell
 			}
 		}
+		is := s.child.state
 		s.mu.Unlock()
 		if peek != nil {
 			close(peek)
@@ -372,9 +434,9 @@ func (s minder) watch(ctx context.Context) error {
 		case err == nil && !ready:
 			ready = true
 			s.notify("READY=1\nSTATUS=Serving")
-		case err == nil && c.state != stateHealthy:
+		case err == nil && c.state != is:
 			s.notify("STATUS=Serving")
-			s.cfg.Log.Info("server healthy", "pid", c.pid)
+			s.cfg.Log.Info("server healthy", "pid", c.pid, "safe_mode", c.safe)
 		}
 		if dead != "" && c.kill != nil {
 			s.cfg.Log.Warn("the server makes no progress; it is replaced", "pid", c.pid, "why", dead)
@@ -392,7 +454,7 @@ func (s minder) watch(ctx context.Context) error {
 			reported = time.Now()
 		}
 		wait := s.cfg.Timing.Probe
-		if err != nil && !f.Failed && c.state != stateHealthy && c.state != stateUnwell && c.state != stateWaiting {
+		if err != nil && !f.Failed && c.state != stateHealthy && c.state != stateUnwell && c.state != stateWaiting && c.state != stateSafe {
 			wait = s.cfg.Timing.Starting
 		}
 		if now := time.Now(); peek == nil || now.Add(wait).Before(due) {

@@ -106,6 +106,7 @@ type Timing struct {
 	Changed      time.Duration   // a server with changed settings may take so long to answer before they go back; 90 s
 	Sample       time.Duration   // between two samples of the course of things; 10 s
 	Pauses       []time.Duration // before the 1st, 2nd, … start in a row; the last one repeats
+	Safe         []time.Duration // how long a server that kept dying is in safe mode the 1st, 2nd, … time; the last one repeats
 }
 
 // misses is how many looks in a row must go unanswered before a server is replaced.
@@ -128,6 +129,9 @@ func (t Timing) orDefaults() Timing {
 	t.Sample = cmp.Or(t.Sample, 10*time.Second)
 	if t.Pauses == nil {
 		t.Pauses = []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second}
+	}
+	if t.Safe == nil {
+		t.Safe = []time.Duration{time.Minute, 5 * time.Minute, 20 * time.Minute, time.Hour, 4 * time.Hour, 12 * time.Hour}
 	}
 	return t
 }

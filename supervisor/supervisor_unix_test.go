@@ -5,6 +5,7 @@ package supervisor
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -46,6 +47,12 @@ func fakeServer(how string) int {
 	if how == "dies" {
 		os.Stderr.WriteString("cannot open data.db: it is in pieces\n")
 		return 3
+	}
+	if tries, fragile := strings.CutPrefix(how, "fragile "); fragile && os.Getenv(report.SafeEnv) != "1" {
+		if _, err := os.Stat(tries + "/mended"); err != nil {
+			os.WriteFile(tries+"/"+rand.Text(), nil, 0o600)
+			return 3
+		}
 	}
 	ls, err := host.Inherited(nil)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/server"
 	"github.com/foyer-server/foyer/supervisor/control"
 )
@@ -50,7 +51,7 @@ func (a *app) serveCmd() *cobra.Command {
 			for _, n := range s.Notices() {
 				log.Warn("a setting was passed over", "source", n.Source, "setting", n.Key, "why", n.Why.In(hint.EN))
 			}
-			return server.Run(ctx, server.Config{Settings: s, Listeners: listeners, PlainHTTP: plainHTTP, Version: version, Log: log, Appliance: control.Dial(a.runDir)})
+			return server.Run(ctx, server.Config{Settings: s, Listeners: listeners, PlainHTTP: plainHTTP, Version: version, Log: log, Appliance: control.Dial(a.runDir), Safe: a.getenv(report.SafeEnv) == "1"})
 		},
 	}
 	cmd.Flags().BoolVar(&plainHTTP, "plain-http", false, "")

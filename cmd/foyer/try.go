@@ -152,7 +152,7 @@ func try(ctx context.Context, a *app, f tryFlags) (err error) {
 func announce(ctx context.Context, a *app, sv *supervisor.Supervisor, f tryFlags, l host.Listener, data, owner string, ended chan error) error {
 	st := sv.Status(ctx)
 	for st.Server.State != "healthy" {
-		if st.Server.State == "crash-loop" {
+		if st.Server.State == "crash-loop" || st.Server.State == "safe-mode" {
 			return hint.New("server-fails", hint.T("The server does not start: %s", "Le serveur ne démarre pas : %s", hint.Block(tail(st.Server.LastLines, 3))),
 				hint.Text{}, hint.T("Mend that, then try again.", "Corrigez cela, puis réessayez."))
 		}

@@ -34,6 +34,10 @@ type Health struct {
 	Certificates       []Served               `json:"certificates,omitempty"` // of the names that should not be the home CA's alone
 }
 
+// SafeEnv is the variable by which a supervisor has a server that kept dying serve in safe mode:
+// "1".
+const SafeEnv = "FOYER_SAFE_MODE"
+
 // Served is what a visitor gets who comes by one name, and why it is not better.
 type Served struct {
 	Name    string    `json:"name"`

@@ -61,7 +61,7 @@ func LightOf(rs []Result) (Light, hint.Text) {
 
 // Server is the state of `foyer serve`.
 type Server struct {
-	State     string    `json:"state"` // starting, healthy, unwell, restarting, crash-loop, waiting
+	State     string    `json:"state"` // starting, healthy, unwell, restarting, crash-loop, safe-mode, waiting
 	PID       int       `json:"pid"`   // 0 while there is none
 	Restarts  int       `json:"restarts"`
 	Since     time.Time `json:"since"`                // when this process was started
@@ -80,6 +80,8 @@ func (s Server) Word() hint.Text {
 		return hint.T("restarting", "en redémarrage")
 	case "crash-loop":
 		return hint.T("keeps stopping", "s'arrête sans cesse")
+	case "safe-mode":
+		return hint.T("in safe mode", "en mode sans échec")
 	case "waiting":
 		return hint.T("waiting for its data", "en attente de ses données")
 	}

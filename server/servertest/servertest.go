@@ -55,6 +55,7 @@ type Config struct {
 	Data      string                 // its folder; empty: a new one
 	Settings  func(*config.Settings) // changes them
 	Appliance web.Appliance          // nil: nobody knows how the machine is
+	Safe      bool                   // in safe mode
 }
 
 // Server is one that runs.
@@ -115,7 +116,7 @@ func Start(t testing.TB, c Config) *Server {
 	go func() {
 		defer close(s.ended)
 		s.err = server.Run(ctx, server.Config{
-			Settings: set, Listeners: listeners, PlainHTTP: c.PlainHTTP, Version: "0.0.0-test", Appliance: c.Appliance, HashCost: hashCost,
+			Settings: set, Listeners: listeners, PlainHTTP: c.PlainHTTP, Version: "0.0.0-test", Appliance: c.Appliance, HashCost: hashCost, Safe: c.Safe,
 			Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		})
 	}()
