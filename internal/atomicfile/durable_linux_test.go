@@ -2,6 +2,7 @@ package atomicfile
 
 import (
 	"errors"
+	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,14 @@ func TestTheKernelIsAsked(t *testing.T) {
 	}{
 		{"a folder", func() error { return SyncDir("/proc") }},
 		{"a file", func() error { return SyncFile("/proc/version") }},
+		{"the bytes of a file", func() error {
+			f, err := os.Open("/proc/version")
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return SyncData(f)
+		}},
 		{"the folder of what was removed", func() error { return Remove("/proc/foyer-is-not-there") }},
 		{"the folder of the disk", func() error { return realDisk().folder("/proc") }},
 	} {
