@@ -7,16 +7,18 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/helper"
+	"github.com/foyer-server/foyer/supervisor/recorder"
 )
 
 // parts are those of a support bundle that the supervisor itself has.
 func (s worker) parts() []Part {
-	return []Part{
+	parts := []Part{
 		jsonPart("version.json", hint.T("Versions", "Versions"), func(context.Context) any { return versions(s.cfg.Version) }),
 		jsonPart("status.json", hint.T("How things are", "Comment vont les choses"), func(ctx context.Context) any {
 			st := s.Status(ctx)
@@ -34,6 +36,39 @@ func (s worker) parts() []Part {
 			return nil
 		}},
 	}
+	if s.cfg.StateDir != "" {
+		parts = append(parts, Part{"recorder.txt", hint.T("The end of the flight recorder", "La fin de l'enregistreur de bord"), func(_ context.Context, w io.Writer) error {
+			return writeRecording(RecordingIn(s.cfg.StateDir), w)
+		}})
+	}
+	return parts
+}
+
+// recordingBytes is how much of the flight recorder's end a bundle has.
+const recordingBytes = 512 << 10
+
+// writeRecording writes in words what the flight recorder at path holds, as much of its end as a
+// bundle has room for.
+func writeRecording(path string, w io.Writer) error {
+	recording, err := recorder.Read(path)
+	if err != nil {
+		return err
+	}
+	var lines []string
+	long := 0
+	for l := range recording.Lines() {
+		text := l.At.UTC().Format(time.RFC3339) + "  " + l.Said.EN
+		lines, long = append(lines, text), long+len(text)+1
+		for long > recordingBytes {
+			long -= len(lines[0]) + 1
+			lines = lines[1:]
+		}
+	}
+	for _, said := range recording.Summary(true) {
+		lines = append(lines, said.EN)
+	}
+	_, err = io.WriteString(w, strings.Join(lines, "\n")+"\n")
+	return err
 }
 
 // jsonPart is a part that is one value.

@@ -138,6 +138,9 @@ func TestABundleHoldsNoSecrets(t *testing.T) {
 			s.events.Add(event.Event{Code: "person-invited", Subject: "maximilienne", What: hint.T("Maximilienne was invited.", "Maximilienne a été invitée.")})
 		}
 	}
+	ended := s.flight.begin()
+	s.board.Round(t.Context())
+	ended(nil)
 	made, files := bundled(t, s)
 	count := 0
 	for name, text := range files {
@@ -159,6 +162,7 @@ func TestABundleHoldsNoSecrets(t *testing.T) {
 		"log.txt":       {`time=2026-11-27T12:21:44.980Z level=INFO msg="server started" pid=9985`, "something failed", "job=20261127-123355604-abcd kind=support-bundle", "2026/11/27 12:21:44", "[address"},
 		"settings.toml": {"harmless = "},
 		"answers.json":  {"the server answers"},
+		"recorder.txt":  {"Foyer begins.", "Warning: router", "Foyer was stopped in good order.", "The recording goes from"},
 		"contents.txt":  {"status.json: How things are", "status.json : Comment vont les choses", "settings.toml"},
 	} {
 		for _, word := range words {

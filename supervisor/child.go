@@ -19,6 +19,7 @@ import (
 	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor/event"
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/recorder"
 )
 
 type state string
@@ -216,6 +217,8 @@ func (s minder) runServer(ctx context.Context, safe *safety) (why string) {
 	} else {
 		until = time.After(s.cfg.Timing.Steady)
 	}
+	how, began := recorder.Unstarted, time.Now()
+	defer func() { s.flight.serverEnded(how, cmd.ProcessState, time.Since(began)) }()
 	done, err := host.Pass(cmd, append([]host.Listener{s.local}, s.cfg.Listeners...))
 	if err != nil {
 		return err.Error()
@@ -253,30 +256,33 @@ func (s minder) runServer(ctx context.Context, safe *safety) (why string) {
 	}
 	s.mu.Unlock()
 	s.cfg.Log.Info("server started", "pid", cmd.Process.Pid)
+	s.flight.serverStarted(cmd.Process.Pid)
 
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for why == "" {
 		select {
 		case err := <-ended:
+			how = recorder.ByItself
 			return endedBy(err)
 		case why := <-killed:
+			how = recorder.Replaced
 			cmd.Process.Kill() //nolint:errcheck // it may have ended by itself meanwhile
 			<-ended
 			return why
 		case <-finish:
-			why = whyAsked
+			why, how = whyAsked, recorder.AsAsked
 		case <-until:
 			switch {
 			case safe.on:
-				why = whyTried
+				why, how = whyTried, recorder.AsAsked
 			case isHealthy(s.Supervisor):
 				s.recovered(safe)
 			default:
 				until = time.After(s.cfg.Timing.Steady)
 			}
 		case <-ctx.Done():
-			why = "Foyer was stopped"
+			why, how = "Foyer was stopped", recorder.WithFoyer
 		}
 	}
 	lifeline.Close() //nolint:errcheck // a server that does not notice is killed below
@@ -327,6 +333,7 @@ type signs struct {
 	missed   int           // looks in a row without an answer
 	cpu      time.Duration // at the last of them; it may compute and be late
 	counted  time.Time     // when that was counted
+	verdict  string        // why it is to be replaced, as the flight recorder has it
 }
 
 // read takes in what a look brought, and returns why the server is to be replaced; empty:
@@ -351,8 +358,10 @@ func (g *signs) read(c child, f facts, err error, t Timing, now time.Time) (dead
 		}
 		switch {
 		case f.Trouble != nil && f.Trouble.Code == "data-gone" && !f.Failed:
+			g.verdict = "data-gone"
 			return "its data are gone"
 		case now.Sub(g.moved) > limit:
+			g.verdict = "stuck"
 			return fmt.Sprintf("it did not answer well (%v)", err)
 		}
 		return ""
@@ -369,6 +378,7 @@ func (g *signs) read(c child, f facts, err error, t Timing, now time.Time) (dead
 		limit = max(limit, t.Grace)
 	}
 	if g.missed >= misses && now.Sub(g.answered) > limit {
+		g.verdict = "silent"
 		return fmt.Sprintf("it did not answer (%v)", err)
 	}
 	return ""
@@ -440,6 +450,7 @@ func (s minder) watch(ctx context.Context) error {
 		}
 		if dead != "" && c.kill != nil {
 			s.cfg.Log.Warn("the server makes no progress; it is replaced", "pid", c.pid, "why", dead)
+			s.flight.replaces(c.pid, life.verdict)
 			c.kill(dead)
 			life = signs{}
 		}

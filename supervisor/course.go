@@ -39,6 +39,7 @@ func (s *Supervisor) foundOut(r health.Result) {
 	if r.Code != "server" {
 		s.events.Add(e)
 	}
+	s.flight.found(r)
 }
 
 // lookAtDisk is how much room there is on the disk of the data. It hangs when that disk does:
@@ -58,7 +59,7 @@ func (s *Supervisor) sample(ctx context.Context) {
 		s.mu.Lock()
 		pid, requests, memory, free := s.child.pid, s.facts.Requests, s.facts.Memory, s.room.Free
 		s.mu.Unlock()
-		memory += host.ProcessMemory(os.Getpid())
+		own := host.ProcessMemory(os.Getpid())
 		now := time.Now()
 		s.mu.Lock()
 		since := requests - s.counted
@@ -66,9 +67,11 @@ func (s *Supervisor) sample(ctx context.Context) {
 			since = requests
 		}
 		s.counted, s.by = requests, pid
-		s.samples = append(s.samples, report.Sample{At: now, Requests: float64(since) / now.Sub(last).Minutes(), Memory: memory, Free: free})
+		taken := report.Sample{At: now, Requests: float64(since) / now.Sub(last).Minutes(), Memory: memory + own, Free: free}
+		s.samples = append(s.samples, taken)
 		s.samples = s.samples[max(0, len(s.samples)-keptSamples):]
 		s.mu.Unlock()
+		s.flight.sample(taken, pid, own)
 		last = now
 	}
 }

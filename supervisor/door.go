@@ -107,6 +107,7 @@ func (d *doors) unanswered(ctx context.Context, door Door, connected bool) healt
 	switch {
 	case dead:
 		s.cfg.Log.Warn("the server takes no connections; it is replaced", "pid", c.pid, "address", door.Address)
+		s.flight.replaces(c.pid, causeDeaf)
 		c.kill("it took no connections at " + door.Address)
 		delete(d.seen, door.Address)
 	case is.since != was.since || !is.connected: // the first one, or none of ours waits

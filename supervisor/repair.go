@@ -29,13 +29,23 @@ func serverRepairs() []health.Repair {
 // wireRepairs has the checks begin jobs, and tell of what changes.
 func (s *Supervisor) wireRepairs() {
 	s.board.OnChange(s.foundOut)
-	s.board.OnRepair(s.events.Add)
+	s.board.OnRepair(func(e event.Event) {
+		s.events.Add(e)
+		s.flight.repaired(e)
+	})
 	s.board.UseJobs(s.jobs)
 	if s.cfg.StateDir != "" {
 		s.board.Remember(s.cfg.StateDir)
 	}
-	s.jobs.OnBegin(s.board.JobBegins)
+	s.jobs.OnBegin(func(r job.Record) error {
+		err := s.board.JobBegins(r)
+		if err == nil {
+			s.flight.jobBegins(r)
+		}
+		return err
+	})
 	s.jobs.OnEnd(func(r job.Record) {
+		s.flight.jobEnded(r)
 		s.board.JobEnded(r)
 		if s.upkeep != nil {
 			s.upkeep.Ended(r)

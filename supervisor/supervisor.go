@@ -145,6 +145,7 @@ type Supervisor struct {
 	local   host.Listener // the server's private listener
 	probe   *prober
 	events  *event.Log
+	flight  *flight
 	jobs    *job.Manager
 	upkeep  *upkeep.Upkeep // nil: there is no folder in which to remember it
 	changes *changes
@@ -176,6 +177,7 @@ func New(cfg Config) *Supervisor {
 	s := &Supervisor{cfg: cfg, started: time.Now(), anew: make(chan string, 1), proving: make(chan struct{}, 1), asked: make(chan chan struct{}), peeks: make(chan chan struct{}), child: child{state: stateStarting, since: time.Now()}}
 	s.changes = newChanges(s)
 	s.events = event.Open(cfg.StateDir, cfg.Log)
+	s.flight = newFlight(cfg.StateDir, cfg.Log)
 	s.taken = takenBefore(s.events.Newest(event.Most))
 	s.keeper = &keeper{dir: cfg.StateDir, data: cfg.DataDir, log: cfg.Log, mounts: func() []string { return host.MountsOver(cfg.DataDir) }}
 	s.keeper.began = s.keeper.mounts()
@@ -241,6 +243,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 	s.probe = newProber(s.local.Addr().String(), s.cfg.Timing.ProbeTimeout)
 
+	ended := s.flight.begin()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return control.Serve(ctx, door, s, s.cfg.Log) })
 	g.Go(func() error { return minder{s}.keep(ctx) })
@@ -261,6 +264,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	if err = g.Wait(); errors.Is(err, errRemounted) {
 		err = nil
 	}
+	ended(err)
 	os.Remove(door.Addr().String())    //nolint:errcheck // whoever listens there next takes a stale one away
 	os.Remove(s.local.Addr().String()) //nolint:errcheck // as above
 	return err

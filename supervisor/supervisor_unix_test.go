@@ -32,13 +32,16 @@ import (
 )
 
 // TestMain lets the test binary be the server: a real process with real sockets
-// whose behaviour the environment chooses; or a supervisor that makes a bundle.
+// whose behaviour the environment chooses; or a supervisor, that makes a bundle or is to be killed.
 func TestMain(m *testing.M) {
 	if how := os.Getenv("FOYER_TEST_SERVER"); how != "" {
 		os.Exit(fakeServer(how))
 	}
 	if dir := os.Getenv("FOYER_TEST_BUNDLE"); dir != "" {
 		os.Exit(bundleIn(dir, os.Getenv("FOYER_TEST_DIES")))
+	}
+	if dir := os.Getenv("FOYER_TEST_FLIGHT"); dir != "" {
+		os.Exit(flyIn(dir))
 	}
 	os.Exit(m.Run())
 }
@@ -121,8 +124,8 @@ func start(t *testing.T, how string) *rig {
 	return startWith(t, how, func(*Config) {})
 }
 
-// startWith is start with a configuration that is changed before.
-func startWith(t *testing.T, how string, change func(*Config)) *rig {
+// startWith is start with a configuration that is changed before; made is shown the supervisor.
+func startWith(t *testing.T, how string, change func(*Config), made ...func(*Supervisor)) *rig {
 	t.Helper()
 	run, err := os.MkdirTemp("", "foyer") // a unix socket's path is short
 	if err != nil {
@@ -159,6 +162,9 @@ func startWith(t *testing.T, how string, change func(*Config)) *rig {
 	}
 	change(&cfg)
 	s := New(cfg)
+	for _, show := range made {
+		show(s)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

@@ -131,7 +131,7 @@ func (a *app) root() *cobra.Command {
 	f.String("lang", string(a.lang), hint.T("language: en or fr", "langue : en ou fr").In(a.lang))
 	f.StringVar(&a.settings, "settings", config.SystemFile, hint.T("settings file", "fichier de réglages").In(a.lang))
 	f.StringVar(&a.runDir, "run", or(a.getenv("FOYER_RUN"), config.SystemRun), hint.T("folder of the running Foyer's sockets", "dossier des sockets du Foyer qui tourne").In(a.lang))
-	root.AddCommand(a.installCmd(), a.uninstallCmd(), a.statusCmd(), a.doctorCmd(), a.logsCmd(), a.checkCmd(), a.usageCmd(), a.jobsCmd(), a.supportCmd(), a.claimCmd(), backupCmd(a), a.restoreCmd(), drillCmd(a), a.settingsCmd(), a.changeCmd(), a.trustCmd(), a.proxyCmd(), a.tryCmd(), a.superviseCmd(), a.serveCmd(), a.helperCmd(), a.loadCmd())
+	root.AddCommand(a.installCmd(), a.uninstallCmd(), a.statusCmd(), a.doctorCmd(), a.logsCmd(), a.checkCmd(), a.usageCmd(), a.jobsCmd(), a.supportCmd(), recorderCmd(a), a.claimCmd(), backupCmd(a), a.restoreCmd(), drillCmd(a), a.settingsCmd(), a.changeCmd(), a.trustCmd(), a.proxyCmd(), a.tryCmd(), a.superviseCmd(), a.serveCmd(), a.helperCmd(), a.loadCmd())
 	return root
 }
 

@@ -7,7 +7,7 @@
 // anybody is ever found there.
 //
 // What is recorded waits for no disk. Figures are gathered for some minutes and written together;
-// what matters is written at once, for some minutes after it as often as once a minute. Each write
+// what matters is written at once, up to some times in a row and then once a minute. Each write
 // is of whole blocks that hold nothing else, so that what a power cut spoils of it is never older
 // than that write. A reader believes no block that is not whole, and none that a newer round should
 // have replaced, and says where something is missing.
@@ -30,7 +30,8 @@ const File = "recorder"
 
 // When Run writes.
 const (
-	gather   = 3 * time.Minute // figures are written together
+	gather   = 3 * time.Minute // figures are written together; and
+	hurried  = time.Minute     // where they may soon be the last
 	again    = time.Minute     // after a write that failed
 	hasty    = 16              // so often what matters is written at once,
 	calm     = time.Minute     // and then once in so long
@@ -63,7 +64,8 @@ type Recorder struct {
 
 	mu      sync.Mutex // guards what follows
 	records []Record   // that wait, the oldest first
-	soon    bool       // they are not to wait for long
+	soon    bool       // they are to be written at once,
+	hurry   bool       // or in a while
 	dropped uint32     // since the last frame was made
 }
 
@@ -101,6 +103,14 @@ func (r *Recorder) Kernel(all ...Kernel) {
 func (r *Recorder) Soon() {
 	r.mu.Lock()
 	r.soon = r.soon || len(r.records) > 0
+	r.mu.Unlock()
+	r.rouse()
+}
+
+// Hurry has what was recorded so far written within a minute: how things are, they may get worse.
+func (r *Recorder) Hurry() {
+	r.mu.Lock()
+	r.hurry = r.hurry || len(r.records) > 0
 	r.mu.Unlock()
 	r.rouse()
 }
@@ -202,14 +212,17 @@ func (w *writer) await(ctx context.Context) bool {
 		now := time.Now()
 		w.tokens, w.filled = min(hasty, w.tokens+now.Sub(w.filled).Minutes()/calm.Minutes()), now
 		w.mu.Lock()
-		some, soon := len(w.records) > 0 || len(w.pending) > 0, w.soon
+		some, soon, together := len(w.records) > 0 || len(w.pending) > 0, w.soon, gather
+		if w.hurry {
+			together = hurried
+		}
 		w.mu.Unlock()
 		if !some {
 			w.since = time.Time{}
 		} else if w.since.IsZero() {
 			w.since = now
 		}
-		wait := w.since.Add(gather).Sub(now)
+		wait := w.since.Add(together).Sub(now)
 		switch {
 		case w.failed:
 			wait = again - now.Sub(w.since)
@@ -274,7 +287,7 @@ func (w *writer) tryWrite() error {
 	if len(w.pending)/block < mostFrames {
 		w.mu.Lock()
 		records, dropped := w.records, w.dropped
-		w.records, w.dropped, w.soon = nil, 0, false
+		w.records, w.dropped, w.soon, w.hurry = nil, 0, false, false
 		w.mu.Unlock()
 		frames := w.ring.frames(records, dropped)
 		if len(frames) == 0 && dropped > 0 {

@@ -60,9 +60,10 @@ func between(last, f *Frame, ended bool) (lines []Line) {
 		})
 	}
 	if last != nil && last.Run != f.Run && !ended {
+		same := last.Boot == f.Boot && last.up() <= f.up() // systems that name no start of theirs count from it
 		lines = append(lines, Line{
-			At: at, Said: unsaid(last.Boot == f.Boot, last.end()), Notable: true,
-			Data: map[string]any{"kind": "cut", "same_boot": last.Boot == f.Boot, "last": stamp(last.end())},
+			At: at, Said: unsaid(same, last.end()), Notable: true,
+			Data: map[string]any{"kind": "cut", "same_boot": same, "last": stamp(last.end())},
 		})
 	}
 	return lines
@@ -83,6 +84,14 @@ func (f *Frame) end() time.Time {
 		return f.Records[n-1].At
 	}
 	return time.Time{}
+}
+
+// up is how long the machine had been running at the end of a frame.
+func (f *Frame) up() time.Duration {
+	if n := len(f.Records); n > 0 {
+		return f.Records[n-1].Up
+	}
+	return 0
 }
 
 // clock is how a time of day is written, and dated with its day.
