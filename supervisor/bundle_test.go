@@ -162,7 +162,7 @@ func TestABundleHoldsNoSecrets(t *testing.T) {
 		"log.txt":       {`time=2026-11-27T12:21:44.980Z level=INFO msg="server started" pid=9985`, "something failed", "job=20261127-123355604-abcd kind=support-bundle", "2026/11/27 12:21:44", "[address"},
 		"settings.toml": {"harmless = "},
 		"answers.json":  {"the server answers"},
-		"recorder.txt":  {"Foyer begins.", "Warning: router", "Foyer was stopped in good order.", "The recording goes from"},
+		"recorder.txt":  {"Foyer was started.", "Warning: router", "Foyer was stopped cleanly.", "The recording goes from"},
 		"contents.txt":  {"status.json: How things are", "status.json : Comment vont les choses", "settings.toml"},
 	} {
 		for _, word := range words {

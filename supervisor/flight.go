@@ -69,7 +69,7 @@ func (f *flight) begin() (ended func(error)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { f.Run(ctx) })
-	f.Decide(recorder.Begins())
+	f.Decide(recorder.Started())
 	f.Soon()
 	return func(err error) {
 		if err == nil {

@@ -79,7 +79,7 @@ func TestClocksInTheFlightRecorder(t *testing.T) {
 				got[r.Decision.Code] = append(got[r.Decision.Code], max(value(r.Decision.Numbers, recorder.Jump), value(r.Decision.Numbers, recorder.Lasted))/1000)
 			}
 		}
-		delete(got, "foyer-begins")
+		delete(got, "foyer-started")
 		delete(got, "foyer-stopped")
 		if diff := cmp.Diff(map[string][]int64{"clock-set": {3590, -3610, 3600}, "machine-slept": {3590, 3590}}, got); diff != "" {
 			t.Error(diff)
@@ -114,7 +114,7 @@ func TestADayOfTheFlightRecorder(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for _, r := range records {
-		if r.Decision != nil && !slices.Contains([]string{"foyer-begins", "foyer-stopped"}, r.Decision.Code) {
+		if r.Decision != nil && !slices.Contains([]string{"foyer-started", "foyer-stopped"}, r.Decision.Code) {
 			t.Errorf("%+v", r.Decision)
 		}
 	}

@@ -153,14 +153,14 @@ func TestTheFlightRecorderHoldsNothingOfAnybody(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"foyer-begins", "server-started", "finding planted other", "job-begun fails", "job-ended fails failed", "job-begun read-machine", "job-ended read-machine done",
+		"foyer-started", "server-started", "finding planted other", "job-begun fails", "job-ended fails failed", "job-begun read-machine", "job-ended read-machine done",
 		"kernel mmcblk0p2", "server-ended  killed", "server-ended  stopped", "foyer-stopped", "repaired other",
 	} {
 		if !slices.Contains(got, want) {
 			t.Errorf("it lacks %q: %q", want, got)
 		}
 	}
-	if figures == 0 || got[0] != "foyer-begins" || got[len(got)-1] != "foyer-stopped" {
+	if figures == 0 || got[0] != "foyer-started" || got[len(got)-1] != "foyer-stopped" {
 		t.Errorf("%d figures; %q", figures, got)
 	}
 	t.Logf("SHOW the flight recorder of a supervisor: %d phrases planted in findings, jobs, arguments, results, errors, events and the kernel's log, %d looks for them: none is in it; %d decisions and %d lots of figures are", len(phrases), looks, len(got), figures)
@@ -268,12 +268,12 @@ func TestTheFlightRecorderAfterADeath(t *testing.T) {
 			}
 		}
 	}
-	if cuts != kills || kinds["foyer-begins"] != kills+1 || kinds["foyer-stopped"] != 1 || r.Damaged != 0 {
+	if cuts != kills || kinds["foyer-started"] != kills+1 || kinds["foyer-stopped"] != 1 || r.Damaged != 0 {
 		t.Errorf("%d cuts, %v, %d damaged", cuts, kinds, r.Damaged)
 	}
 	summary := r.Summary(false)
-	if last := summary[len(summary)-1].EN; !strings.Contains(last, "Foyer was stopped in good order") {
+	if last := summary[len(summary)-1].EN; !strings.Contains(last, "Foyer was stopped cleanly") {
 		t.Errorf("it ends with %q", last)
 	}
-	t.Logf("SHOW the flight recorder of a supervisor that is killed %d times and then stopped: %d ends without a word, %d in good order", kills, cuts, kinds["foyer-stopped"])
+	t.Logf("SHOW the flight recorder of a supervisor that is killed %d times and then stopped: %d ends that were not clean, %d clean", kills, cuts, kinds["foyer-stopped"])
 }

@@ -7,16 +7,16 @@ import (
 
 // Codes that a reader has to know. What Foyer records besides is told by its code.
 const (
-	codeBegins  = "foyer-begins"
-	codeStopped = "foyer-stopped"
-	codeStarted = "server-started"
-	codeEnded   = "server-ended"
+	codeFoyerStarted = "foyer-started"
+	codeStopped      = "foyer-stopped"
+	codeStarted      = "server-started"
+	codeEnded        = "server-ended"
 )
 
-// Begins is that the supervisor begins.
-func Begins() Decision { return Decision{Code: "foyer-begins"} }
+// Started is that the supervisor was started.
+func Started() Decision { return Decision{Code: "foyer-started"} }
 
-// Stopped is that the supervisor ends in good order. Without it a run was cut off.
+// Stopped is that the supervisor was stopped cleanly. Without it a run was cut off.
 func Stopped() Decision { return Decision{Code: "foyer-stopped"} }
 
 // ServerStarted is that a server was started.
@@ -59,16 +59,18 @@ func (d *Decision) number(of Figure) (int64, bool) {
 // said tells a decision in words.
 func (d *Decision) said() hint.Text {
 	switch d.Code {
-	case codeBegins:
-		return hint.T("Foyer begins.", "Foyer démarre.")
+	case codeFoyerStarted:
+		return hint.T("Foyer was started.", "Foyer a été démarré.")
 	case codeStopped:
-		return hint.T("Foyer was stopped in good order.", "Foyer a été arrêté proprement.")
+		return hint.T("Foyer was stopped cleanly.", "Foyer a été arrêté proprement.")
+	case "foyer-failed":
+		return hint.T("Foyer stopped with an error.", "Foyer s'est arrêté sur une erreur.")
 	case codeStarted:
 		return with(hint.T("The server was started", "Le serveur a été démarré"), d.Numbers)
 	case codeEnded:
 		return d.ended()
 	case "server-replaced":
-		return with(hint.T("The server is replaced (%s)", "Le serveur est remplacé (%s)", d.Cause), d.Numbers)
+		return with(hint.T("Foyer replaces the server (%s)", "Foyer remplace le serveur (%s)", d.Cause), d.Numbers)
 	case "job-begun":
 		return hint.T("Job begun: %s", "Tâche commencée : %s", d.About)
 	case "job-ended":
@@ -101,7 +103,7 @@ func (d *Decision) finding() hint.Text {
 	}
 	switch d.Severity {
 	case report.OK, report.Info:
-		return hint.T("Well again: %s", "De nouveau en ordre : %s", said)
+		return hint.T("Resolved: %s", "Résolu : %s", said)
 	case report.Warning:
 		return hint.T("Warning: %s", "Avertissement : %s", said)
 	}
@@ -114,17 +116,17 @@ func (d *Decision) ended() hint.Text {
 	status, exited := d.number(ExitStatus)
 	switch {
 	case d.Cause == Replaced:
-		return hint.T("The server was killed by Foyer, to be replaced.", "Le serveur a été tué par Foyer, pour être remplacé.")
+		return hint.T("Foyer killed the server to replace it.", "Foyer a tué le serveur pour le remplacer.")
 	case d.Cause == AsAsked:
-		return hint.T("The server was ended, as a person asked.", "Le serveur a été arrêté, comme demandé.")
+		return hint.T("The server was stopped on request, to be restarted.", "Le serveur a été arrêté sur demande, pour être redémarré.")
 	case d.Cause == WithFoyer:
-		return hint.T("The server was ended, since Foyer was stopped.", "Le serveur a été arrêté, car Foyer s'arrêtait.")
+		return hint.T("The server was stopped along with Foyer.", "Le serveur a été arrêté avec Foyer.")
 	case d.Cause == Unstarted:
 		return hint.T("The server could not be started.", "Le serveur n'a pas pu être démarré.")
 	case killed:
 		return hint.T("The server was killed by signal %d.", "Le serveur a été tué par le signal %d.", signal)
 	case exited:
-		return hint.T("The server ended by itself, with exit status %d.", "Le serveur s'est arrêté de lui-même, code de sortie %d.", status)
+		return hint.T("The server exited with status %d.", "Le serveur s'est terminé avec le code %d.", status)
 	}
-	return hint.T("The server ended by itself.", "Le serveur s'est arrêté de lui-même.")
+	return hint.T("The server exited.", "Le serveur s'est terminé.")
 }

@@ -14,7 +14,7 @@ import (
 //	 4  version    uint16   of the records
 //	 6  blocks     uint16   in the ring
 //	 8  sequence   uint64   grows by one from frame to frame; the frame lies in block sequence mod blocks
-//	16  boot       uint64   a hash: the same as long as the machine was not started anew
+//	16  boot       uint64   a hash: the same until the machine is restarted
 //	24  run        uint32   grows with each process that writes
 //	28  dropped    uint32   records that were lost before this frame, since the disk did not take them
 //	32  at         int64    what the records' times are counted from: milliseconds since 1970,

@@ -24,7 +24,7 @@ type Recording struct {
 // Frame is what was written together.
 type Frame struct {
 	Sequence uint64
-	Boot     uint64 // the same as long as the machine was not started anew
+	Boot     uint64 // the same until the machine is restarted
 	Run      uint32 // grows with each process that wrote
 	Missing  uint64 // frames that are missing before this one
 	Dropped  uint32 // records that the disk did not take before this one
@@ -43,7 +43,7 @@ func Read(path string) (*Recording, error) {
 		return nil, err
 	}
 	r := Decode(data)
-	if len(r.frames) == 0 && r.Damaged > 0 {
+	if len(r.frames) == 0 && (r.Damaged > 0 || len(data) == 0 || len(data)%block > 0) {
 		return nil, hint.New("recorder-unreadable", hint.T("%s is no flight recorder of Foyer, or nothing in it is whole.", "%s n'est pas un enregistreur de bord de Foyer, ou rien n'y est intact.", path), hint.Text{},
 			hint.T("On a card of another machine it is var/lib/foyer-supervisor/recorder.", "Sur la carte d'une autre machine, c'est var/lib/foyer-supervisor/recorder."))
 	}

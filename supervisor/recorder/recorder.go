@@ -16,6 +16,7 @@
 package recorder
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -33,8 +34,7 @@ const (
 	gather   = 3 * time.Minute // figures are written together; and
 	hurried  = time.Minute     // where they may soon be the last
 	again    = time.Minute     // after a write that failed
-	hasty    = 16              // so often what matters is written at once,
-	calm     = time.Minute     // and then once in so long
+	hasty    = 16              // so often what matters is written at once, and then seldom (Config.Calm)
 	recently = 10 * time.Minute
 	parting  = 3 * time.Second // Run waits so long for the last write
 )
@@ -48,11 +48,14 @@ const (
 // Config says where a Recorder writes.
 type Config struct {
 	Dir string // the folder; empty: nothing is recorded
-	// Boot names the time since the machine was started, and is the same until it is started anew.
+	// Boot names this start of the machine: the same until it is restarted.
 	Boot string
 	// Clock tells the time and how long ago the machine was started; nil: the machine's.
 	Clock func() (at time.Time, up time.Duration)
 	Log   *slog.Logger
+	// Calm is how long it takes from one write at once to the next, where there were many; zero:
+	// a minute. Tests hurry.
+	Calm time.Duration
 }
 
 // Recorder records. Use New, then Run once. It is safe for concurrent use; only Run touches the
@@ -77,6 +80,7 @@ func New(cfg Config) *Recorder {
 			return time.Now(), up
 		}
 	}
+	cfg.Calm = cmp.Or(cfg.Calm, time.Minute)
 	r := &Recorder{cfg: cfg, wake: make(chan struct{}, 1)}
 	r.open = func() (*ring, error) { return openRing(cfg.Dir, cfg.Boot, time.Now()) }
 	return r
@@ -210,7 +214,7 @@ func (w *writer) run(ctx context.Context) {
 func (w *writer) await(ctx context.Context) bool {
 	for {
 		now := time.Now()
-		w.tokens, w.filled = min(hasty, w.tokens+now.Sub(w.filled).Minutes()/calm.Minutes()), now
+		w.tokens, w.filled = min(hasty, w.tokens+now.Sub(w.filled).Seconds()/w.cfg.Calm.Seconds()), now
 		w.mu.Lock()
 		some, soon, together := len(w.records) > 0 || len(w.pending) > 0, w.soon, gather
 		if w.hurry {
@@ -230,7 +234,7 @@ func (w *writer) await(ctx context.Context) bool {
 			w.tokens--
 			return ctx.Err() == nil
 		case soon:
-			wait = min(wait, time.Duration((1-w.tokens)*float64(calm)))
+			wait = min(wait, time.Duration((1-w.tokens)*float64(w.cfg.Calm)))
 		}
 		if some && wait <= 0 {
 			return ctx.Err() == nil

@@ -45,7 +45,7 @@ func (r *Recording) Summary(goesOn bool) (said []hint.Text) {
 			l := record.line(&f)
 			switch {
 			case d != nil && d.Code == codeStarted && death != nil:
-				death.Said = hint.T("%s It was started again %s later.", "%s Il a été relancé %s plus tard.", death.Said, millis((record.Up - died).Milliseconds()))
+				death.Said = hint.T("%s It was restarted %s later.", "%s Il a été relancé %s plus tard.", death.Said, millis((record.Up - died).Milliseconds()))
 				death = nil
 			case d != nil && d.Code == codeEnded:
 				note(l)
@@ -76,9 +76,9 @@ func ending(last time.Time, ended, goesOn bool) hint.Text {
 	at := last.Local().Format(clock)
 	switch {
 	case ended && !goesOn:
-		return hint.T("The recording ends at %s: Foyer was stopped in good order.", "L'enregistrement se termine à %s : Foyer a été arrêté proprement.", at)
+		return hint.T("The recording ends at %s: Foyer was stopped cleanly.", "L'enregistrement se termine à %s : Foyer a été arrêté proprement.", at)
 	case goesOn:
-		return hint.T("Foyer is running, and records: what is newer than %s is not written yet.", "Foyer tourne et enregistre : ce qui est plus récent que %s n'est pas encore écrit.", at)
+		return hint.T("Foyer is running. Anything newer than %s has not been written yet.", "Foyer tourne. Ce qui est plus récent que %s n'est pas encore écrit.", at)
 	}
 	return hint.T("The recording ends at %s; nothing says that Foyer was stopped: power cut, reset, or killed.", "L'enregistrement se termine à %s ; rien n'indique que Foyer ait été arrêté : coupure de courant, réinitialisation, ou processus tué.", at)
 }

@@ -49,7 +49,7 @@ func between(last, f *Frame, ended bool) (lines []Line) {
 	}
 	if last != nil && f.Missing > 0 {
 		lines = append(lines, Line{
-			At: at, Said: hint.T("(%d writes are missing here: torn, or never on the disk)", "(il manque %d écritures ici : déchirées, ou jamais sur le disque)", f.Missing),
+			At: at, Said: hint.T("(%d writes are missing here: they never fully reached the disk)", "(il manque %d écritures ici : elles ne sont jamais arrivées entières sur le disque)", f.Missing),
 			Data: map[string]any{"kind": "gap", "missing": f.Missing},
 		})
 	}
@@ -73,9 +73,9 @@ func between(last, f *Frame, ended bool) (lines []Line) {
 func unsaid(sameBoot bool, last time.Time) hint.Text {
 	at := last.Local().Format(clock)
 	if sameBoot {
-		return hint.T("Foyer had ended without a word, after %s: its process was killed.", "Foyer s'était arrêté sans rien dire, après %s : son processus a été tué.", at)
+		return hint.T("Foyer was not stopped cleanly: its process was killed after %s.", "Foyer n'a pas été arrêté proprement : son processus a été tué après %s.", at)
 	}
-	return hint.T("The machine was started anew, and Foyer had not been stopped before, after %s: power cut or reset.", "La machine a redémarré sans que Foyer ait été arrêté avant, après %s : coupure de courant ou réinitialisation.", at)
+	return hint.T("The machine restarted after %s without a clean shutdown: power cut or reset.", "La machine a redémarré après %s sans arrêt propre : coupure de courant ou réinitialisation.", at)
 }
 
 // end is when the last record of a frame is of.

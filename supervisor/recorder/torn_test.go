@@ -3,6 +3,7 @@ package recorder
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -262,6 +263,9 @@ func FuzzDecode(f *testing.F) {
 			for l := range r.Lines() {
 				if l.Said.IsZero() && l.Data["kind"] != "figures" {
 					t.Errorf("nothing is said of %v", l.Data)
+				}
+				if _, err := json.Marshal(l.Data); err != nil {
+					t.Error(err)
 				}
 			}
 			r.Summary(false)
