@@ -238,6 +238,20 @@ func TestAnOlderFrameIsNotBelieved(t *testing.T) {
 	}
 }
 
+// A frame that lies in the place of another one, as a disk may put it there, is none.
+func TestAFrameInAnotherPlaceIsNone(t *testing.T) {
+	w := newWritten(64)
+	for w.next < 10 {
+		w.write(t, 1)
+	}
+	image := w.disk.image()
+	copy(image[8*block:9*block], image[7*block:8*block])
+	r := Decode(image)
+	if got := sequences(all(r)); !slices.Equal(got, []uint64{0, 1, 2, 3, 4, 5, 6, 7, 9}) || r.Damaged != 1 {
+		t.Errorf("%v, %d damaged", got, r.Damaged)
+	}
+}
+
 // Whatever a file holds, reading it ends, and what comes out is of the forms that are promised.
 func FuzzDecode(f *testing.F) {
 	w := newWritten(2)
