@@ -31,7 +31,7 @@ const File = "recorder"
 
 // When Run writes.
 const (
-	gather   = 3 * time.Minute // figures are written together; and
+	gather   = 5 * time.Minute // figures are written together; and
 	hurried  = time.Minute     // where they may soon be the last
 	again    = time.Minute     // after a write that failed
 	hasty    = 16              // so often what matters is written at once, and then seldom (Config.Calm)

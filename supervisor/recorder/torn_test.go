@@ -254,10 +254,12 @@ func TestAFrameInAnotherPlaceIsNone(t *testing.T) {
 
 // Whatever a file holds, reading it ends, and what comes out is of the forms that are promised.
 func FuzzDecode(f *testing.F) {
-	w := newWritten(2)
-	good := Record{At: time.UnixMilli(1e12), Up: time.Hour, Kernel: &Kernel{Class: IOError, Device: "sda1", At: time.UnixMilli(1e12), Numbers: []Value{{Errno, -5}}}}
-	f.Add(w.ring.frames([]Record{good, {Figures: []Value{{Free, 1}, {Load, 2}}}, {Decision: &Decision{Code: "a", About: "b", Cause: "c"}}}, 3))
-	f.Add(base{}.append(nil, good))
+	kernel := Record{At: time.UnixMilli(1e12), Up: time.Hour, Kernel: &Kernel{Class: IOError, Device: "sda1", At: time.UnixMilli(1e12), Numbers: []Value{{Errno, -5}}}}
+	records := baseOf(kernel).append(nil, kernel)
+	for _, r := range []Record{{Figures: []Value{{Free, 1}, {Load, 2}}}, decided(ServerEnded(Killed, Value{Signal, 9})), decided(ServerStarted(12))} {
+		records = baseOf(r).append(records, r)
+	}
+	f.Add(records)
 	f.Add([]byte{2, 0, 0, 9, 1, 'a', 0, 0, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		records := data[:min(len(data), mostBytes)]
