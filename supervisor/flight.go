@@ -149,6 +149,7 @@ func (f *flight) jobEnded(r job.Record) {
 	for _, line := range read.KernelLog.Lines {
 		if k, ok := recorder.ReadKernel(line.At, line.Text); ok {
 			f.Kernel(k)
+			f.Hurry()
 		}
 	}
 }
@@ -174,16 +175,16 @@ func (f *flight) sample(taken report.Sample, pid int, memory int64) {
 		{Of: recorder.SupervisorMemory, N: memory >> 10},
 		{Of: recorder.Free, N: int64(taken.Free >> 10)},
 	}
-	if own, ok := host.CPUTime(os.Getpid()); ok {
-		figures = append(figures, recorder.Value{Of: recorder.SupervisorCPU, N: (own - f.own).Milliseconds()})
-		f.own = own
-	}
 	if used, ok := host.CPUTime(pid); ok {
 		if pid != f.by {
 			f.by, f.server = pid, 0
 		}
 		figures = append(figures, recorder.Value{Of: recorder.ServerCPU, N: (used - f.server).Milliseconds()})
 		f.server = used
+	}
+	if own, ok := host.CPUTime(os.Getpid()); ok {
+		figures = append(figures, recorder.Value{Of: recorder.SupervisorCPU, N: (own - f.own).Milliseconds()})
+		f.own = own
 	}
 	if n, ok := host.FilesOpen(); ok {
 		figures = append(figures, recorder.Value{Of: recorder.OpenFiles, N: int64(n)})

@@ -27,7 +27,7 @@
 // changed or removed that they could not read, change or remove themselves. They can
 // make root's work fail, and have a folder of their own emptied in the place of Foyer's.
 //
-// Used by the installer, supervisor/helper, supervisor/backup/object, cmd/foyer and internal/claim. It knows nobody above it.
+// Used by the installer, supervisor/helper, supervisor/recorder, supervisor/backup/object, cmd/foyer and internal/claim. It knows nobody above it.
 package safepath
 
 import (
