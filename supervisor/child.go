@@ -275,7 +275,7 @@ func (s minder) runServer(ctx context.Context, safe *safety) (why string) {
 		case <-until:
 			switch {
 			case safe.on:
-				why, how = whyTried, recorder.AsAsked
+				why, how = whyTried, recorder.SafeOver
 			case isHealthy(s.Supervisor):
 				s.recovered(safe)
 			default:

@@ -31,13 +31,14 @@ const (
 	Replaced  = "replaced"
 	AsAsked   = "asked"
 	WithFoyer = "stopped"
+	SafeOver  = "safe-mode-over"
 	Unstarted = "not-started"
 )
 
 // ServerEnded is that it has ended, how, and by which numbers: ExitStatus, Signal, Lasted.
 func ServerEnded(how string, numbers ...Value) Decision {
 	d := Decision{Code: "server-ended", Severity: report.Warning, Cause: how, Numbers: numbers}
-	if how == AsAsked || how == WithFoyer {
+	if how == AsAsked || how == WithFoyer || how == SafeOver {
 		d.Severity = report.Info
 	}
 	return d
@@ -121,6 +122,8 @@ func (d *Decision) ended() hint.Text {
 		return hint.T("The server was stopped on request, to be restarted.", "Le serveur a été arrêté sur demande, pour être redémarré.")
 	case d.Cause == WithFoyer:
 		return hint.T("The server was stopped along with Foyer.", "Le serveur a été arrêté avec Foyer.")
+	case d.Cause == SafeOver:
+		return hint.T("The server in safe mode was ended, to be tried without.", "Le serveur en mode sans échec a été arrêté, pour l'essayer sans.")
 	case d.Cause == Unstarted:
 		return hint.T("The server could not be started.", "Le serveur n'a pas pu être démarré.")
 	case killed:
