@@ -2,11 +2,15 @@ package appliance
 
 import (
 	"context"
+	"log/slog"
+	"os"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/diskroom"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/supervisor"
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/osupdate"
 )
 
 // machineChecks look at the machine under a Foyer whose data are in folder data.
@@ -20,6 +24,11 @@ func machineChecks(data string) []health.Check {
 		checks = append(checks, health.Power(func() (weak, was bool) { p, _ := host.PowerSupply(); return p.Weak, p.WasWeak }))
 	}
 	return checks
+}
+
+// osUpdates watches how the operating system of this machine gets its updates.
+func osUpdates(log *slog.Logger) supervisor.Room {
+	return osupdate.New(osupdate.Config{State: supervisor.StateDir(os.Getenv), Log: log})
 }
 
 // Preflight looks at the machine before anything is installed on it, with its data in folder
