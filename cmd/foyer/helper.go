@@ -62,6 +62,8 @@ func serveHelper(ctx context.Context, a *app) error {
 			helper.VerbApplySettings: doSteps((*installer.Installer).ApplySettings),
 			helper.VerbReboot:        restartMachine,
 
+			helper.VerbRepairPackages: repairPackages,
+
 			helper.VerbChangeSettings: changeSettings,
 			helper.VerbDrill:          startDrill,
 		},

@@ -1,6 +1,6 @@
 // Package helper has root do the few things that the service, which is shut in, cannot do
-// itself: read what the kernel hides from it, give back owners, apply the settings, start
-// the machine again.
+// itself: read what the kernel hides from it, give back owners, apply the settings, have
+// dpkg finish what it was left half-way with, start the machine again.
 //
 // It holds both ends of one story. The supervisor writes a request, a small file with one
 // line of JSON, into a folder (Client). That folder not being empty, systemd starts a
@@ -55,6 +55,8 @@ const (
 	VerbRepairOwners  = "repair-owners"
 	VerbApplySettings = "apply-settings"
 	VerbReboot        = "reboot"
+	// VerbRepairPackages has dpkg finish what it was left half-way with.
+	VerbRepairPackages = "repair-packages"
 	// VerbChangeSettings has a report.Change for its result, and is on trial when it was done.
 	VerbChangeSettings = "change-settings"
 	VerbEndTrial       = "end-trial" // trial: its number; do; why
@@ -137,6 +139,9 @@ var Verbs = []Verb{{
 }, {
 	Name: VerbApplySettings, Title: hint.T("Apply the settings", "Appliquer les réglages"),
 	PerHour: 10, PerDay: 40, Within: 10 * time.Minute, Touches: Foyers, Page: true, Fresh: true, Again: true,
+}, {
+	Name: VerbRepairPackages, Title: hint.T("Finish the installation of the system's packages", "Terminer l'installation des paquets du système"),
+	PerHour: 6, PerDay: 12, Within: 50 * time.Minute, Touches: Machine, Page: true, Fresh: true, Again: true,
 }, {
 	Name: VerbReboot, Title: hint.T("Restart the machine", "Redémarrer la machine"),
 	Args: map[string][]string{"reason": {"asked", "updates", "memory", "storage"}, "window": {"now", "night"}},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/helper"
 )
 
 // Causes of what os-updates finds (docs/codes.md).
@@ -29,13 +30,10 @@ const (
 	endNear     = 60 * 24 * time.Hour
 )
 
-// KindRepair is the job that sets up packages that were left half-way, where root does that.
-const KindRepair = "repair-packages"
-
 // Checks implements supervisor.Room.
 func (w *Watch) Checks() []health.Check {
 	repair := func(cause string) health.Repair {
-		return health.Repair{Cause: cause, Kind: KindRepair, PerHour: 2, PerDay: 4, Within: time.Hour}
+		return health.Repair{Cause: cause, Kind: helper.VerbRepairPackages, PerHour: 2, PerDay: 4, Within: time.Hour}
 	}
 	return []health.Check{
 		{

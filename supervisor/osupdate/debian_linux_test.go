@@ -62,11 +62,23 @@ func (d *debian) write(name, text string) {
 // publish puts a package into the repository, whose script runs when it is set up.
 func (d *debian) publish(name, version, script string) {
 	d.Helper()
+	d.publishWith(name, version, script, "", "")
+}
+
+// publishWith is publish, with a file of settings in the package.
+func (d *debian) publishWith(name, version, script, file, settings string) {
+	d.Helper()
 	build := filepath.Join(d.TempDir(), name)
 	control := fmt.Sprintf("Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: Nobody <nobody@localhost>\nDescription: of a test\n", name, version)
 	d.ok(os.MkdirAll(build+"/DEBIAN", 0o755))
 	d.ok(os.WriteFile(build+"/DEBIAN/control", []byte(control), 0o644))
 	d.ok(os.WriteFile(build+"/DEBIAN/postinst", []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	if file != "" {
+		path := filepath.Join(build, file)
+		d.ok(os.MkdirAll(filepath.Dir(path), 0o755))
+		d.ok(os.WriteFile(path, []byte(settings), 0o644))
+		d.ok(os.WriteFile(build+"/DEBIAN/conffiles", []byte("/"+file+"\n"), 0o644))
+	}
 	deb := filepath.Join(d.repo, name+"_"+version+".deb")
 	if out, err := exec.Command("dpkg-deb", "-b", build, deb).CombinedOutput(); err != nil {
 		d.Fatal(err, string(out))

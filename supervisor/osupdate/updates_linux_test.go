@@ -1,11 +1,8 @@
 package osupdate
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -76,25 +73,8 @@ func TestUpdatesWaitComeAndFail(t *testing.T) {
 func TestInstallationCutOff(t *testing.T) {
 	t.Attr("shows", "health")
 	d := newDebian(t)
-	marker := filepath.Join(t.TempDir(), "here")
 	d.publish("good", "1.0", "exit 0")
-	d.publish("slow", "1.0", "if [ -e "+marker+" ]; then exit 0; fi; touch "+marker+"; while :; do sleep 0.1; done")
-	d.mustApt("update")
-	cmd := d.aptCommand("install", "good", "slow")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	d.ok(cmd.Start())
-	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		if _, err := os.Stat(marker); err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the script was never run")
-		}
-	}
-	d.ok(syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL))
-	if err := cmd.Wait(); err == nil {
-		t.Fatal("apt-get was not killed")
-	}
+	d.cutOff("good", "slow")
 	now := time.Now()
 	w := d.watch(&now)
 	if f := found(t, w, "os-updates"); f.Severity != health.OK {
