@@ -114,7 +114,7 @@ func New(cfg Config) *Installer {
 // allSteps are the steps of an install, in order: each needs those before it.
 func allSteps(m *machine) []step.Step {
 	return []step.Step{
-		userStep{m}, directoriesStep{m}, versionStep{m}, settingsStep{m}, unitsStep{m}, firewallStep{m}, startStep{m}, healthyStep{m}, &claimStep{m: m},
+		userStep{m}, directoriesStep{m}, versionStep{m}, settingsStep{m}, unitsStep{m}, firewallStep{m}, &osUpdatesStep{m: m}, startStep{m}, healthyStep{m}, &claimStep{m: m},
 	}
 }
 

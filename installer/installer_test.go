@@ -83,7 +83,7 @@ func TestPlanInstallAgainAndPurge(t *testing.T) {
 	if offer, err := claim.Pending(o.path("var/lib/foyer")); err != nil || offer == nil || !offer.Matches(res.ClaimCode) {
 		t.Errorf("the code is not the one that was left: %v", err)
 	}
-	if len(events) != 2*len(p.Steps) || events[0] != "started user 1/9" || events[len(events)-1] != "done claim 9/9" {
+	if len(events) != 2*len(p.Steps) || events[0] != "started user 1/10" || events[len(events)-1] != "done claim 10/10" {
 		t.Errorf("events %q", events)
 	}
 	if data, err := os.ReadFile(o.path("usr/local/bin/foyer")); err == nil {

@@ -37,6 +37,8 @@ type Facts struct {
 	User func(ctx context.Context, name string) (host.User, bool, error)
 	// ProcessFile is the program of a process.
 	ProcessFile func(pid int) (path string, deleted bool)
+	// Fetches reports whether packages of the system can be fetched now.
+	Fetches func(ctx context.Context) bool
 	// Visit asks the server how it is, as a visitor would.
 	Visit func(context.Context, visit.Visitor) error
 }
@@ -71,6 +73,9 @@ func (f Facts) orReal(r host.Runner, root string) Facts {
 	if f.ProcessFile == nil {
 		f.ProcessFile = host.ProcessFile
 	}
+	if f.Fetches == nil {
+		f.Fetches = func(ctx context.Context) bool { return fetches(ctx, r) }
+	}
 	if f.Visit == nil {
 		f.Visit = func(ctx context.Context, v visit.Visitor) error {
 			_, err := v.Visit(ctx)
@@ -92,6 +97,7 @@ type machine struct {
 	gaveBack    bool          // something the service needs was given back to it, which it does not know yet
 	newSettings bool          // the service has to use the settings as they are now
 	keepData    bool          // data that was there before this run is not to be removed
+	fetches     *bool         // packages of the system can be fetched; nil: nobody has looked yet
 	left        []step.Change // what an undo did not remove, since it is not ours, or not any more
 }
 
@@ -483,6 +489,9 @@ func (m *machine) notes(ctx context.Context) []hint.Text {
 	if hazard, err := m.hazard(); err == nil && hazard.Folder != "" {
 		out = append(out, hint.T("Whoever can write to %s can take the data away, or put other data in their place; Foyer itself touches nothing else there.",
 			"Quiconque peut écrire dans %s peut retirer les données, ou en mettre d'autres à leur place ; Foyer lui-même n'y touche à rien d'autre.", hazard.Folder))
+	}
+	if note := (&osUpdatesStep{m: m}).note(ctx); !note.IsZero() {
+		out = append(out, note)
 	}
 	if m.cfg.Facts.SELinux() {
 		out = append(out, hint.T("SELinux is enforced on this machine: should the service not start, `sudo restorecon -R /opt/foyer` is the first thing to try.",

@@ -167,7 +167,7 @@ func partly() bool {
 func misplaced(c step.Change) (health.Finding, bool) {
 	install := hint.T("`sudo foyer install` mends it.", "`sudo foyer install` le répare.")
 	switch {
-	case c.Kind == step.KindCheck, c.Kind == step.KindClaim: // nothing that is in a place: whether the server answers, and has an owner
+	case c.Kind == step.KindCheck, c.Kind == step.KindClaim, c.Step == installer.StepOSUpdates: // nothing that is in a place: whether the server answers, and has an owner; and what a check of its own looks at
 		return health.Finding{}, false
 	case c.Op == step.Edited && c.Kind == step.KindFile && c.Stays: // data that may not be the service's
 		return health.Finding{Severity: health.Warning, What: hint.T("%s: %s.", "%s : %s.", c.What, c.Why)}, true

@@ -60,6 +60,7 @@ type Settings struct {
 	Reach        Reach        `toml:"reach"`
 	Certificates Certificates `toml:"certificates"`
 	Backup       Backup       `toml:"backup"`
+	OSUpdates    string       `toml:"os_updates"`
 	Limits       Limits       `toml:"limits"`
 	Kinto        Kinto        `toml:"-"`
 
@@ -161,7 +162,7 @@ type Key struct {
 // Default returns the settings of a Foyer nobody has configured.
 func Default() *Settings {
 	return &Settings{
-		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443, MDNS: "on", Router: "off", DynDNS: "off", Proxy: Proxy{Protocol: "off"}, Reach: Reach{Answer: "off"}, Backup: Backup{Interval: 5},
+		Name: "foyer", Data: SystemData, HTTPPort: 80, HTTPSPort: 443, MDNS: "on", Router: "off", DynDNS: "off", Proxy: Proxy{Protocol: "off"}, Reach: Reach{Answer: "off"}, Backup: Backup{Interval: 5}, OSUpdates: "on",
 		Limits:  Limits{Body: 8 << 20, Header: 64 << 10, HeaderSeconds: 10, BodySeconds: 60, IdleSeconds: 120, Connections: 4096},
 		Kinto:   newKinto(),
 		sources: map[string]string{},
@@ -255,6 +256,12 @@ var Keys = []Key{
 	}},
 	{"mdns", "on", hint.T("on: announce NAME.local in the home network; off: leave it.", "on : annoncer NOM.local dans le réseau de la maison ; off : s'en abstenir."), func(s *Settings) error {
 		if s.MDNS != "on" && s.MDNS != "off" {
+			return Allowed(hint.T("on or off", "on ou off"))
+		}
+		return nil
+	}},
+	{"os_updates", "on", hint.T("on: on Debian and Raspberry Pi OS `foyer install` has the system install its security updates by itself, if nobody else sees to them, and Foyer restarts the machine at night when they want that; off: leave that to you.", "on : sur Debian et Raspberry Pi OS, `foyer install` fait installer d'elles-mêmes les mises à jour de sécurité du système, si personne d'autre ne s'en occupe, et Foyer redémarre la machine la nuit quand elles le demandent ; off : vous laisser ce soin."), func(s *Settings) error {
+		if s.OSUpdates != "on" && s.OSUpdates != "off" {
 			return Allowed(hint.T("on or off", "on ou off"))
 		}
 		return nil

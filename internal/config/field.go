@@ -19,6 +19,8 @@ func (s *Settings) field(key string) any {
 		return &s.Addresses
 	case "mdns":
 		return &s.MDNS
+	case "os_updates":
+		return &s.OSUpdates
 	case "router":
 		return &s.Router
 	case "dyndns":

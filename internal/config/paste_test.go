@@ -20,7 +20,7 @@ var other = map[string]string{
 	"certificates.ca": `"https://ca.example/directory"`, "certificates.ca_roots": `"/etc/ca.pem"`, "certificates.email": `"a@b.example"`, "certificates.rehearse": `"off"`,
 	"certificates.members": `"members.test"`, "certificates.cert_file": `"/etc/cert.pem"`, "certificates.key_file": `"/etc/key.pem"`,
 	"proxy.listen": `"127.0.0.1:8888"`, "proxy.trusted": `["127.0.0.1", "10.0.0.0/8"]`, "proxy.protocol": `"on"`,
-	"reach.peer": `"https://community.example"`, "reach.answer": `"home"`,
+	"reach.peer": `"https://community.example"`, "reach.answer": `"home"`, "os_updates": `"off"`,
 	"backup.to": `"/mnt/stick/foyer"`, "backup.interval": "30",
 	"limits.body": "5000", "limits.header": "5000", "limits.header_seconds": "11", "limits.body_seconds": "61", "limits.idle_seconds": "121", "limits.connections": "100",
 }

@@ -64,6 +64,7 @@ const (
 	KindUnit     = "unit"
 	KindFirewall = "firewall"
 	KindService  = "service"
+	KindPackage  = "package" // of the operating system
 	KindClaim    = "claim"
 	KindCheck    = "check"
 )
@@ -92,7 +93,7 @@ func (c Change) KindText() hint.Text {
 var kindTexts = map[string]hint.Text{
 	KindUser: hint.T("user", "compte"), KindGroup: hint.T("group", "groupe"), KindFolder: hint.T("folder", "dossier"), KindData: hint.T("data", "données"),
 	KindFile: hint.T("file", "fichier"), KindLink: hint.T("link", "lien"), KindProgram: hint.T("program", "programme"), KindUnit: hint.T("unit", "unité"),
-	KindFirewall: hint.T("firewall", "pare-feu"), KindService: hint.T("service", "service"), KindClaim: hint.T("claim", "prise"), KindCheck: hint.T("check", "contrôle"),
+	KindFirewall: hint.T("firewall", "pare-feu"), KindService: hint.T("service", "service"), KindPackage: hint.T("package", "paquet"), KindClaim: hint.T("claim", "prise"), KindCheck: hint.T("check", "contrôle"),
 }
 
 // same reports whether two changes are about the same thing.

@@ -3,6 +3,7 @@ package osupdate
 import (
 	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/foyer-server/foyer/internal/hint"
@@ -56,7 +57,7 @@ func readAutomatic(root tree, p packages) automatic {
 	}
 	enable := conf["apt::periodic::enable"]
 	a := automatic{
-		Installer: p.has("unattended-upgrades"),
+		Installer: p.has(InstallerPackage),
 		Lists:     on("APT::Periodic::Update-Package-Lists") && enable != "0",
 		Upgrades:  on("APT::Periodic::Unattended-Upgrade") && enable != "0",
 		Timers:    root.timer("apt-daily.timer") && root.timer("apt-daily-upgrade.timer"),
@@ -92,12 +93,12 @@ const (
 )
 
 // readConf reads apt's settings as apt does (apt.conf(5)): names in small letters, and of a
-// name that is set several times the last value.
-func readConf(root tree) map[string]string {
+// name that is set several times the last value. Files of some names are passed over.
+func readConf(root tree, without ...string) map[string]string {
 	out := map[string]string{}
 	for _, name := range root.names(confDir) {
 		base, ext, dotted := strings.Cut(name, ".")
-		if base == "" || dotted && ext != "conf" || strings.Trim(base, confName) != "" {
+		if slices.Contains(without, name) || base == "" || dotted && ext != "conf" || strings.Trim(base, confName) != "" {
 			continue
 		}
 		text, _ := root.read(confDir+"/"+name, confBytes)

@@ -77,22 +77,24 @@ func (w *Watch) updates(o observed, now time.Time) health.Finding {
 			Severity: health.Warning, Cause: CausePending, What: hint.T("%d security updates have not installed themselves for %d days: %s.", "%d mises à jour de sécurité ne se sont pas installées depuis %d jours : %s.", len(waiting.security), days(now.Sub(waiting.oldest())), waiting.names()),
 			Did: hint.T("The system tries each day.", "Le système essaie chaque jour."), Do: hint.T("`sudo unattended-upgrade -v` tries now, and says what is in the way.", "`sudo unattended-upgrade -v` essaie maintenant et dit ce qui bloque."),
 		}
-	case long:
+	case long && !w.cfg.LeftAlone:
 		return health.Finding{
 			Severity: health.Warning, Cause: CausePending, What: hint.T("%d security updates have been waiting for %d days: %s.", "%d mises à jour de sécurité attendent depuis %d jours : %s.", len(waiting.security), days(now.Sub(waiting.oldest())), waiting.names()),
-			Do: hint.T("Install them: `sudo apt-get update && sudo apt-get upgrade`. %s", "Installez-les : `sudo apt-get update && sudo apt-get upgrade`. %s", setUp(o.automatic)),
+			Do: hint.T("Install them: `sudo apt-get update && sudo apt-get upgrade`. %s", "Installez-les : `sudo apt-get update && sudo apt-get upgrade`. %s", setUp(o)),
 		}
 	case o.automatic.On() && !o.lists.IsZero() && now.Sub(o.lists) > listsOld:
 		return health.Finding{
 			Severity: health.Warning, Cause: CauseListsOld, What: hint.T("This machine has not been able to ask for updates for %d days.", "Cette machine n'a pas pu demander de mises à jour depuis %d jours.", days(now.Sub(o.lists))),
 			Did: hint.T("The system tries each day.", "Le système essaie chaque jour."), Do: hint.T("`sudo apt-get update` tries now, and says what is in the way.", "`sudo apt-get update` essaie maintenant et dit ce qui bloque."),
 		}
+	case !o.automatic.On() && w.cfg.LeftAlone:
+		return health.Finding{What: hint.T("They are left to you (os_updates is off); %d security updates wait.", "Elles vous sont laissées (os_updates est à off) ; %d mises à jour de sécurité attendent.", len(waiting.security))}
 	case !o.automatic.On():
 		what := hint.T("Nothing installs security updates by itself on this machine.", "Rien n'installe tout seul les mises à jour de sécurité sur cette machine.")
 		if n := len(waiting.security); n > 0 {
 			what = hint.T("%s %d of them wait: %s.", "%s Il y en a %d qui attendent : %s.", what, n, waiting.names())
 		}
-		return health.Finding{Severity: health.Info, Cause: CauseNotConfigured, What: what, Do: setUp(o.automatic)}
+		return health.Finding{Severity: health.Info, Cause: CauseNotConfigured, What: what, Do: setUp(o)}
 	case len(waiting.security) > 0:
 		return health.Finding{What: hint.T("%d security updates wait, and install themselves within a day.", "%d mises à jour de sécurité attendent et s'installeront d'ici un jour.", len(waiting.security))}
 	}
@@ -121,8 +123,10 @@ func (w *Watch) judged(broken []unsettled, still bool) bool {
 func days(d time.Duration) int { return int(d.Hours() / 24) }
 
 // setUp is how updates come to install themselves.
-func setUp(a automatic) hint.Text {
-	switch {
+func setUp(o observed) hint.Text {
+	switch a := o.automatic; {
+	case !a.Installer && o.system.ours():
+		return hint.T("`sudo foyer install` has them install themselves.", "`sudo foyer install` les fait s'installer d'elles-mêmes.")
 	case !a.Installer:
 		return hint.T("`sudo apt-get install unattended-upgrades` has them install themselves.", "`sudo apt-get install unattended-upgrades` les fait s'installer d'elles-mêmes.")
 	case !a.Lists || !a.Upgrades:

@@ -32,13 +32,16 @@ import (
 // Config says which system to watch. Zero fields have the defaults of this machine, unless
 // said otherwise.
 type Config struct {
-	Root   string           // what every path stands below; "/"
-	State  string           // folder that remembers since when updates wait; empty: that is forgotten at each start
-	Runner host.Runner      // runs apt-get
-	Kernel string           // the release that runs
-	Now    func() time.Time // what time it is
-	Log    *slog.Logger     // needed
-	Timing Timing
+	Root   string      // what every path stands below; "/"
+	State  string      // folder that remembers since when updates wait; empty: that is forgotten at each start
+	Runner host.Runner // runs apt-get
+	Kernel string      // the release that runs
+	// LeftAlone: the person sees to the updates. That nothing installs them, and how long they
+	// wait, is no finding then.
+	LeftAlone bool
+	Now       func() time.Time // what time it is
+	Log       *slog.Logger     // needed
+	Timing    Timing
 }
 
 // Timing sets how often to look, and for how long nothing is said. Zero fields have defaults.

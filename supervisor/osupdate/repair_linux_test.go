@@ -71,6 +71,19 @@ func (d *debian) cutOff(names ...string) {
 	if err := cmd.Wait(); err == nil {
 		d.Fatal("apt-get was not killed")
 	}
+	f, err := os.Open(filepath.Join(d.root, "var/lib/dpkg/lock"))
+	d.ok(err)
+	defer f.Close()
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) { // dpkg is nobody's child now, and dies a moment later
+		lock := syscall.Flock_t{Type: syscall.F_WRLCK}
+		d.ok(syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lock))
+		if lock.Type == syscall.F_UNLCK {
+			return
+		}
+		if time.Now().After(end) {
+			d.Fatal("dpkg does not die")
+		}
+	}
 }
 
 func TestRepairFinishesWhatWasCutOff(t *testing.T) {

@@ -24,6 +24,9 @@ type System struct {
 // Known reports whether anything is known of the system.
 func (s System) Known() bool { return s.ID != "" }
 
+// ours reports whether an install of Foyer may set up its updates.
+func (s System) ours() bool { return s.Apt && (s.ID == "debian" || s.Pi) }
+
 // readSystem reads os-release(5).
 func readSystem(root tree) System {
 	text, _ := root.read("etc/os-release", 16<<10)

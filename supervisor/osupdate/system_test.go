@@ -92,8 +92,9 @@ func TestWhatIsSetUp(t *testing.T) {
 		says     string
 	}{
 		"all of it":              {debianWith(nil), health.OK, "", "They install themselves."},
-		"not installed":          {debianWith(map[string]string{statusFile: ""}), health.Info, CauseNotConfigured, "apt-get install unattended-upgrades"},
-		"removed":                {debianWith(map[string]string{statusFile: strings.Replace(installed, "install ok installed", "deinstall ok config-files", 1)}), health.Info, CauseNotConfigured, "apt-get install unattended-upgrades"},
+		"not installed":          {debianWith(map[string]string{statusFile: ""}), health.Info, CauseNotConfigured, "`sudo foyer install`"},
+		"removed":                {debianWith(map[string]string{statusFile: strings.Replace(installed, "install ok installed", "deinstall ok config-files", 1)}), health.Info, CauseNotConfigured, "`sudo foyer install`"},
+		"on Ubuntu":              {map[string]string{"etc/os-release": "ID=ubuntu\nVERSION_ID=24.04\n", statusFile: "", "etc/apt/": ""}, health.Info, CauseNotConfigured, "apt-get install unattended-upgrades"},
 		"switched off":           {debianWith(map[string]string{confDir + "/99mine": "APT::Periodic { Unattended-Upgrade \"0\"; };"}), health.Info, CauseNotConfigured, "dpkg-reconfigure unattended-upgrades"},
 		"all of it switched off": {debianWith(map[string]string{"etc/apt/apt.conf": "APT::Periodic::Enable \"0\";"}), health.Info, CauseNotConfigured, "dpkg-reconfigure unattended-upgrades"},
 		"a file apt passes over": {debianWith(map[string]string{confDir + "/99mine.dpkg-old": "APT::Periodic::Unattended-Upgrade \"0\";"}), health.OK, "", "They install themselves."},
@@ -135,6 +136,12 @@ func TestUpdatesThatStayAway(t *testing.T) {
 	}
 	if f := run(t, w, "os-updates"); f.Severity != health.Warning || f.Cause != CauseListsOld || !strings.Contains(f.What.EN, "15 days") {
 		t.Errorf("old lists: %+v", f)
+	}
+	w = with(t, now, debianWith(map[string]string{statusFile: ""}))
+	w.cfg.LeftAlone = true
+	w.waiting = waiting{security: []Pending{{Name: "openssl", Since: now.Add(-30 * 24 * time.Hour)}}}
+	if f := run(t, w, "os-updates"); f.Severity != health.OK || !strings.Contains(f.What.EN, "left to you (os_updates is off); 1 ") {
+		t.Errorf("left to the person: %+v", f)
 	}
 	w = with(t, now, debianWith(nil))
 	w.waiting = waiting{security: []Pending{{Name: "openssl", Since: now.Add(-25 * time.Hour)}, {Name: "libssl3", Since: now}}}

@@ -19,7 +19,7 @@ func TestUpdatesWaitComeAndFail(t *testing.T) {
 	d.mustApt("install", "good", "poisoned")
 	now, state := time.Now(), t.TempDir()
 	w := d.watch(&now, func(c *Config) { c.State = state })
-	expect(t, "nothing set up", found(t, w, "os-updates"), health.Info, CauseNotConfigured, "apt-get install unattended-upgrades")
+	expect(t, "nothing set up", found(t, w, "os-updates"), health.Info, CauseNotConfigured, "`sudo foyer install`")
 
 	d.publish("good", "1.1", "exit 0")
 	d.publish("poisoned", "1.1", "echo this is poison; exit 1")

@@ -63,7 +63,7 @@ func (a Appliance) Installed(p Process) (*supervisor.Supervisor, error) {
 		host.Close(listeners)
 		return nil, fmt.Errorf("cannot make the folder for sockets: %w", err)
 	}
-	return a.supervisor(p, listeners, changes{a, config.SystemFile, publicAddress}, a.backups(p), append(a.found(p.Log), osUpdates(p.Log))...)
+	return a.supervisor(p, listeners, changes{a, config.SystemFile, publicAddress}, a.backups(p), append(a.found(p.Log), a.osUpdates(p.Log))...)
 }
 
 // Trial is the supervisor of a Foyer that answers on l alone and that nobody looks for:

@@ -27,8 +27,8 @@ func machineChecks(data string) []health.Check {
 }
 
 // osUpdates watches how the operating system of this machine gets its updates.
-func osUpdates(log *slog.Logger) supervisor.Room {
-	return osupdate.New(osupdate.Config{State: supervisor.StateDir(os.Getenv), Log: log})
+func (a Appliance) osUpdates(log *slog.Logger) supervisor.Room {
+	return osupdate.New(osupdate.Config{State: supervisor.StateDir(os.Getenv), LeftAlone: a.Settings.OSUpdates == "off", Log: log})
 }
 
 // Preflight looks at the machine before anything is installed on it, with its data in folder
