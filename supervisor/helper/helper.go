@@ -169,6 +169,13 @@ const (
 	nightTo   = 5
 )
 
+// IsNight reports whether a time is one at which a machine may be restarted by night, by the clock
+// on its wall.
+func IsNight(t time.Time) bool {
+	hour := here(t).Hour()
+	return hour >= nightFrom && hour < nightTo
+}
+
 func notInWindow(args map[string]string, now time.Time) error {
 	if hour := now.Hour(); args["window"] != "night" || hour >= nightFrom && hour < nightTo {
 		return nil

@@ -18,6 +18,8 @@ const (
 	CauseListsOld       = "lists-old"
 	CauseRefused        = "apt-refuses"
 	CauseNotConfigured  = "not-configured"
+
+	CauseRestarting = "restarting" // of os-reboot
 )
 
 // How long it is before something is said, or said louder.
@@ -41,7 +43,13 @@ func (w *Watch) Checks() []health.Check {
 			Run:     func(context.Context) health.Finding { return w.updates(w.look(), w.cfg.Now()) },
 			Repairs: []health.Repair{repair(CauseHalfConfigured), repair(CauseFailing)},
 		},
-		{Code: "os-reboot", Title: hint.T("Restart for updates", "Redémarrage pour mises à jour"), Every: time.Minute, Run: func(context.Context) health.Finding { return restartFinding(w.look(), w.cfg.Now()) }},
+		{
+			Code: "os-reboot", Title: hint.T("Restart for updates", "Redémarrage pour mises à jour"), Every: time.Minute,
+			Run: func(context.Context) health.Finding { return w.restartFinding(w.look(), w.cfg.Now()) },
+			Repairs: []health.Repair{{
+				Cause: CauseRestarting, Kind: helper.VerbReboot, Args: map[string]string{"reason": "updates", "window": "night"}, PerHour: 1, PerDay: 1, Within: 10 * time.Minute,
+			}},
+		},
 		{Code: "os-end-of-life", Title: hint.T("Age of the system", "Âge du système"), Every: time.Hour, Run: func(context.Context) health.Finding { return endFinding(w.look().system, w.cfg.Now()) }},
 	}
 }
@@ -193,7 +201,7 @@ func elsewhere(s System) health.Finding {
 }
 
 // restartFinding is whether the machine has to be restarted for what was updated.
-func restartFinding(o observed, now time.Time) health.Finding {
+func (w *Watch) restartFinding(o observed, now time.Time) health.Finding {
 	r := o.restart
 	if r.since.IsZero() {
 		return health.Finding{}
@@ -204,6 +212,15 @@ func restartFinding(o observed, now time.Time) health.Finding {
 		what = hint.T("%s They are those of: %s.", "%s Ce sont celles de : %s.", what, few(r.packages))
 	case r.kernel != "":
 		what = hint.T("%s It is the kernel %s.", "%s C'est le noyau %s.", what, r.kernel)
+	}
+	w.mu.Lock()
+	d := w.restart
+	w.mu.Unlock()
+	switch {
+	case d.now:
+		return health.Finding{Severity: health.Warning, Cause: CauseRestarting, What: what}
+	case d.byItself && now.Sub(r.since) <= restartLong:
+		return health.Finding{Severity: health.Info, What: what, Did: hint.T("Foyer restarts it at night, between 2 and 5 o'clock, when it is not used and the backup is complete.", "Foyer la redémarrera la nuit, entre 2 h et 5 h, quand elle ne sert pas et que la sauvegarde est complète.")}
 	}
 	f := health.Finding{Severity: health.Info, What: what, Do: hint.T("`sudo foyer jobs start reboot reason=updates window=now` restarts it.", "`sudo foyer jobs start reboot reason=updates window=now` la redémarre.")}
 	if now.Sub(r.since) > restartLong && o.automatic.Elsewhere == "" {

@@ -27,6 +27,8 @@ import (
 
 	"github.com/foyer-server/foyer/internal/host"
 	"github.com/foyer-server/foyer/internal/pause"
+	"github.com/foyer-server/foyer/internal/report"
+	"github.com/foyer-server/foyer/supervisor/job"
 )
 
 // Config says which system to watch. Zero fields have the defaults of this machine, unless
@@ -36,6 +38,11 @@ type Config struct {
 	State  string      // folder that remembers since when updates wait; empty: that is forgotten at each start
 	Runner host.Runner // runs apt-get
 	Kernel string      // the release that runs
+	// Status is how all of Foyer is: it is asked after updates, and before a restart. nil: nobody
+	// is asked, nothing is told of updates that came, and the machine is not restarted.
+	Status func(context.Context) report.Status
+	// Restarts: there is somebody who can restart the machine.
+	Restarts bool
 	// LeftAlone: the person sees to the updates. That nothing installs them, and how long they
 	// wait, is no finding then.
 	LeftAlone bool
@@ -49,6 +56,7 @@ type Timing struct {
 	Look    time.Duration // between two looks whether something changed; 20 s
 	Ask     time.Duration // between two questions to apt-get while nothing changes; 6 h
 	AskTime time.Duration // how long an answer may take; 3 min
+	Settle  time.Duration // after updates, before Foyer is looked at; 1 min
 	Still   time.Duration // what dpkg wrote has to stay for so long before it is judged; 10 min
 }
 
@@ -60,6 +68,11 @@ type Watch struct {
 	seen    observed
 	waiting waiting
 	told    []unsettled // packages half-way that were told of
+	memory  memory
+	restart decision
+
+	tell   func(report.Event)
+	before string // what a restart was made for, when this process began
 }
 
 // New returns a Watch that has looked at nothing yet.
@@ -77,18 +90,31 @@ func New(cfg Config) *Watch {
 	cfg.Timing.Look = cmp.Or(cfg.Timing.Look, 20*time.Second)
 	cfg.Timing.Ask = cmp.Or(cfg.Timing.Ask, 6*time.Hour)
 	cfg.Timing.AskTime = cmp.Or(cfg.Timing.AskTime, 3*time.Minute)
+	cfg.Timing.Settle = cmp.Or(cfg.Timing.Settle, time.Minute)
 	cfg.Timing.Still = cmp.Or(cfg.Timing.Still, 10*time.Minute)
-	w := &Watch{cfg: cfg}
-	w.waiting.since = w.remembered()
+	w := &Watch{cfg: cfg, tell: func(report.Event) {}}
+	w.memory = readMemory(cfg.State)
+	w.waiting.since, w.before = w.memory.Since, w.memory.RestartedFor
 	return w
 }
 
-// Run asks apt-get what waits, each time something has changed, until ctx ends. Nothing is
-// asked while dpkg writes, nor where there is no apt.
+// UseHost implements supervisor.Guest.
+func (w *Watch) UseHost(tell func(report.Event), _ func(kind string) (job.Record, error), _ func(why string)) {
+	w.tell = tell
+}
+
+// Run asks apt-get what waits, each time something has changed, until ctx ends; has Foyer
+// looked at after updates, and tells of them; and finds out when the machine may be restarted
+// for them. Nothing is asked while dpkg writes, nor where there is no apt.
 func (w *Watch) Run(ctx context.Context) {
 	for pause.For(ctx, w.cfg.Timing.Look) {
-		if o := w.look(); o.system.Apt && w.toAsk(o) {
+		o := w.look()
+		if o.system.Apt && w.toAsk(o) {
 			w.ask(ctx, o)
+		}
+		if w.cfg.Status != nil && o.system.Apt && ctx.Err() == nil {
+			w.follow(ctx, o)
+			w.decide(ctx, o)
 		}
 	}
 }

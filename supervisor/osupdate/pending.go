@@ -2,7 +2,6 @@ package osupdate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"os/exec"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/foyer-server/foyer/internal/atomicfile"
 	"github.com/foyer-server/foyer/internal/hint"
 	"github.com/foyer-server/foyer/internal/host"
 )
@@ -102,7 +100,7 @@ func (w *Watch) ask(ctx context.Context, o observed) {
 	}
 	if !maps.Equal(since, w.waiting.since) {
 		w.waiting.since = since
-		w.remember(since)
+		w.remember()
 	}
 }
 
@@ -149,38 +147,6 @@ var securityRE = regexp.MustCompile(`(^|, )(Debian-Security:|\S+/[a-z]+-security
 // updates in one archive.
 func (p Pending) security(s System) bool {
 	return securityRE.MatchString(p.sources) || s.ID == "raspbian" && strings.Contains(p.sources, "Raspbian:")
-}
-
-// memoryFile is where it is remembered since when updates wait.
-const memoryFile = "os-updates.json"
-
-// remembered reads since when updates wait.
-func (w *Watch) remembered() map[string]time.Time {
-	if w.cfg.State == "" {
-		return nil
-	}
-	text, _ := tree(w.cfg.State).read(memoryFile, 1<<20)
-	var m struct {
-		Since map[string]time.Time `json:"waits_since"`
-	}
-	if json.Unmarshal(text, &m) != nil {
-		return nil
-	}
-	return m.Since
-}
-
-// remember keeps it. Where that fails the days are counted anew after a restart.
-func (w *Watch) remember(since map[string]time.Time) {
-	if w.cfg.State == "" {
-		return
-	}
-	text, err := json.Marshal(map[string]any{"waits_since": since})
-	if err == nil {
-		err = atomicfile.Write(filepath.Join(w.cfg.State, memoryFile), text, 0o600)
-	}
-	if err != nil {
-		w.cfg.Log.Warn("since when updates wait is not on the disk", "err", err)
-	}
 }
 
 // oldest is the security update that has waited for longest.

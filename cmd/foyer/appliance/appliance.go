@@ -20,6 +20,7 @@ import (
 
 	"github.com/foyer-server/foyer/internal/config"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/internal/site"
 	"github.com/foyer-server/foyer/server"
 	"github.com/foyer-server/foyer/supervisor"
@@ -63,7 +64,10 @@ func (a Appliance) Installed(p Process) (*supervisor.Supervisor, error) {
 		host.Close(listeners)
 		return nil, fmt.Errorf("cannot make the folder for sockets: %w", err)
 	}
-	return a.supervisor(p, listeners, changes{a, config.SystemFile, publicAddress}, a.backups(p), append(a.found(p.Log), a.osUpdates(p.Log))...)
+	var sv *supervisor.Supervisor
+	updates := a.osUpdates(p.Log, func(ctx context.Context) report.Status { return sv.Status(ctx) }) // which runs once sv does
+	sv, err = a.supervisor(p, listeners, changes{a, config.SystemFile, publicAddress}, a.backups(p), append(a.found(p.Log), updates)...)
+	return sv, err
 }
 
 // Trial is the supervisor of a Foyer that answers on l alone and that nobody looks for:

@@ -8,8 +8,10 @@ import (
 
 	"github.com/foyer-server/foyer/internal/diskroom"
 	"github.com/foyer-server/foyer/internal/host"
+	"github.com/foyer-server/foyer/internal/report"
 	"github.com/foyer-server/foyer/supervisor"
 	"github.com/foyer-server/foyer/supervisor/health"
+	"github.com/foyer-server/foyer/supervisor/helper"
 	"github.com/foyer-server/foyer/supervisor/osupdate"
 )
 
@@ -26,9 +28,13 @@ func machineChecks(data string) []health.Check {
 	return checks
 }
 
-// osUpdates watches how the operating system of this machine gets its updates.
-func (a Appliance) osUpdates(log *slog.Logger) supervisor.Room {
-	return osupdate.New(osupdate.Config{State: supervisor.StateDir(os.Getenv), LeftAlone: a.Settings.OSUpdates == "off", Log: log})
+// osUpdates watches how the operating system of this machine gets its updates; status is how
+// this Foyer is.
+func (a Appliance) osUpdates(log *slog.Logger, status func(context.Context) report.Status) supervisor.Guest {
+	return osupdate.New(osupdate.Config{
+		State: supervisor.StateDir(os.Getenv), LeftAlone: a.Settings.OSUpdates == "off", Log: log,
+		Status: status, Restarts: helper.FromEnvironment(os.Getenv).There(),
+	})
 }
 
 // Preflight looks at the machine before anything is installed on it, with its data in folder
