@@ -55,6 +55,7 @@ type Config struct {
 type Timing struct {
 	Look    time.Duration // between two looks whether something changed; 20 s
 	Ask     time.Duration // between two questions to apt-get while nothing changes; 6 h
+	First   time.Duration // before the first question, if nothing changes; 5 min
 	AskTime time.Duration // how long an answer may take; 3 min
 	Settle  time.Duration // after updates, before Foyer is looked at; 1 min
 	Still   time.Duration // what dpkg wrote has to stay for so long before it is judged; 10 min
@@ -72,6 +73,7 @@ type Watch struct {
 	restart decision
 
 	tell   func(report.Event)
+	began  time.Time
 	before string // what a restart was made for, when this process began
 }
 
@@ -89,10 +91,11 @@ func New(cfg Config) *Watch {
 	}
 	cfg.Timing.Look = cmp.Or(cfg.Timing.Look, 20*time.Second)
 	cfg.Timing.Ask = cmp.Or(cfg.Timing.Ask, 6*time.Hour)
+	cfg.Timing.First = cmp.Or(cfg.Timing.First, 5*time.Minute)
 	cfg.Timing.AskTime = cmp.Or(cfg.Timing.AskTime, 3*time.Minute)
 	cfg.Timing.Settle = cmp.Or(cfg.Timing.Settle, time.Minute)
 	cfg.Timing.Still = cmp.Or(cfg.Timing.Still, 10*time.Minute)
-	w := &Watch{cfg: cfg, tell: func(report.Event) {}}
+	w := &Watch{cfg: cfg, began: cfg.Now(), tell: func(report.Event) {}}
 	w.memory = readMemory(cfg.State)
 	w.waiting.since, w.before = w.memory.Since, w.memory.RestartedFor
 	return w

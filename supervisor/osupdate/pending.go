@@ -39,14 +39,20 @@ type Pending struct {
 // key is by what it is remembered.
 func (p Pending) key() string { return p.Name + " " + p.To }
 
-// toAsk reports whether apt-get is to be asked: it never was, something has changed and is
-// still now, or it is long ago.
+// toAsk reports whether apt-get is to be asked: something has changed and is still now, or it
+// is long ago. A machine that was just started has more to do.
 func (w *Watch) toAsk(o observed) bool {
 	now := w.cfg.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	age := now.Sub(w.waiting.tried)
-	if w.waiting.tried.IsZero() || age >= w.cfg.Timing.Ask || age < 0 {
+	last, every := w.waiting.tried, w.cfg.Timing.Ask
+	if last.IsZero() {
+		last, every = w.began, w.cfg.Timing.First
+	}
+	if w.waiting.signature == "" {
+		w.waiting.signature = o.signature
+	}
+	if age := now.Sub(last); age >= every || age < 0 {
 		return true
 	}
 	wrote := now.Sub(o.changed)

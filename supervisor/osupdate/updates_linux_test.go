@@ -1,6 +1,8 @@
 package osupdate
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -120,4 +122,33 @@ func TestAptRefuses(t *testing.T) {
 	d.write("etc/apt/sources.list", "")
 	w.ask(t.Context(), w.look())
 	expect(t, "mended", found(t, w, "os-updates"), health.Info, CauseNotConfigured)
+}
+
+// apt-get is asked some minutes after the start, sooner when something has changed and is
+// still, and then now and then.
+func TestWhenAptIsAsked(t *testing.T) {
+	now := time.Now()
+	began := now
+	w := with(t, now, debianWith(nil))
+	w.cfg.Now = func() time.Time { return now }
+	ask := func(after time.Duration) bool {
+		now = began.Add(after)
+		return w.toAsk(w.look())
+	}
+	if ask(0) || ask(w.cfg.Timing.First-time.Second) || !ask(w.cfg.Timing.First) {
+		t.Error("at the start")
+	}
+	w.waiting.tried, w.waiting.signature = now, w.look().signature
+	if ask(w.cfg.Timing.First+time.Hour) || !ask(w.cfg.Timing.First+w.cfg.Timing.Ask) || !ask(-time.Hour) {
+		t.Error("now and then")
+	}
+	w.waiting.tried = now
+	at := began.Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(w.cfg.Root, statusFile), at, at); err != nil {
+		t.Fatal(err)
+	}
+	w.waiting.tried = at
+	if ask(time.Hour+stillToAsk-time.Second) || !ask(time.Hour+stillToAsk) {
+		t.Error("when something has changed")
+	}
 }
