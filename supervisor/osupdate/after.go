@@ -37,7 +37,7 @@ func (w *Watch) follow(ctx context.Context, o observed) {
 		return // it goes on, or what was updated is just being restarted
 	}
 	st := w.cfg.Status(ctx)
-	if st.Server.State == "starting" && now.Sub(last.Start) < w.cfg.Timing.Settle+patience {
+	if now.Sub(st.Started) < w.cfg.Timing.Settle || st.Server.State == "starting" && now.Sub(st.Started) < patience {
 		return
 	}
 	wrong := wrongIn(st)

@@ -163,7 +163,7 @@ func brokenFinding(o observed, broken []unsettled) health.Finding {
 	slices.Sort(names)
 	return health.Finding{
 		Severity: health.Warning, Cause: CauseHalfConfigured,
-		What: hint.T("The installation of packages was cut off: %s not wholly installed.", "L'installation de paquets a été interrompue : %s, installation incomplète.", few(slices.Compact(names))),
+		What: hint.T("The installation of packages was cut off; these are not wholly installed: %s.", "L'installation de paquets a été interrompue ; ceux-ci ne sont pas entièrement installés : %s.", few(slices.Compact(names))),
 		Do:   hint.T("`sudo dpkg --configure -a` finishes it.", "`sudo dpkg --configure -a` la termine."),
 	}
 }
