@@ -54,7 +54,16 @@ const downloaded = "/usr/local/sbin/foyer-download"
 // install runs an unattended install that must succeed.
 func (m *machine) install(args ...string) installedJSON {
 	m.t.Helper()
-	out := m.must(append([]string{downloaded, "install", "--yes", "--json"}, args...)...)
+	return m.installWith(nil, args...)
+}
+
+// installWith is install with further answers in the environment.
+func (m *machine) installWith(env []string, args ...string) installedJSON {
+	m.t.Helper()
+	out, complaint, code := m.runEnv(env, append([]string{downloaded, "install", "--yes", "--json"}, args...)...)
+	if code != 0 {
+		m.t.Fatalf("install: exit status %d\n%s%s%s", code, out, complaint, m.journal())
+	}
 	var got installedJSON
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		m.t.Fatalf("install printed %q: %v", out, err)

@@ -383,7 +383,8 @@ func TestDashboardOnATerminal(t *testing.T) {
 	t.Attr("shows", "one-click")
 	m := newMachine(t).withFoyer()
 	m.boot()
-	m.claim(m.install("--mdns", "off").Claim) // this machine is in no neighbourhood
+	// This machine is in no neighbourhood, and nothing installs its updates.
+	m.claim(m.installWith([]string{"FOYER_OS_UPDATES=off"}, "--mdns", "off").Claim)
 	x := m.terminal(80, 24, []string{"LANG=en_GB.UTF-8"}, "foyer")
 	x.see("All is well")
 	x.see(`Disk space +✓ .*free`)
