@@ -121,7 +121,7 @@ const restartFile = "run/reboot-required"
 func readRestart(root tree, running string) (r restart) {
 	r.since = root.newest(restartFile)
 	if text, _ := root.read(restartFile+".pkgs", 16<<10); !r.since.IsZero() {
-		for _, name := range strings.Fields(string(text)) {
+		for name := range strings.FieldsSeq(string(text)) {
 			if !slices.Contains(r.packages, name) && len(r.packages) < mostNamed {
 				r.packages = append(r.packages, hint.Short(name, 60))
 			}
