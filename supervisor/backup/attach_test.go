@@ -273,6 +273,50 @@ func TestContentsThatWereRemovedMeanwhile(t *testing.T) {
 
 func failing(string) error { return errors.New("input/output error") }
 
+// What waits to be brought when the engine ends is brought by the next one, though nothing refers to
+// it any more: points between need it.
+func TestContentsThatWaitOutlastADeath(t *testing.T) {
+	t.Attr("shows", "backups")
+	h := newHouse(t, 29)
+	h.cycles(t, 2)
+	h.memory.deny = func(op, name string) error {
+		if op == "put" && strings.Contains(name, "/"+contentsFolder+"/") {
+			return fmt.Errorf("%w: unplugged", target.ErrAway)
+		}
+		return nil
+	}
+	goesOn := func() {
+		t.Helper()
+		h.now = h.now.Add(time.Hour)
+		if err := h.Cycle(t.Context()); err != nil && !errors.Is(err, target.ErrAway) {
+			t.Fatal(err)
+		}
+	}
+	hash := h.attach(t, "r1", []byte("a film of the garden"))
+	goesOn()
+	needs := h.st.Position
+	h.writes(t, 3)
+	for range 30 { // a manifest says all of that
+		goesOn()
+	}
+	h.attach(t, "r1", nil)
+	for range 30 {
+		goesOn()
+	}
+	h.restart(t)
+	h.memory.deny = nil
+	for range 3 {
+		goesOn()
+	}
+	b := h.found(t)
+	if !slices.ContainsFunc(b.Points(), func(p Point) bool { return p.Position == needs }) {
+		t.Fatal("the moment at which it was attached is none that can be restored")
+	}
+	if err := fetch(t, b, hash, int64(len("a film of the garden"))); err != nil {
+		t.Errorf("the moment at which it was attached lacks it: %v", err)
+	}
+}
+
 // Whatever is wrong with contents at the target is noticed when they are fetched, by name.
 func TestContentsDamagedAtTheTarget(t *testing.T) {
 	h := newHouse(t, 25)

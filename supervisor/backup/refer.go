@@ -24,6 +24,9 @@ type reference struct {
 	Last  int64 `json:"last,omitempty"` // alive: an attachment refers to them now; ended: none does, nobody knows since when
 	Size  int64 `json:"size"`
 	Put   bool  `json:"put,omitempty"` // all of them are at the target
+	// Hash is what they are called on this machine, while they wait to be brought: points need
+	// them, though nothing may refer to them any more.
+	Hash string `json:"hash,omitempty"`
 	// Sealed is how many bytes their parts have there in all; 0: not known.
 	Sealed int64     `json:"sealed,omitempty"`
 	Left   time.Time `json:"left,omitzero"` // when no point that is kept needed them any more
@@ -76,6 +79,11 @@ func openAttachments(ctx context.Context, e *Engine, there listed) (*attachments
 	}
 	if err := a.retrace(ctx, kept.Position); err != nil {
 		return nil, err
+	}
+	for name, r := range a.known {
+		if !r.Put && r.Hash != "" && a.key.Name(r.Hash) == name {
+			a.enqueue(Attachment{r.Hash, r.Size})
+		}
 	}
 	a.relist(there)
 	if err := a.compare(ctx); err != nil {
@@ -175,6 +183,7 @@ func (a *attachments) note(at Attachment, after int64) {
 	}
 	r.First, r.Last, r.Size, r.Left = min(r.First, after), alive, at.Size, time.Time{}
 	if !a.intact(name, at.Size) {
+		r.Hash = at.Hash
 		a.enqueue(at)
 	} else {
 		a.arrived(name)
@@ -190,7 +199,7 @@ func (a *attachments) intact(name string, size int64) bool {
 // arrived notes that all parts of contents are at the target.
 func (a *attachments) arrived(name string) {
 	r := a.known[name]
-	r.Put, r.Sealed = true, a.there.sealed(name)
+	r.Put, r.Hash, r.Sealed = true, "", a.there.sealed(name)
 }
 
 // compare takes in what attachments refer to now.
@@ -260,7 +269,9 @@ func (s *state) points() []int64 {
 		out = append(out, ent.To.Seq)
 	}
 	for _, b := range s.Bases {
-		out = append(out, b.Ready.Seq)
+		if b.Ready == b.From { // else only what follows it can be restored (Backup.Points)
+			out = append(out, b.Ready.Seq)
+		}
 	}
 	slices.Sort(out)
 	return out
