@@ -98,6 +98,7 @@ func New(cfg Config) *Watch {
 	w := &Watch{cfg: cfg, began: cfg.Now(), tell: func(report.Event) {}}
 	w.memory = readMemory(cfg.State)
 	w.waiting.since, w.before = w.memory.Since, w.memory.RestartedFor
+	w.waiting.signature = w.look().signature // what changes from now on is news
 	return w
 }
 

@@ -49,9 +49,6 @@ func (w *Watch) toAsk(o observed) bool {
 	if last.IsZero() {
 		last, every = w.began, w.cfg.Timing.First
 	}
-	if w.waiting.signature == "" {
-		w.waiting.signature = o.signature
-	}
 	if age := now.Sub(last); age >= every || age < 0 {
 		return true
 	}

@@ -151,4 +151,16 @@ func TestWhenAptIsAsked(t *testing.T) {
 	if ask(time.Hour+stillToAsk-time.Second) || !ask(time.Hour+stillToAsk) {
 		t.Error("when something has changed")
 	}
+
+	// Something changes a moment after the start, before it was looked at again.
+	now = began
+	w = with(t, now, debianWith(nil))
+	w.cfg.Now = func() time.Time { return now }
+	at = began.Add(time.Second)
+	if err := os.Chtimes(filepath.Join(w.cfg.Root, statusFile), at, at); err != nil {
+		t.Fatal(err)
+	}
+	if ask(stillToAsk) || !ask(time.Second+stillToAsk) {
+		t.Error("when something has changed at once")
+	}
 }
