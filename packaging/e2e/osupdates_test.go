@@ -176,7 +176,8 @@ func TestUpdatesOfTheSystem(t *testing.T) {
 		return f.Severity == "ok" && strings.HasPrefix(f.What.EN, "2 security updates wait")
 	})
 	m.must("sh", "-c", "systemctl start apt-daily-upgrade.service; true") // it fails, by the poison
-	good := func() string { return m.must("dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}", "good") }
+	// systemd-run takes one of two dollars for itself.
+	good := func() string { return m.must("dpkg-query", "-W", "-f", "$${Version} $${db:Status-Status}", "good") }
 	if good() != "1.1 installed" { // the poison came first, and unattended-upgrades gave up for the day
 		m.must("sh", "-c", "unattended-upgrade -v; true")
 	}
@@ -210,7 +211,7 @@ func TestUpdatesOfTheSystem(t *testing.T) {
 	r.publish("poisoned", "1.2", "exit 0")
 	m.must("apt-get", "-q", "update")
 	m.must("unattended-upgrade", "-v")
-	if out := m.must("dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}", "poisoned"); out != "1.2 installed" {
+	if out := m.must("dpkg-query", "-W", "-f", "$${Version} $${db:Status-Status}", "poisoned"); out != "1.2 installed" {
 		t.Errorf("the mended one is %q", out)
 	}
 	m.wait("all to be well again", func() bool {
