@@ -516,7 +516,7 @@ func TestFiguresBesideRestic(t *testing.T) {
 		t.Errorf("%d bytes were put of nothing", is-was)
 	}
 
-	change := func(what string, ids []string) {
+	change := func(what string, ids []string, most float64) {
 		forgetMost(t, pids...)
 		before, _ := resident(t, pids...)
 		was, _ := size(t, f.to)
@@ -524,11 +524,11 @@ func TestFiguresBesideRestic(t *testing.T) {
 		f.batches(ids)
 		f.shipped()
 		is, _ := size(t, f.to)
-		_, most := resident(t, pids...)
+		_, peak := resident(t, pids...)
 		database()
 		resticIs, _ := size(t, repository)
-		show(t, "1 %% %s, %d records: %.2f MB (aim 4 of 26,000); restic %.1f MB: ×%.3f (aim 0.02); memory %.0f MB more", what, len(ids), float64(is-was)/mb, float64(resticIs-resticWas)/mb, float64(is-was)/float64(resticIs-resticWas), most-before)
-		if ratio := float64(is-was) / float64(resticIs-resticWas); whole && ratio > 0.05 {
+		show(t, "1 %% %s, %d records: %.2f MB (aim 4 of 26,000); restic %.1f MB: ×%.3f (aim 0.02); memory %.0f MB more", what, len(ids), float64(is-was)/mb, float64(resticIs-resticWas)/mb, float64(is-was)/float64(resticIs-resticWas), peak-before)
+		if ratio := float64(is-was) / float64(resticIs-resticWas); whole && ratio > most {
 			t.Errorf("what changed, %s, has ×%.3f of restic's bytes", what, ratio)
 		}
 	}
@@ -537,8 +537,8 @@ func TestFiguresBesideRestic(t *testing.T) {
 		scattered = append(scattered, fmt.Sprintf("r%d", i*100+i%97))
 		appended = append(appended, fmt.Sprintf("a%d", i))
 	}
-	change("scattered", scattered)
-	change("appended", appended)
+	change("scattered", scattered, 0.05)
+	change("appended", appended, 0.2) // restic has little more than the new pages of the file, too
 
 	f.stop()
 	verdict, _, _ := program(t, f.words+"\n", nil, os.Getenv("FOYER_E2E_BINARY"), "restore", "--from", f.to, "--verdict", "--json")

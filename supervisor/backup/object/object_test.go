@@ -314,7 +314,7 @@ func TestObjectsTakeLittleMemory(t *testing.T) {
 	if err := in.Close(); !errors.Is(err, errUnread) {
 		t.Errorf("half of it was read, and holds: %v", err)
 	}
-	if writing > 4<<20 || reading > 4<<20 {
+	if writing > 8<<20 || reading > 4<<20 {
 		t.Errorf("writing holds %d bytes, reading %d", writing, reading)
 	}
 	t.Logf("SHOW memory for an object of %d MB: writing holds %d kB, reading %d kB", info.Plain>>20, writing>>10, reading>>10)

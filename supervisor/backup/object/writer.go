@@ -29,7 +29,7 @@ type Sealer struct {
 
 // NewSealer seals objects for the key of their chain, and signs them as the machine.
 func NewSealer(machine *Machine, chain *Chain) (*Sealer, error) {
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1),
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1),
 		zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false), // age authenticates every byte
 		zstd.WithAllLitEntropyCompression(true)) // a fifth less of a small object
 	if err != nil {
