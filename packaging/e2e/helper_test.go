@@ -300,7 +300,7 @@ func TestRootIsAttackedByTheService(t *testing.T) {
 	})
 	m.must("sh", "-c", "echo secret >/root/secret; chmod 600 /root/secret")
 	// Foyer's own data and journals go on; anything else stays.
-	own := []string{`^/var/lib/foyer/data\.db`, `^/var/lib/foyer-supervisor/(events|recorder|jobs(/.*)?)$`, `^/var/lib/foyer-helper/(journal|jobs/.*)$`, `^/var/log/`, `^/var/lib/foyer/attachments`}
+	own := []string{`^/var/lib/foyer/data\.db`, ownOfSupervisor, `^/var/lib/foyer-helper/(journal|jobs/.*)$`, `^/var/log/`, `^/var/lib/foyer/attachments`}
 	before := list(t, m.root).without(own...)
 	quiet := func(what string) {
 		t.Helper()

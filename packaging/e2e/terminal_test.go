@@ -247,7 +247,7 @@ func TestWizardOnATerminal(t *testing.T) {
 // The screens, the lines and the answers file are three ways of saying the same.
 func TestThreeWaysOfAnsweringGiveOneMachine(t *testing.T) {
 	t.Attr("shows", "one-click")
-	own := []string{`^/var/lib/foyer/(data\.db.*|claim\.json|certificates/.*|router\.secret)$`, `^/var/lib/foyer-supervisor/(events|findings|recorder)$`, `^/opt/foyer/install/`, `^/root/`}
+	own := []string{`^/var/lib/foyer/(data\.db.*|claim\.json|certificates/.*|router\.secret)$`, ownOfSupervisor, `^/opt/foyer/install/`, `^/root/`}
 	answers := "where = \"reachable\"\nlanguage = \"en\"\naddresses = [\"cloud.jeannine-martin.fr\"]\nname = \"maison\"\n"
 	ways := map[string]func(m *machine){
 		"screens": func(m *machine) {
