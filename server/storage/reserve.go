@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/foyer-server/foyer/internal/atomicfile"
@@ -28,6 +29,9 @@ type reserve struct {
 	looked time.Time
 	grown  int64 // bytes that were added since it was looked
 	held   bool  // the file is there
+
+	looking atomic.Bool                   // a look is under way, which may hang as the disk does
+	full    atomic.Pointer[diskroom.Room] // what the last one found, if that is too little
 }
 
 const (
@@ -63,15 +67,22 @@ func (r *reserve) keep() bool {
 	return r.held && room.Free >= least+least/4
 }
 
-// short reports whether there is so little room that what grows is to be refused. It looks now
-// and then.
+// short reports whether there is so little room that what grows is to be refused, as the last look
+// found. It has somebody look now and then, and does not wait: a disk that does not say how full it is
+// may be written to all the same.
 func (r *reserve) short() bool {
-	if time.Since(r.looked) < lookEvery && r.grown < lookBytes {
-		return false
+	if (time.Since(r.looked) >= lookEvery || r.grown >= lookBytes) && r.looking.CompareAndSwap(false, true) {
+		r.looked, r.grown = time.Now(), 0
+		look := r.look
+		go func() {
+			defer r.looking.Store(false)
+			if room, err := look(); err == nil && room.Level() >= diskroom.Full {
+				r.full.Store(&room)
+			}
+		}()
 	}
-	room, err := r.look()
-	r.looked, r.grown = time.Now(), 0
-	if err != nil || room.Level() < diskroom.Full {
+	room := r.full.Swap(nil)
+	if room == nil {
 		return false
 	}
 	r.log.Warn("the disk is nearly full; only what takes no room is written", "free", room.Free, "of", room.Total)

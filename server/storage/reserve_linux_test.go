@@ -206,3 +206,31 @@ func TestTheLogYields(t *testing.T) {
 		t.Errorf("%d records fit, but only %d beside a log that nobody fetches", without, with)
 	}
 }
+
+// A disk that does not say how full it is holds up no write.
+func TestNobodyWaitsForHowFullTheDiskIs(t *testing.T) {
+	t.Attr("shows", "health")
+	db := open(t, filepath.Join(t.TempDir(), "data.db"))
+	if err := replace(db, records, "first", `{}`); err != nil {
+		t.Fatal(err)
+	}
+	hangs := make(chan struct{})
+	defer close(hangs)
+	asked := make(chan struct{}, 100)
+	db.writer.reserve.look = func() (diskroom.Room, error) { // nothing is written meanwhile
+		asked <- struct{}{}
+		<-hangs
+		return diskroom.Room{}, errors.New("it was away")
+	}
+	for i := range 50 {
+		if err := replace(db, records, fmt.Sprint(i), `{}`); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * lookEvery / 50)
+	}
+	select {
+	case <-asked:
+	default:
+		t.Error("nobody looked how full the disk is")
+	}
+}
